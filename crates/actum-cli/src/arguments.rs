@@ -1,0 +1,244 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use actum::{data::ReadOptions, error::Result, path::Coupling, run::Settings};
+use clap::{Args, Parser, Subcommand};
+
+/// Learn how a population moves from snapshots of it (Action Matching).
+///
+/// Files are .npz (X [n, d], t [n], optional w [n]), .csv, .tsv or .parquet (a time column,
+/// coordinates, optional weight). Start with `actum demo`, or with `actum check FILE`.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Demo(Demo),
+    Check(Check),
+    Fit(Fit),
+    Simulate(Simulate),
+    Score(Score),
+    Plot(Plot),
+    Inspect(Inspect),
+}
+
+/// Make a population, learn its motion, compare with the truth and draw it: under a minute.
+#[derive(Args)]
+pub struct Demo {
+    /// The folder for the population, the run and the pictures.
+    #[arg(long, value_name = "DIR", default_value = "actum-demo")]
+    pub out: PathBuf,
+}
+
+/// Say what is in a file, what is wrong with it, and which settings suit it.
+///
+/// Exit code 1 when the file can be read but not fitted.
+#[derive(Args)]
+pub struct Check {
+    /// The data.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub keys: Keys,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Learn the motion between the snapshots of a file.
+#[derive(Args)]
+pub struct Fit {
+    /// The data.
+    pub file: PathBuf,
+    /// The folder to make for the run.
+    #[arg(short, long, value_name = "RUN")]
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub keys: Keys,
+    /// Use only the first N columns.
+    #[arg(long, value_name = "N")]
+    pub dims: Option<usize>,
+    /// Measure distances after dividing every column by its standard deviation.
+    #[arg(long)]
+    pub standardize: bool,
+    /// A time the fit must not see, as written in the file; can be given again.
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub hold_out: Vec<String>,
+    /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
+    /// mean squared distance, or independent.
+    #[arg(long, value_name = "C")]
+    pub coupling: Option<Coupling>,
+    /// How many steps of the optimiser.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Seeds the parameters and every draw.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Settings in TOML, such as the settings.toml of another run; flags go before them.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting, such as fit.batch=1024; can be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+    /// Replace the run that is in the folder.
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Go on with the run that is in the folder, from its last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Move points along a learned motion.
+#[derive(Args)]
+pub struct Simulate {
+    /// The run.
+    pub run: PathBuf,
+    /// The time of the points that are moved [default: the first].
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// The one time to record; may lie before --from.
+    #[arg(
+        long,
+        value_name = "T",
+        allow_hyphen_values = true,
+        conflicts_with = "times"
+    )]
+    pub to: Option<String>,
+    /// The times to record [default: all times of the data after --from].
+    #[arg(
+        long,
+        value_name = "T,T,..",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub times: Vec<String>,
+    /// The points to move, with or without times [default: the snapshot of the run's data].
+    #[arg(long, value_name = "FILE")]
+    pub start: Option<PathBuf>,
+    /// Where to write: .npz (X [times, n, d], t [times]), .csv, .tsv or .parquet (a row for each
+    /// particle and time).
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// Measure a run's predictions against real points, beside four reference rows.
+#[derive(Args)]
+pub struct Score {
+    /// The run.
+    pub run: PathBuf,
+    /// The data; held-out times included.
+    pub file: PathBuf,
+    /// The time whose real points are moved [default: the one before --at].
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// The time to predict; can be given again [default: the held-out times, else all but the
+    /// first].
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub at: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Draw snapshots beside predictions, streamlines, trajectories and the loss: SVG and PNG.
+#[derive(Args)]
+pub struct Plot {
+    /// The run.
+    pub run: PathBuf,
+    /// The data [default: the file the run was fitted on].
+    pub file: Option<PathBuf>,
+    /// The folder for the pictures.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// Say what a run is made of.
+#[derive(Args)]
+pub struct Inspect {
+    /// The run.
+    pub run: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where in a file the times, points and weights are.
+#[derive(Args)]
+pub struct Keys {
+    /// The array or column of times.
+    #[arg(long, value_name = "K")]
+    pub time_key: Option<String>,
+    /// The array of points, or the columns of coordinates separated by commas.
+    #[arg(long, value_name = "K")]
+    pub points_key: Option<String>,
+    /// The array or column of weights.
+    #[arg(long, value_name = "K")]
+    pub weight_key: Option<String>,
+}
+
+impl Keys {
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            time_key: self.time_key.clone(),
+            points_key: self.points_key.clone(),
+            weight_key: self.weight_key.clone(),
+        }
+    }
+}
+
+impl Fit {
+    /// What was typed over `base`: first the file of --config, then --set, then the flags.
+    pub fn settings(&self, base: Settings) -> Result<Settings> {
+        let mut settings = match &self.config {
+            Some(path) => Settings::read(path)?,
+            None => base,
+        };
+        for change in &self.set {
+            let (key, value) = change.split_once('=').ok_or_else(|| {
+                actum::error::Error::new(
+                    actum::error::ErrorKind::Setting,
+                    format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
+                )
+            })?;
+            settings = settings.with(key.trim(), value.trim())?;
+        }
+        let data = &mut settings.data;
+        for (typed, setting) in [
+            (&self.keys.time_key, &mut data.time_key),
+            (&self.keys.points_key, &mut data.points_key),
+            (&self.keys.weight_key, &mut data.weight_key),
+        ] {
+            if typed.is_some() {
+                setting.clone_from(typed);
+            }
+        }
+        if self.dims.is_some() {
+            data.dims = self.dims;
+        }
+        data.standardize |= self.standardize;
+        if !self.hold_out.is_empty() {
+            data.hold_out.clone_from(&self.hold_out);
+        }
+        if let Some(coupling) = self.coupling {
+            settings.path.coupling = coupling;
+        }
+        if let Some(steps) = self.steps {
+            settings.fit.steps = steps;
+        }
+        if let Some(seed) = self.seed {
+            settings.fit.seed = seed;
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+}

@@ -1,0 +1,146 @@
+//! `actum check`.
+
+use actum::{
+    data::{self, Snapshots},
+    error::Result,
+};
+use serde_json::json;
+
+use crate::{Verdict, arguments::Check, output};
+
+pub fn run(arguments: &Check) -> Result<Verdict> {
+    let snapshots = data::read(&arguments.file, &arguments.keys.read_options())?;
+    let problem = snapshots.require_times(2).err().map(|e| e.to_string());
+    let suggestion = suggestion(arguments, &snapshots);
+    if arguments.json {
+        let times: Vec<_> = (0..snapshots.len())
+            .map(|i| {
+                json!({
+                    "label": snapshots.labels()[i],
+                    "time": snapshots.times()[i],
+                    "points": snapshots.cloud(i).len(),
+                    "mass": snapshots.cloud(i).mass(),
+                })
+            })
+            .collect();
+        output::json(&json!({
+            "file": arguments.file,
+            "dimension": snapshots.dimension(),
+            "columns": snapshots.columns(),
+            "unit": snapshots.unit(),
+            "times": times,
+            "notes": snapshots.notes(),
+            "warnings": snapshots.warnings(),
+            "problem": problem,
+            "suggestion": problem.is_none().then_some(suggestion),
+        }));
+    } else {
+        print(arguments, &snapshots);
+        match &problem {
+            None => output::line(&format!("\nSuggested:\n  {suggestion}")),
+            Some(problem) => output::line(&format!("\nproblem: {problem}")),
+        }
+    }
+    Ok(if problem.is_some() {
+        Verdict::Failed
+    } else {
+        Verdict::Fine
+    })
+}
+
+fn print(arguments: &Check, snapshots: &Snapshots) {
+    let columns = snapshots.columns();
+    let shown = columns
+        .iter()
+        .take(6)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    output::line(&format!(
+        "{}: {} at {} in {} ({shown}{})\n",
+        arguments.file.display(),
+        output::count(snapshots.clouds().iter().map(|c| c.len()).sum(), "point"),
+        output::count(snapshots.len(), "time"),
+        output::count(columns.len(), "column"),
+        if columns.len() > 6 { ", ..." } else { "" },
+    ));
+    let weighted = snapshots
+        .clouds()
+        .iter()
+        .any(|c| (c.mass() - 1.0).abs() > 1e-9);
+    let mut header = vec!["time", "points", "shift of the mean to the next"];
+    if weighted {
+        header.insert(2, "mass");
+    }
+    let rows: Vec<Vec<String>> = (0..snapshots.len())
+        .map(|i| {
+            let cloud = snapshots.cloud(i);
+            let shift = snapshots.clouds().get(i + 1).map_or("".to_owned(), |next| {
+                let apart = next.mean() - cloud.mean();
+                output::number(apart.dot(&apart).sqrt())
+            });
+            let mut row = vec![
+                snapshots.labels()[i].clone(),
+                cloud.len().to_string(),
+                shift,
+            ];
+            if weighted {
+                row.insert(2, output::number(cloud.mass()));
+            }
+            row
+        })
+        .collect();
+    output::table(&header, &rows);
+    for note in snapshots.notes() {
+        output::line(&format!("\nnote: {note}"));
+    }
+    for warning in snapshots.warnings() {
+        output::line(&format!("\nwarning: {warning}"));
+    }
+}
+
+/// A command that fits the file, with a time held out where there is one to spare.
+fn suggestion(arguments: &Check, snapshots: &Snapshots) -> String {
+    let mut command = format!(
+        "actum fit {}",
+        quoted(&arguments.file.display().to_string())
+    );
+    for (flag, key) in [
+        ("--time-key", &arguments.keys.time_key),
+        ("--points-key", &arguments.keys.points_key),
+        ("--weight-key", &arguments.keys.weight_key),
+    ] {
+        if let Some(key) = key {
+            command += &format!(" {flag} {}", quoted(key));
+        }
+    }
+    if snapshots.dimension() > 50 {
+        command += " --dims 50";
+    }
+    if differing_scales(snapshots) {
+        command += " --standardize";
+    }
+    if snapshots.len() >= 4 {
+        let middle = &snapshots.labels()[snapshots.len() / 2];
+        command += &format!(" --hold-out {}", quoted(middle));
+    }
+    command + " -o run"
+}
+
+/// Whether one column's spread drowns another's, as columns of different units do.
+fn differing_scales(snapshots: &Snapshots) -> bool {
+    let deviation = snapshots.pooled().deviation();
+    let (least, most) = deviation
+        .iter()
+        .fold((f64::INFINITY, 0.0f64), |(a, b), s| (a.min(*s), b.max(*s)));
+    least > 0.0 && most / least > 100.0
+}
+
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=,:+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

@@ -1,0 +1,84 @@
+//! `actum fit`.
+
+use actum::{
+    data,
+    error::{ErrorKind, Result},
+    run::{Existing, Record, Run, Settings},
+    tensor,
+};
+use serde_json::json;
+
+use crate::{arguments::Fit, output, progress::Progress};
+
+pub fn run(arguments: &Fit) -> Result<()> {
+    let existing = match (arguments.resume, arguments.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Keep,
+    };
+    let base = match existing {
+        Existing::Resume => Run::open(&arguments.output)?.settings().clone(),
+        _ => Settings::default(),
+    };
+    let settings = arguments.settings(base)?;
+    let device = tensor::device(&arguments.device)?;
+    let snapshots = data::read(&arguments.file, &settings.data.read_options())?;
+    for text in snapshots.notes().iter().chain(&snapshots.warnings()) {
+        eprintln!("note: {text}");
+    }
+    // A run remembers where its data is from any folder it is used in.
+    let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
+    let run = Run::fit(
+        &arguments.output,
+        &snapshots,
+        &name.display().to_string(),
+        &settings,
+        existing,
+        &device,
+        &mut Progress::new(settings.fit.steps),
+    )
+    .inspect_err(|error| {
+        if error.kind() == ErrorKind::Interrupted {
+            eprintln!(
+                "go on with: actum fit {} -o {} --resume",
+                arguments.file.display(),
+                arguments.output.display()
+            );
+        }
+    })?;
+    report(arguments, &run)
+}
+
+fn report(arguments: &Fit, run: &Run) -> Result<()> {
+    let settings = run.settings();
+    let last = run
+        .log()?
+        .into_iter()
+        .rev()
+        .find_map(|record| match record {
+            Record::Step(step) => Some(step),
+            Record::Rollback(_) => None,
+        });
+    let objective = last.map(|step| step.smoothed);
+    if arguments.json {
+        output::json(&json!({
+            "run": arguments.output,
+            "steps": settings.fit.steps,
+            "objective": objective,
+            "held_out": settings.data.hold_out,
+        }));
+        return Ok(());
+    }
+    let (run, file) = (arguments.output.display(), arguments.file.display());
+    output::line(&format!(
+        "{run}: {} steps, objective {} (minus the least action that moves the population; it does \
+         not go to 0)",
+        settings.fit.steps,
+        objective.map_or("unknown".to_owned(), output::number),
+    ));
+    output::line("\nNext:");
+    output::line(&format!("  actum score {run} {file}"));
+    output::line(&format!("  actum plot {run} {file} -o pictures"));
+    output::line(&format!("  actum simulate {run} -o trajectories.npz"));
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The program `actum`: what was typed becomes a call of the library, and its result an exit
+//! code: 0 done, 1 a check failed, 2 an error.
+
+mod arguments;
+mod check;
+mod demo;
+mod fit;
+mod inspect;
+mod output;
+mod plot;
+mod progress;
+mod score;
+mod simulate;
+
+use std::process::ExitCode;
+
+use actum::error::Result;
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Whether everything that was looked at is in order.
+enum Verdict {
+    Fine,
+    Failed,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(Verdict::Fine) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Verdict> {
+    match arguments.command {
+        Command::Demo(demo) => demo::run(&demo)?,
+        Command::Check(check) => return check::run(&check),
+        Command::Fit(fit) => fit::run(&fit)?,
+        Command::Simulate(simulate) => simulate::run(&simulate)?,
+        Command::Score(score) => score::run(&score)?,
+        Command::Plot(plot) => plot::run(&plot)?,
+        Command::Inspect(inspect) => inspect::run(&inspect)?,
+    }
+    Ok(Verdict::Fine)
+}

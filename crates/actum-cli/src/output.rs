@@ -1,0 +1,53 @@
+//! Standard output: tables for people, JSON for machines.
+
+use std::io::{self, Write};
+
+/// Prints a line. A reader that has gone away (`| head`) is no error.
+pub fn line(text: &str) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
+/// Prints JSON.
+pub fn json(value: &serde_json::Value) {
+    line(&serde_json::to_string_pretty(value).expect("a value is JSON"));
+}
+
+/// Prints rows under a header, the first column to the left and the others to the right.
+pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    let widths: Vec<usize> = (0..header.len())
+        .map(|j| {
+            let cells = rows.iter().map(|row| row[j].chars().count());
+            cells.chain([header[j].chars().count()]).max().unwrap_or(0)
+        })
+        .collect();
+    let print = |cells: &[&str]| {
+        let mut text = String::from(" ");
+        for (j, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            text += &if j == 0 {
+                format!(" {cell:<width$}")
+            } else {
+                format!("  {cell:>width$}")
+            };
+        }
+        line(text.trim_end());
+    };
+    print(header);
+    for row in rows {
+        print(&row.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+/// A number with about four significant digits.
+pub fn number(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".to_owned(),
+        a if !(1e-3..1e5).contains(&a) => format!("{x:.3e}"),
+        a if a >= 1000.0 => format!("{x:.1}"),
+        _ => format!("{x:.4}"),
+    }
+}
+
+/// `1 point`, `2 points`.
+pub fn count(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}

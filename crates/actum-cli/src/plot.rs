@@ -1,0 +1,205 @@
+//! `actum plot`.
+
+use std::{fs, path::Path};
+
+use actum::{
+    action::Mlp,
+    cloud::Cloud,
+    data::Snapshots,
+    dynamics::Dynamics,
+    error::{Error, Result},
+    flow::{self, Scheme},
+    plot::{self, LossPoint, Observed, Panel, Projection},
+    report::{self, Score},
+    run::{Record, Run},
+    tensor,
+};
+use ndarray::{Array2, Axis, concatenate};
+
+use crate::{
+    arguments::Plot,
+    output,
+    score::scale,
+    simulate::{own_data, read_for},
+};
+
+pub fn run(arguments: &Plot) -> Result<()> {
+    let run = Run::open(&arguments.run)?;
+    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let snapshots = match &arguments.file {
+        Some(path) => read_for(&run, path)?,
+        None => own_data(&run)?,
+    };
+    let held = run
+        .settings()
+        .data
+        .hold_out
+        .iter()
+        .filter_map(|label| snapshots.index_of(label).ok())
+        .filter(|at| *at > 0)
+        .collect::<Vec<_>>();
+    let scale = scale(&run, &snapshots)?;
+    let seed = run.settings().fit.seed;
+    let scores = held
+        .iter()
+        .map(|at| report::score(&dynamics, &snapshots, at - 1, *at, &scale, seed))
+        .collect::<Result<Vec<_>>>()?;
+    draw(&run, &dynamics, &snapshots, &scores, &arguments.output)
+}
+
+/// How many particles and instants a picture of trajectories has.
+const PARTICLES: usize = 200;
+const INSTANTS: usize = 121;
+/// How many points of a snapshot carry a velocity into the streamlines.
+const ARROWS: usize = 1000;
+
+/// Draws everything about a run into `folder`.
+pub fn draw(
+    run: &Run,
+    dynamics: &Dynamics<Mlp>,
+    snapshots: &Snapshots,
+    scores: &[Score],
+    folder: &Path,
+) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
+    let save = |picture: plot::Picture, name: &str| -> Result<()> {
+        let [svg, _] = picture.save(&folder.join(name))?;
+        output::line(&format!("  {} (and .png)", svg.display()));
+        Ok(())
+    };
+    let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
+    let projection = Projection::fit(&clouds, snapshots.columns())?;
+    let labels = shown(snapshots);
+    let observed: Vec<Observed> = labels
+        .iter()
+        .zip(snapshots.times())
+        .zip(snapshots.clouds())
+        .map(|((label, time), cloud)| Observed {
+            time: *time,
+            label: label.clone(),
+            cloud,
+        })
+        .collect();
+
+    let first = snapshots.cloud(0);
+    let times = snapshots.times();
+    let moved = flow::simulate(dynamics, first, times[0], times, Scheme::default())?;
+    let held = |i: usize| {
+        let held_out = &run.settings().data.hold_out;
+        held_out
+            .iter()
+            .any(|h| snapshots.index_of(h).ok() == Some(i))
+    };
+    let panels = (0..snapshots.len())
+        .map(|i| {
+            Ok(Panel {
+                time: times[i],
+                label: labels[i].clone(),
+                observed: Some(snapshots.cloud(i).clone()),
+                predicted: Some(Cloud::weighted(moved.at(i), first.weights().clone())?),
+                held_out: held(i),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    save(plot::snapshots(&panels, &projection)?, "snapshots")?;
+
+    let some = thinned(first, PARTICLES)?;
+    let span = times[times.len() - 1] - times[0];
+    let instants: Vec<f64> = (0..INSTANTS)
+        .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
+        .collect();
+    let paths = flow::simulate(dynamics, &some, times[0], &instants, Scheme::default())?;
+    save(
+        plot::trajectories(&paths.times, &paths.points, &observed, &projection)?,
+        "trajectories",
+    )?;
+
+    let mut points: Vec<Array2<f64>> = vec![];
+    let mut velocities = vec![];
+    let mut at = vec![];
+    for (cloud, &t) in snapshots.clouds().iter().zip(times) {
+        let cloud = thinned(cloud, ARROWS)?;
+        velocities.push(dynamics.velocity(t, cloud.points())?);
+        at.extend(std::iter::repeat_n(t, cloud.len()));
+        points.push(cloud.points().clone());
+    }
+    let joined = |parts: &[Array2<f64>]| {
+        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
+        concatenate(Axis(0), &views).expect("snapshots have the same columns")
+    };
+    save(
+        plot::streamlines(
+            &joined(&points),
+            &joined(&velocities),
+            &at,
+            &observed,
+            &projection,
+        )?,
+        "streamlines",
+    )?;
+
+    let mut losses = vec![];
+    let mut events = vec![];
+    for record in run.log()? {
+        match record {
+            Record::Step(step) => losses.push(LossPoint {
+                step: step.step,
+                loss: step.loss,
+                smooth: Some(step.smoothed),
+            }),
+            Record::Rollback(rollback) => events.push((rollback.to, "went back".to_owned())),
+        }
+    }
+    save(plot::loss("Objective", &losses, &events)?, "loss")?;
+
+    for score in scores {
+        let rows: Vec<plot::Score> = score
+            .rows()
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, distances))| plot::Score {
+                name: name.to_owned(),
+                value: distances.w1,
+                result: i == 0,
+            })
+            .collect();
+        let measure = format!("W1 to the cells held out at {}", score.at);
+        save(
+            plot::scores(&measure, &rows)?,
+            &format!("score-{}", file_name(&score.at)),
+        )?;
+    }
+    Ok(())
+}
+
+/// The labels as a person reads them: numbers alone say that they are times.
+fn shown(snapshots: &Snapshots) -> Vec<String> {
+    let plain = |label: &String| label.parse::<f64>().is_ok();
+    let labels = snapshots.labels();
+    labels
+        .iter()
+        .map(|label| {
+            if plain(label) {
+                format!("t = {label}")
+            } else {
+                label.clone()
+            }
+        })
+        .collect()
+}
+
+fn file_name(label: &str) -> String {
+    let safe = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
+    label
+        .chars()
+        .map(|c| if safe(c) { c } else { '-' })
+        .collect()
+}
+
+/// Evenly spaced rows, at most `most` of them.
+fn thinned(cloud: &Cloud, most: usize) -> Result<Cloud> {
+    let n = cloud.len();
+    let kept = n.min(most);
+    let rows: Vec<usize> = (0..kept).map(|k| k * n / kept).collect();
+    cloud.select(&rows)
+}

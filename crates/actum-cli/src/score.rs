@@ -1,0 +1,143 @@
+//! `actum score`.
+
+use std::collections::BTreeMap;
+
+use actum::{
+    data::Snapshots,
+    error::{Error, ErrorKind, Result},
+    report::{self, Distances, Score},
+    run::Run,
+    tensor,
+    units::Units,
+};
+use ndarray::Array1;
+use serde_json::json;
+
+use crate::{arguments, output, simulate::read_for};
+
+pub fn run(arguments: &arguments::Score) -> Result<()> {
+    let run = Run::open(&arguments.run)?;
+    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let snapshots = read_for(&run, &arguments.file)?;
+    let scale = scale(&run, &snapshots)?;
+    let at = targets(arguments, &run, &snapshots)?;
+    let from = match &arguments.from {
+        Some(text) => Some(snapshots.index_of(text)?),
+        None => None,
+    };
+    let scores = at
+        .iter()
+        .map(|&at| {
+            let from = from.unwrap_or(at - 1);
+            report::score(
+                &dynamics,
+                &snapshots,
+                from,
+                at,
+                &scale,
+                run.settings().fit.seed,
+            )
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if arguments.json {
+        print_json(arguments, &run, &scores);
+    } else {
+        output::line(&format!("Distances in {}.", units(&run)));
+        for score in &scores {
+            print(score, held_out(&run, &score.at));
+        }
+    }
+    Ok(())
+}
+
+/// Which times to predict, each with one before it.
+fn targets(arguments: &arguments::Score, run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
+    let typed = if arguments.at.is_empty() {
+        &run.settings().data.hold_out
+    } else {
+        &arguments.at
+    };
+    let at = if typed.is_empty() {
+        (1..snapshots.len()).collect()
+    } else {
+        typed
+            .iter()
+            .map(|t| snapshots.index_of(t))
+            .collect::<Result<Vec<_>>>()?
+    };
+    if arguments.from.is_none() && at.contains(&0) {
+        return Err(Error::new(
+            ErrorKind::Value,
+            format!(
+                "there is no time before {} to push points from; name one with --from",
+                snapshots.labels()[0]
+            ),
+        ));
+    }
+    Ok(at)
+}
+
+/// What distances are divided by: for a standardised run the deviations over all rows of the
+/// scored file, as the field's protocol has it, so that reference rows do not depend on the run.
+pub fn scale(run: &Run, snapshots: &Snapshots) -> Result<Array1<f64>> {
+    Ok(Units::of(snapshots, run.settings().data.standardize)?.scale())
+}
+
+fn units(run: &Run) -> &'static str {
+    if run.settings().data.standardize {
+        "standard deviations of each column over all rows of the file"
+    } else {
+        "the units of the file"
+    }
+}
+
+fn held_out(run: &Run, label: &str) -> bool {
+    run.settings()
+        .data
+        .hold_out
+        .iter()
+        .any(|held| held == label)
+}
+
+pub fn print(score: &Score, held_out: bool) {
+    output::line(&format!(
+        "\nFrom {} to {}{}",
+        score.from,
+        score.at,
+        if held_out {
+            ", which the fit did not see"
+        } else {
+            ""
+        }
+    ));
+    let rows: Vec<Vec<String>> = score
+        .rows()
+        .into_iter()
+        .map(|(name, d)| {
+            let numbers = [d.w1, d.w2, d.mmd, d.energy].map(output::number);
+            std::iter::once(name.to_owned()).chain(numbers).collect()
+        })
+        .collect();
+    output::table(&["", "W1", "W2", "MMD", "energy"], &rows);
+}
+
+fn print_json(arguments: &arguments::Score, run: &Run, scores: &[Score]) {
+    let scores: Vec<_> = scores
+        .iter()
+        .map(|score| {
+            let rows: BTreeMap<&str, Distances> = score.rows().into_iter().collect();
+            json!({
+                "from": score.from,
+                "at": score.at,
+                "held_out": held_out(run, &score.at),
+                "rows": rows,
+            })
+        })
+        .collect();
+    output::json(&json!({
+        "run": arguments.run,
+        "file": arguments.file,
+        "units": units(run),
+        "scores": scores,
+    }));
+}

@@ -1,0 +1,101 @@
+//! `actum simulate`.
+
+use std::path::{Path, PathBuf};
+
+use actum::{
+    cloud::Cloud,
+    data::{self, ReadOptions, Snapshots, TimeAxis},
+    error::{Error, ErrorKind, Result},
+    flow::{self, Scheme},
+    run::Run,
+    tensor,
+};
+
+use crate::{arguments::Simulate, output};
+
+pub fn run(arguments: &Simulate) -> Result<()> {
+    let run = Run::open(&arguments.run)?;
+    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let source = run.source();
+    let axis = TimeAxis::from_labels(&source.labels)?.0;
+    let from = match &arguments.from {
+        Some(text) => axis.value_of(text)?,
+        None => axis.values()[0],
+    };
+    let times = match (&arguments.to, arguments.times.as_slice()) {
+        (Some(to), _) => vec![axis.value_of(to)?],
+        (None, []) => axis
+            .values()
+            .iter()
+            .copied()
+            .filter(|t| *t > from)
+            .collect(),
+        (None, times) => times
+            .iter()
+            .map(|t| axis.value_of(t))
+            .collect::<Result<_>>()?,
+    };
+    if times.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Value,
+            format!("{from} is the last time; say where to go with --to or --times"),
+        ));
+    }
+    let start = start(arguments, &run, from)?;
+    let moved = flow::simulate(&dynamics, &start, from, &times, Scheme::default())?;
+    let names: &[String] = if source.named { &source.columns } else { &[] };
+    data::write_trajectories(&arguments.output, &moved.times, &moved.points, names)?;
+    output::line(&format!(
+        "{}: {} from {from} at {} (velocity evaluated {})",
+        arguments.output.display(),
+        output::count(start.len(), "particle"),
+        output::count(times.len(), "time"),
+        output::count(moved.evaluations, "time"),
+    ));
+    Ok(())
+}
+
+fn start(arguments: &Simulate, run: &Run, from: f64) -> Result<Cloud> {
+    if let Some(path) = &arguments.start {
+        let options = ReadOptions {
+            time_key: None,
+            ..run.settings().data.read_options()
+        };
+        let cloud = data::read_cloud(path, &options, from)?;
+        return run.view_cloud(&cloud).map_err(|e| e.within(path.display()));
+    }
+    let snapshots = own_data(run)?;
+    let index = (0..snapshots.len()).find(|i| snapshots.times()[*i] == from);
+    index.map(|i| snapshots.cloud(i).clone()).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Missing,
+            format!(
+                "the data has no points at {from}; start from one of {}, or give the points with \
+                 --start",
+                snapshots.labels().join(", ")
+            ),
+        )
+    })
+}
+
+/// The data that the run was fitted on, from where it was then.
+pub fn own_data(run: &Run) -> Result<Snapshots> {
+    let path = PathBuf::from(&run.source().data);
+    let snapshots = read_for(run, &path)?;
+    if snapshots.fingerprint() != run.source().fingerprint {
+        return Err(Error::new(
+            ErrorKind::Value,
+            format!(
+                "{} has changed since the run was fitted on it; name the data to use",
+                path.display()
+            ),
+        ));
+    }
+    Ok(snapshots)
+}
+
+/// Reads a file as the run sees it.
+pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
+    let snapshots = data::read(path, &run.settings().data.read_options())?;
+    run.view(&snapshots).map_err(|e| e.within(path.display()))
+}

@@ -1,0 +1,101 @@
+//! Times one training step: `cargo run --release -p actum --example step -- DIM WIDTH BATCH [SECONDS]`.
+//!
+//! The samples-only objective on a line from N(0, I) to N(1, I), three hidden layers, Adam. Prints
+//! one JSON line.
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use actum::{
+    action::Mlp,
+    error::ErrorKind,
+    fit::{Observer, Options, Step, fit},
+    lagrangian::Lagrangian,
+    objective::{Estimator, Problem},
+    path::{Draw, Sampled},
+    tensor::Device,
+    units::Units,
+};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+struct Stopwatch {
+    seconds: f64,
+    started: Option<Instant>,
+    steps: usize,
+    elapsed: Duration,
+}
+
+const WARM: usize = 5;
+
+impl Observer for Stopwatch {
+    fn step(&mut self, step: &Step) -> ControlFlow<()> {
+        if step.step == WARM {
+            self.started = Some(Instant::now());
+        }
+        if let Some(started) = self.started {
+            self.steps = step.step - WARM;
+            self.elapsed = started.elapsed();
+            if self.elapsed.as_secs_f64() > self.seconds && self.steps > 0 {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<f64> = std::env::args()
+        .skip(1)
+        .map(|a| a.parse())
+        .collect::<Result<_, _>>()?;
+    let [dim, width, batch, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: step DIM WIDTH BATCH [SECONDS]".into());
+    };
+    let (dim, width, batch) = (*dim as usize, *width as usize, *batch as usize);
+
+    let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| Draw {
+        points: Array2::from_shape_fn((times.len(), dim), |(i, _)| {
+            let (a, b): (f64, f64) = (rng.sample(StandardNormal), rng.sample(StandardNormal));
+            (1.0 - times[i]) * a + times[i] * (b + 1.0)
+        }),
+        velocities: None,
+    })?;
+    let device = Device::flex();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let options = Options {
+        steps: usize::MAX / 2,
+        batch,
+        learning_rate: 1e-4,
+        estimator: Estimator::Samples,
+        ..Options::default()
+    };
+    let mut watch = Stopwatch {
+        seconds: rest.first().copied().unwrap_or(5.0),
+        started: None,
+        steps: 0,
+        elapsed: Duration::ZERO,
+    };
+    let problem = Problem {
+        path: &path,
+        lagrangian: Lagrangian::kinetic(),
+        units: Units::identity(dim),
+    };
+    let network = Mlp::new(dim, width, 3, &device, &mut rng)?;
+    let stopped = fit(network, &problem, &options, &mut watch);
+    if let Err(error) = stopped
+        && error.kind() != ErrorKind::Interrupted
+    {
+        return Err(error.into());
+    }
+    let milliseconds = watch.elapsed.as_secs_f64() * 1e3 / watch.steps as f64;
+    println!(
+        "{{\"peer\": \"actum\", \"dim\": {dim}, \"width\": {width}, \"batch\": {batch}, \
+         \"ms_per_step\": {milliseconds:.3}}}"
+    );
+    Ok(())
+}

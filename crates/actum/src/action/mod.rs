@@ -1,0 +1,25 @@
+//! `s_t(x)`: the scalar field whose gradient moves the population.
+
+mod mlp;
+
+use burn::tensor::Tensor;
+
+pub use mlp::Mlp;
+
+/// An action `s_t(x)`, in the network's [units](crate::units::Units): `t` is `[n, 1]`, `x` is
+/// `[n, d]`, rows are independent of each other.
+pub trait Action {
+    /// The number of columns of `x`, d.
+    fn dimension(&self) -> usize;
+
+    /// `s_t(x)`, `[n, 1]`.
+    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2>;
+
+    /// `grad_x s_t(x)`, `[n, d]`. Called without autodiff: the result is a number, not a graph.
+    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2>;
+
+    /// The tangent of `s` along `(dt, dx)`, `[n, 1]`: `dt * d_t s + dx . grad s`, by forward-mode
+    /// differentiation written in ordinary tensor operations, so that one reverse sweep gives its
+    /// gradient in the parameters (docs/mathematics.md, section 3).
+    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2>;
+}

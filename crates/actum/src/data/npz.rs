@@ -1,0 +1,532 @@
+//! NumPy archives: a zip of arrays in the `.npy` format (NumPy Enhancement Proposal 1).
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Write},
+    path::Path,
+};
+
+use ndarray::{Array1, Array3, Dimension, ShapeBuilder};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
+
+use crate::{
+    data::{ReadOptions, Snapshots, Table, Times, has_default_weights, snapshots::default_columns},
+    error::{Error, ErrorKind, Result, ensure},
+    file,
+};
+
+/// What an array says of itself before its data.
+struct Header {
+    name: String,
+    big_endian: bool,
+    /// NumPy's letter: `f`, `i`, `u`, `U`, `S`, `O`, ...
+    kind: char,
+    /// Bytes of one number, characters of one text.
+    size: usize,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// Reads the header and leaves `source` at the first item.
+    fn read(name: &str, source: &mut dyn Read) -> Result<Self> {
+        let cut = |cause| broken(name, "is truncated").because(cause);
+        let mut start = [0; 8];
+        source.read_exact(&mut start).map_err(cut)?;
+        let length = match (&start[..6], start[6]) {
+            (b"\x93NUMPY", 1) => {
+                let mut length = [0; 2];
+                source.read_exact(&mut length).map_err(cut)?;
+                u16::from_le_bytes(length).into()
+            }
+            (b"\x93NUMPY", 2 | 3) => {
+                let mut length = [0; 4];
+                source.read_exact(&mut length).map_err(cut)?;
+                u32::from_le_bytes(length)
+            }
+            _ => return Err(broken(name, "is not in the .npy format, version 1 to 3")),
+        };
+        let mut text = String::new();
+        (&mut *source)
+            .take(length.into())
+            .read_to_string(&mut text)
+            .map_err(cut)?;
+        Self::parse(name, &text).ok_or_else(|| {
+            broken(
+                name,
+                &format!("has a type that is not understood: {}", text.trim()),
+            )
+        })
+    }
+
+    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
+    fn parse(name: &str, text: &str) -> Option<Self> {
+        let after = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
+        let description = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0;
+        let (order, rest) = description.split_at_checked(1)?;
+        let kind = rest.chars().next()?;
+        // No number and no label is longer; a damaged header must not ask for all memory.
+        let size = rest[kind.len_utf8()..]
+            .parse()
+            .ok()
+            .filter(|size| *size <= 1 << 20);
+        let shape = after("shape")?
+            .strip_prefix('(')?
+            .split_once(')')?
+            .0
+            .split(',');
+        Some(Self {
+            name: name.to_owned(),
+            big_endian: order == ">",
+            kind,
+            size: if kind == 'O' { 8 } else { size? },
+            fortran: after("fortran_order")?.starts_with("True"),
+            shape: shape
+                .map(str::trim)
+                .filter(|n| !n.is_empty())
+                .map(|n| n.parse().ok())
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    fn type_name(&self) -> String {
+        let bits = self.size.saturating_mul(8);
+        match self.kind {
+            'f' => format!("float{bits}"),
+            'i' => format!("int{bits}"),
+            'u' => format!("uint{bits}"),
+            'U' | 'S' => "text".to_owned(),
+            'O' => "object".to_owned(),
+            kind => format!("{kind}{}", self.size),
+        }
+    }
+
+    fn count(&self) -> Result<usize> {
+        let count = self.shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
+        count.ok_or_else(|| {
+            broken(
+                &self.name,
+                &format!("has an impossible shape {:?}", self.shape),
+            )
+        })
+    }
+
+    /// All items as numbers, in the order of the file.
+    fn numbers(&self, source: &mut dyn Read) -> Result<Vec<f64>> {
+        let decode: fn(&[u8]) -> f64 = match (self.kind, self.size) {
+            ('f', 4) => |b| f32::from_le_bytes(fixed(b)).into(),
+            ('f', 8) => |b| f64::from_le_bytes(fixed(b)),
+            ('i', 1) => |b| i8::from_le_bytes(fixed(b)).into(),
+            ('i', 2) => |b| i16::from_le_bytes(fixed(b)).into(),
+            ('i', 4) => |b| i32::from_le_bytes(fixed(b)).into(),
+            ('i', 8) => |b| i64::from_le_bytes(fixed(b)) as f64,
+            ('u', 1) => |b| b[0].into(),
+            ('u', 2) => |b| u16::from_le_bytes(fixed(b)).into(),
+            ('u', 4) => |b| u32::from_le_bytes(fixed(b)).into(),
+            ('u', 8) => |b| u64::from_le_bytes(fixed(b)) as f64,
+            _ => return Err(self.unsupported()),
+        };
+        let mut numbers = Vec::new();
+        self.each(source, self.size, self.size, |item| {
+            numbers.push(decode(item))
+        })?;
+        Ok(numbers)
+    }
+
+    fn is_text(&self) -> bool {
+        ['U', 'S'].contains(&self.kind)
+    }
+
+    /// All items of an array that [is text](Self::is_text).
+    fn texts(&self, source: &mut dyn Read) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        match self.kind {
+            'U' => self.each(source, 4 * self.size, 4, |item| {
+                let letters = item.chunks_exact(4).map(|b| u32::from_le_bytes(fixed(b)));
+                texts.push(
+                    letters
+                        .take_while(|c| *c != 0)
+                        .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+                        .collect(),
+                );
+            })?,
+            _ => self.each(source, self.size, 1, |item| {
+                let text = String::from_utf8_lossy(item);
+                texts.push(text.trim_end_matches('\0').to_owned());
+            })?,
+        }
+        Ok(texts)
+    }
+
+    /// Calls `take` with the little-endian bytes of each item of `width` bytes, whose numbers are
+    /// of `unit` bytes.
+    fn each(
+        &self,
+        source: &mut dyn Read,
+        width: usize,
+        unit: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        let mut left = self.count()?;
+        if width == 0 {
+            (0..left).for_each(|_| take(&[]));
+            return Ok(());
+        }
+        let mut chunk = vec![0; width * (1 + (1 << 16) / width).min(left.max(1))];
+        while left > 0 {
+            let items = left.min(chunk.len() / width);
+            let bytes = &mut chunk[..items * width];
+            source.read_exact(bytes).map_err(|cause| {
+                let shape = format!("is truncated or damaged, expected shape {:?}", self.shape);
+                broken(&self.name, &shape).because(cause)
+            })?;
+            if self.big_endian {
+                bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+            }
+            bytes.chunks_exact(width).for_each(&mut take);
+            left -= items;
+        }
+        Ok(())
+    }
+
+    fn unsupported(&self) -> Error {
+        let name = &self.name;
+        let (what, remedy) = match self.kind {
+            'O' => (
+                "pickled Python objects".to_owned(),
+                format!("{name}.astype(float), or {name}.astype(str) if it is text"),
+            ),
+            _ => (
+                format!("of type {}", self.type_name()),
+                format!("{name}.astype(float)"),
+            ),
+        };
+        Error::new(
+            ErrorKind::Format,
+            format!("array {name:?}: expected numbers, it is {what}; save it as {remedy}"),
+        )
+    }
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("items of the size in the header")
+}
+
+fn broken(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Format, format!("array {name:?} {what}"))
+}
+
+/// An open `.npz` file.
+struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    names: Vec<String>,
+}
+
+impl Archive {
+    fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|cause| Error::io("read", path, cause))?;
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(zip_failure)?;
+        let names = zip
+            .file_names()
+            .filter_map(|name| Some(name.ok()?.strip_suffix(".npy")?.to_owned()))
+            .collect();
+        Ok(Self { zip, names })
+    }
+
+    fn array<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Header, &mut dyn Read) -> Result<T>,
+    ) -> Result<T> {
+        let mut entry = self
+            .zip
+            .by_name(&format!("{name}.npy"))
+            .map_err(zip_failure)?;
+        let header = Header::read(name, &mut entry)?;
+        read(header, &mut entry)
+    }
+
+    /// The first of `names` that is an array here.
+    fn first(&self, names: &[&str]) -> Option<String> {
+        let here = |name: &&&str| self.names.iter().any(|n| n == **name);
+        names.iter().find(here).map(|name| (*name).to_owned())
+    }
+
+    fn find(&mut self, name: &str, flag: &str) -> Result<String> {
+        if let Some(name) = self.first(&[name]) {
+            return Ok(name);
+        }
+        let mut there = Vec::new();
+        for other in self.names.clone() {
+            let about = self.array(&other, |h, _| {
+                Ok(format!("{} {:?}", h.type_name(), h.shape))
+            });
+            there.push(format!(
+                "{other} {}",
+                about.unwrap_or_else(|_| "(unreadable)".to_owned())
+            ));
+        }
+        Err(Error::missing(
+            format!("array {name:?} (see {flag})"),
+            there,
+        ))
+    }
+}
+
+fn zip_failure(error: ZipError) -> Error {
+    let what = "the file is not a complete .npz archive; it may be truncated";
+    Error::new(ErrorKind::Format, what).because(error)
+}
+
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
+    let mut archive = Archive::open(path)?;
+    let points_key = archive.find(options.points_key.as_deref().unwrap_or("X"), "--points-key")?;
+    let time_key = archive.find(options.time_key.as_deref().unwrap_or("t"), "--time-key");
+    if let (Some(_), Err(error)) = (&options.time_key, &time_key) {
+        return Err(Error::new(error.kind(), error.to_string()));
+    }
+    let weight_key = match &options.weight_key {
+        Some(key) => Some(archive.find(key, "--weight-key")?),
+        None => archive.first(&["w", "weights"]),
+    };
+
+    // Trajectories [k, n, d] have one time for n points.
+    let mut particles = None;
+    let points = archive.array(&points_key, |header, source| {
+        let (k, n, d) = match header.shape[..] {
+            [n] => (1, n, 1),
+            [n, d] => (1, n, d),
+            [k, n, d] => (k, n, d),
+            _ => {
+                return Err(wrong_shape(
+                    &header,
+                    "[n, d] (or trajectories, [times, n, d])",
+                ));
+            }
+        };
+        ensure!(
+            k * n * d > 0,
+            Shape,
+            "array {points_key:?} is empty: {:?}",
+            header.shape
+        );
+        particles = (header.shape.len() == 3).then_some(n);
+        let shape = (k, n, d).set_f(header.fortran);
+        let points = Array3::from_shape_vec(shape, header.numbers(source)?)
+            .expect("a number for each place");
+        Ok(points
+            .as_standard_layout()
+            .into_owned()
+            .into_shape_with_order((k * n, d))
+            .expect("the same numbers in the same order"))
+    })?;
+    let n = points.nrows() / particles.unwrap_or(1);
+    let one_for_each_point = |header: &Header| {
+        let length = match header.shape[..] {
+            [length] | [length, 1] => length,
+            _ => return Err(wrong_shape(header, "[n]")),
+        };
+        ensure!(
+            length == n,
+            Shape,
+            "{points_key} has {n} rows and {} has {length}; expected one for each row",
+            header.name
+        );
+        Ok(())
+    };
+    let mut read_times = |key: &str| {
+        archive.array(key, |header, source| {
+            one_for_each_point(&header)?;
+            if header.is_text() {
+                return Ok(Times::Labels(repeated(header.texts(source)?, particles)));
+            }
+            let numbers = match (header.kind, header.size) {
+                ('f', 4) => header.numbers(source)?.into_iter().map(decimal).collect(),
+                _ => header.numbers(source)?,
+            };
+            Ok(Times::Numbers(repeated(numbers, particles)))
+        })
+    };
+    let times = match time_key {
+        Ok(key) => Ok(read_times(&key)?),
+        Err(absent) => Err(absent),
+    };
+    let weights = weight_key.map(|key| {
+        archive.array(&key, |header, source| {
+            one_for_each_point(&header)?;
+            Ok(Array1::from_vec(repeated(
+                header.numbers(source)?,
+                particles,
+            )))
+        })
+    });
+
+    let mut notes = Vec::new();
+    let mut columns = None;
+    if archive.first(&["columns"]).is_some() {
+        archive.array("columns", |header, source| {
+            if header.shape == [points.ncols()] && header.is_text() {
+                columns = Some(header.texts(source)?);
+            } else {
+                notes.push(format!(
+                    "left out array \"columns\": expected the names of {} coordinates, it is {} {:?}",
+                    points.ncols(),
+                    header.type_name(),
+                    header.shape
+                ));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(Table {
+        points,
+        times,
+        weights: weights.transpose()?,
+        columns,
+        notes,
+    })
+}
+
+/// Every value so many times over.
+fn repeated<T: Clone>(values: Vec<T>, times: Option<usize>) -> Vec<T> {
+    match times {
+        None => values,
+        Some(times) => {
+            let copies = |value| std::iter::repeat_n(value, times);
+            values.into_iter().flat_map(copies).collect()
+        }
+    }
+}
+
+/// The number a person wrote who now has it in single precision: 0.1, not 0.10000000149.
+pub(super) fn decimal(single: f64) -> f64 {
+    (single as f32).to_string().parse().unwrap_or(single)
+}
+
+fn wrong_shape(header: &Header, expected: &str) -> Error {
+    Error::new(
+        ErrorKind::Shape,
+        format!(
+            "array {:?}: expected shape {expected}, got {:?}",
+            header.name, header.shape
+        ),
+    )
+}
+
+struct Writer<W: Write>(ZipWriter<zip::write::StreamWriter<W>>);
+
+impl<W: Write> Writer<W> {
+    fn begin(
+        &mut self,
+        name: &str,
+        description: &str,
+        shape: &[usize],
+        bytes: usize,
+    ) -> io::Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .large_file(bytes as u64 >= u64::from(u32::MAX));
+        self.0.start_file(format!("{name}.npy"), options)?;
+        let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
+        let mut header =
+            format!("{{'descr': '{description}', 'fortran_order': False, 'shape': ({shape}), }}");
+        // The format asks that the data start at a multiple of 64 bytes and the header end a line.
+        let padded = (10 + header.len() + 1).next_multiple_of(64) - 11;
+        header.extend(std::iter::repeat_n(' ', padded - header.len()));
+        header.push('\n');
+        self.0.write_all(b"\x93NUMPY\x01\x00")?;
+        self.0.write_all(&(header.len() as u16).to_le_bytes())?;
+        self.0.write_all(header.as_bytes())
+    }
+
+    fn numbers<'a>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        numbers: impl Iterator<Item = &'a f64>,
+    ) -> io::Result<()> {
+        self.begin(name, "<f8", shape, 8 * shape.iter().product::<usize>())?;
+        let mut buffer = io::BufWriter::with_capacity(1 << 16, &mut self.0);
+        for x in numbers {
+            buffer.write_all(&x.to_le_bytes())?;
+        }
+        buffer.flush()
+    }
+
+    fn texts<'a>(
+        &mut self,
+        name: &str,
+        texts: impl ExactSizeIterator<Item = &'a String> + Clone,
+    ) -> io::Result<()> {
+        let length = texts
+            .clone()
+            .map(|text| text.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        self.begin(
+            name,
+            &format!("<U{length}"),
+            &[texts.len()],
+            4 * length * texts.len(),
+        )?;
+        let mut buffer = io::BufWriter::with_capacity(1 << 16, &mut self.0);
+        for text in texts {
+            let letters = text.chars().map(u32::from).chain(std::iter::repeat(0));
+            for letter in letters.take(length) {
+                buffer.write_all(&letter.to_le_bytes())?;
+            }
+        }
+        buffer.flush()
+    }
+
+    fn columns(&mut self, columns: &[String]) -> io::Result<()> {
+        if columns == default_columns(columns.len()) {
+            return Ok(());
+        }
+        self.texts("columns", columns.iter())
+    }
+}
+
+pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
+    let clouds = snapshots.clouds();
+    let n: usize = clouds.iter().map(|cloud| cloud.len()).sum();
+    file::replace(path, |out| {
+        let mut writer = Writer(ZipWriter::new_stream(out));
+        let shape = [n, snapshots.dimension()];
+        writer.numbers("X", &shape, clouds.iter().flat_map(|cloud| cloud.points()))?;
+        if snapshots.axis().is_plain() {
+            let times = snapshots.times().iter().zip(clouds);
+            let rows = times.flat_map(|(t, cloud)| std::iter::repeat_n(t, cloud.len()));
+            writer.numbers("t", &[n], rows)?;
+        } else {
+            let labels = snapshots.labels().iter().zip(clouds);
+            let rows: Vec<&String> = labels
+                .flat_map(|(label, cloud)| std::iter::repeat_n(label, cloud.len()))
+                .collect();
+            writer.texts("t", rows.into_iter())?;
+        }
+        if !has_default_weights(snapshots) {
+            writer.numbers("w", &[n], clouds.iter().flat_map(|cloud| cloud.weights()))?;
+        }
+        writer.columns(snapshots.columns())?;
+        writer.0.finish()?;
+        Ok(())
+    })
+}
+
+pub(super) fn write_trajectories(
+    path: &Path,
+    times: &[f64],
+    points: &Array3<f64>,
+    columns: &[String],
+) -> Result<()> {
+    file::replace(path, |out| {
+        let mut writer = Writer(ZipWriter::new_stream(out));
+        writer.numbers("X", points.raw_dim().slice(), points.iter())?;
+        writer.numbers("t", &[times.len()], times.iter())?;
+        writer.columns(columns)?;
+        writer.0.finish()?;
+        Ok(())
+    })
+}

@@ -1,0 +1,290 @@
+//! The pages of a Parquet column compressed with zstd, in Rust: the `parquet` crate would link a
+//! C library for them. Page headers are structs in Thrift's compact protocol, see
+//! `parquet.thrift` and `Compression.md` of the Apache Parquet format.
+
+use std::{collections::BTreeMap, io::Read, vec};
+
+use bytes::Bytes;
+use parquet::{
+    basic::Encoding,
+    column::page::{Page, PageMetadata, PageReader},
+    errors::{ParquetError, Result},
+};
+use ruzstd::decoding::StreamingDecoder;
+
+/// The pages of one column chunk, decompressed.
+pub(super) struct ZstdPages(std::iter::Peekable<vec::IntoIter<Page>>);
+
+impl ZstdPages {
+    /// Decompresses the pages in the bytes of a column chunk.
+    pub(super) fn new(chunk: &[u8]) -> Result<Self> {
+        let mut rest = Compact(chunk);
+        let mut pages = Vec::new();
+        while !rest.0.is_empty() {
+            let header = rest.structure(0).ok_or_else(|| damaged("a page header"))?;
+            let size = header.size(3)?;
+            let (body, after) = rest
+                .0
+                .split_at_checked(size)
+                .ok_or_else(|| damaged("a page that ends early"))?;
+            rest.0 = after;
+            pages.extend(page(&header, body)?);
+        }
+        Ok(Self(pages.into_iter().peekable()))
+    }
+}
+
+fn page(header: &Fields, body: &[u8]) -> Result<Option<Page>> {
+    let size = header.size(2)?;
+    Ok(match header.size(1)? {
+        0 => {
+            let about = header.structure(5)?;
+            Some(Page::DataPage {
+                buf: decompressed(body, 0, size)?,
+                num_values: about.count(1)?,
+                encoding: about.encoding(2)?,
+                def_level_encoding: about.encoding(3)?,
+                rep_level_encoding: about.encoding(4)?,
+                statistics: None,
+            })
+        }
+        2 => {
+            let about = header.structure(7)?;
+            Some(Page::DictionaryPage {
+                buf: decompressed(body, 0, size)?,
+                num_values: about.count(1)?,
+                encoding: about.encoding(2)?,
+                is_sorted: about.integer(3) == Some(1),
+            })
+        }
+        3 => {
+            let about = header.structure(8)?;
+            let levels = about.size(5)? + about.size(6)?;
+            let is_compressed = about.integer(7) != Some(0);
+            Some(Page::DataPageV2 {
+                buf: if is_compressed {
+                    decompressed(body, levels, size)?
+                } else {
+                    Bytes::copy_from_slice(body)
+                },
+                num_values: about.count(1)?,
+                num_nulls: about.count(2)?,
+                num_rows: about.count(3)?,
+                encoding: about.encoding(4)?,
+                def_levels_byte_len: about.count(5)?,
+                rep_levels_byte_len: about.count(6)?,
+                is_compressed: false,
+                statistics: None,
+            })
+        }
+        _ => None,
+    })
+}
+
+/// The first `plain` bytes as they are and the rest decompressed, `size` bytes in all.
+fn decompressed(body: &[u8], plain: usize, size: usize) -> Result<Bytes> {
+    let (plain, packed) = body
+        .split_at_checked(plain)
+        .ok_or_else(|| damaged("a page that ends early"))?;
+    let mut out = plain.to_vec();
+    if size > out.len() {
+        let left = (size - out.len()) as u64;
+        let zstd = |error: String| ParquetError::General(format!("zstd: {error}"));
+        let decoder = StreamingDecoder::new(packed).map_err(|e| zstd(e.to_string()))?;
+        decoder
+            .take(left)
+            .read_to_end(&mut out)
+            .map_err(|e| zstd(e.to_string()))?;
+    }
+    if out.len() != size {
+        return Err(damaged("a page of another size than it says"));
+    }
+    Ok(out.into())
+}
+
+fn damaged(what: &str) -> ParquetError {
+    ParquetError::General(format!("the file is damaged: {what}"))
+}
+
+impl Iterator for ZstdPages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(Ok)
+    }
+}
+
+impl PageReader for ZstdPages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        Ok(self.0.next())
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        Ok(self.0.peek().map(|page| PageMetadata {
+            num_rows: match page {
+                Page::DataPageV2 { num_rows, .. } => Some(*num_rows as usize),
+                _ => None,
+            },
+            num_levels: page.is_data_page().then(|| page.num_values() as usize),
+            is_dict: page.is_dictionary_page(),
+        }))
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.0.next();
+        Ok(())
+    }
+}
+
+/// A field of a Thrift struct; texts, lists and numbers with a point are passed over.
+enum Field {
+    Integer(i64),
+    Structure(Fields),
+    Other,
+}
+
+struct Fields(BTreeMap<i64, Field>);
+
+impl Fields {
+    fn integer(&self, id: i64) -> Option<i64> {
+        match self.0.get(&id)? {
+            Field::Integer(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn size(&self, id: i64) -> Result<usize> {
+        Ok(self.count(id)? as usize)
+    }
+
+    fn count(&self, id: i64) -> Result<u32> {
+        let value = self.integer(id).and_then(|value| u32::try_from(value).ok());
+        value.ok_or_else(|| damaged("an incomplete page header"))
+    }
+
+    fn encoding(&self, id: i64) -> Result<Encoding> {
+        let value = self.count(id)?;
+        let known = Encoding::VARIANTS.iter().find(|e| **e as u32 == value);
+        known.copied().ok_or_else(|| damaged("an unknown encoding"))
+    }
+
+    fn structure(&self, id: i64) -> Result<&Self> {
+        match self.0.get(&id) {
+            Some(Field::Structure(fields)) => Ok(fields),
+            _ => Err(damaged("an incomplete page header")),
+        }
+    }
+}
+
+/// Bytes in Thrift's compact protocol, consumed from the front.
+struct Compact<'a>(&'a [u8]);
+
+impl Compact<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn skip(&mut self, count: u64) -> Option<()> {
+        self.0 = self.0.get(usize::try_from(count).ok()?..)?;
+        Some(())
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn zigzag(&mut self) -> Option<i64> {
+        let value = self.varint()?;
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    fn structure(&mut self, depth: usize) -> Option<Fields> {
+        let mut fields = BTreeMap::new();
+        let mut id = 0;
+        loop {
+            let byte = self.byte()?;
+            if byte == 0 {
+                return Some(Fields(fields));
+            }
+            id = match byte >> 4 {
+                0 => self.zigzag()?,
+                step => id + i64::from(step),
+            };
+            let field = match byte & 0x0f {
+                truth @ (1 | 2) => Field::Integer(i64::from(truth == 1)),
+                kind => self.value(kind, depth)?,
+            };
+            fields.insert(id, field);
+        }
+    }
+
+    fn value(&mut self, kind: u8, depth: usize) -> Option<Field> {
+        // Page headers nest three deep; a damaged file must not exhaust the stack.
+        if depth > 8 {
+            return None;
+        }
+        match kind {
+            1..=3 => self.skip(1)?,
+            4..=6 => return self.zigzag().map(Field::Integer),
+            7 => self.skip(8)?,
+            8 => {
+                let length = self.varint()?;
+                self.skip(length)?;
+            }
+            9 | 10 => {
+                let byte = self.byte()?;
+                let count = match byte >> 4 {
+                    15 => self.varint()?,
+                    count => count.into(),
+                };
+                for _ in 0..count {
+                    self.value(byte & 0x0f, depth + 1)?;
+                }
+            }
+            12 => return self.structure(depth + 1).map(Field::Structure),
+            _ => return None,
+        }
+        Some(Field::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thrift_structs_are_read_by_field() {
+        // {1: i32 150 (zigzag 300 = ac 02), 2: true, 3: "ab", 5: {1: i32 -1}, 20: i64 7}
+        let bytes = [
+            0x15, 0xac, 0x02, 0x11, 0x18, 2, b'a', b'b', 0x2c, 0x15, 1, 0, 0x06, 40, 14, 0, 99,
+        ];
+        let mut compact = Compact(&bytes);
+        let fields = compact.structure(0).unwrap();
+        assert_eq!(fields.integer(1), Some(150));
+        assert_eq!(fields.integer(2), Some(1));
+        assert!(fields.integer(3).is_none());
+        assert_eq!(fields.structure(5).unwrap().integer(1), Some(-1));
+        assert_eq!(fields.integer(20), Some(7));
+        assert_eq!(compact.0, [99]);
+        for end in 0..bytes.len() - 1 {
+            assert!(Compact(&bytes[..end]).structure(0).is_none());
+        }
+        assert!(Compact(&[0x1c; 1000]).structure(0).is_none());
+    }
+
+    #[test]
+    fn damaged_chunks_are_errors() {
+        assert!(ZstdPages::new(&[0x15, 0, 0x15, 8, 0x15, 200, 1, 0, 1, 2]).is_err());
+        assert!(ZstdPages::new(&[0x15, 0, 0x15, 8, 0x15, 4, 0x2c, 0x15, 2, 0, 0, 1, 2]).is_err());
+    }
+}

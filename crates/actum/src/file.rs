@@ -1,0 +1,79 @@
+//! Files appear whole or not at all.
+
+use std::{
+    fs,
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use crate::error::{Error, Result};
+
+/// Writes `path` through a temporary file in the same folder, renamed when it is complete: a
+/// failure midway (a full disk, an error from `write`) leaves what was at `path` untouched.
+///
+/// # Errors
+/// The folder is missing or read-only, the disk is full, or `write` failed.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let attempt = || -> io::Result<()> {
+        let temporary = tempfile::Builder::new()
+            .prefix(".actum-")
+            .tempfile_in(folder)?;
+        let mut buffer = BufWriter::new(temporary);
+        write(&mut buffer)?;
+        let temporary = buffer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        temporary.as_file().sync_all()?;
+        #[cfg(unix)]
+        {
+            // A temporary file is private to its user; what it becomes is an ordinary file.
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o644))?;
+        }
+        temporary.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    attempt().map_err(|cause| Error::io("write", path, cause))
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// The file is missing or cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|cause| Error::io("read", path, cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        replace(&path, |w| w.write_all(b"old")).unwrap();
+        let error = replace(&path, |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::new(io::ErrorKind::StorageFull, "disk full"))
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("a.txt"), "{error}");
+        assert!(error.to_string().contains("disk full"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = replace(Path::new("no/such/folder/a.txt"), |_| Ok(())).unwrap_err();
+        assert!(
+            error.to_string().contains("no/such/folder/a.txt"),
+            "{error}"
+        );
+    }
+}

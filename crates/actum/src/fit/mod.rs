@@ -1,0 +1,396 @@
+//! Minimising the objective: steps, averaging, the guard, checkpoints.
+
+mod checkpoint;
+mod parameters;
+mod times;
+
+use std::ops::ControlFlow;
+
+use burn::{
+    module::Module,
+    optim::{AdamConfig, AdamState, Optimizer},
+    tensor::{Device, Tensor},
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+pub use checkpoint::Checkpoint;
+
+use crate::{
+    action::Action,
+    dynamics::Dynamics,
+    error::{Result, ensure},
+    objective::{Estimator, Objective, Problem},
+};
+use times::TimeSampler;
+
+/// How to minimise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// How many steps of the optimiser, at least 1.
+    pub steps: usize,
+    /// How many points a step draws, at least 1 (and as many at each boundary with the estimator
+    /// `samples`).
+    pub batch: usize,
+    /// The largest learning rate of Adam: reached after the warm-up, then lowered to 0 along half
+    /// a cosine.
+    pub learning_rate: f64,
+    /// Over how many steps the learning rate rises from 0.
+    pub warmup: usize,
+    /// Gradients of a larger Euclidean norm over all parameters are scaled down to it.
+    pub clip: f64,
+    /// The decay of the exponential average of the parameters that is the result, in [0, 1).
+    /// After k steps it is at most (1 + k) / (10 + k), so that the start is forgotten.
+    pub average: f64,
+    /// From what the objective is estimated.
+    pub estimator: Estimator,
+    /// Draws more times where the interior term varies more (importance sampling).
+    pub adaptive_times: bool,
+    /// Seeds the parameters and every draw.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            steps: 3000,
+            batch: 512,
+            learning_rate: 1e-3,
+            warmup: 100,
+            clip: 1.0,
+            average: 0.999,
+            estimator: Estimator::Velocity,
+            adaptive_times: false,
+            seed: 0,
+        }
+    }
+}
+
+impl Options {
+    /// Checks every number against its range.
+    ///
+    /// # Errors
+    /// Names the first setting that is outside, with its range.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("steps", self.steps), ("batch", self.batch)] {
+            ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
+        }
+        for (name, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
+            ensure!(
+                value.is_finite() && value > 0.0,
+                Setting,
+                "`{name}` must be positive and finite, got {value}"
+            );
+        }
+        ensure!(
+            (0.0..1.0).contains(&self.average),
+            Setting,
+            "`average` must be in [0, 1), got {}",
+            self.average
+        );
+        Ok(())
+    }
+
+    fn rate(&self, step: usize) -> f64 {
+        let warm = ((step + 1) as f64 / (self.warmup.max(1)) as f64).min(1.0);
+        let done = step as f64 / self.steps as f64;
+        self.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+    }
+}
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// How many steps are done, from 1.
+    pub step: usize,
+    /// The objective on this step's batch, in the units of the cost.
+    pub loss: f64,
+    /// Its running mean over about the last 100 steps.
+    pub smoothed: f64,
+    /// The norm of the gradient before clipping, in the network's units.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub rate: f64,
+}
+
+/// The guard went back to an earlier state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The step that went wrong.
+    pub from: usize,
+    /// The step it went back to.
+    pub to: usize,
+    /// What the learning rates of the schedule are multiplied by from now on.
+    pub rate_factor: f64,
+    /// What was seen.
+    pub reason: String,
+}
+
+/// Is told what happens while fitting. Every method has a default that does nothing.
+pub trait Observer {
+    /// A step is done; [`ControlFlow::Break`] stops after a last checkpoint.
+    fn step(&mut self, _step: &Step) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// The guard went back.
+    fn rollback(&mut self, _rollback: &Rollback) {}
+
+    /// The state from which resuming equals never having stopped; every 500 steps and at the end.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being stored; fitting stops with that error.
+    fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Observer for () {}
+
+/// Every how many steps the observer gets a checkpoint.
+const CHECKPOINT_EVERY: usize = 500;
+/// Every how many steps the guard remembers a good state.
+const REMEMBER_EVERY: usize = 50;
+/// How often the guard goes back before it gives up.
+const TRIES: usize = 5;
+
+/// Solves `problem`: minimises the objective over the parameters of `action` and returns the
+/// average of the parameters over the last steps as a [`Dynamics`].
+///
+/// # Errors
+/// Options outside their range; the estimator `velocity` on a path without velocities; an action
+/// or units of another dimension than the path; an objective that left the finite numbers and did
+/// not come back ([`ErrorKind::Diverged`](crate::error::ErrorKind::Diverged)); an observer that
+/// asked to stop ([`ErrorKind::Interrupted`](crate::error::ErrorKind::Interrupted)) or failed.
+pub fn fit<A: Action + Module>(
+    action: A,
+    problem: &Problem,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Dynamics<A>> {
+    Training::new(action, problem, options)?.run(observer)
+}
+
+/// Goes on from a checkpoint: the result has the same bits as if the earlier fit of the same
+/// problem had never stopped. The parameters of `action` are replaced by the checkpoint's.
+///
+/// # Errors
+/// As [`fit`], and a checkpoint of other options or of another network.
+pub fn resume<A: Action + Module>(
+    action: A,
+    problem: &Problem,
+    options: &Options,
+    checkpoint: &Checkpoint,
+    observer: &mut dyn Observer,
+) -> Result<Dynamics<A>> {
+    let mut training = Training::new(action, problem, options)?;
+    training.state = checkpoint.restore(training.state, options, &training.device)?;
+    training.run(observer)
+}
+
+/// Everything that changes from step to step.
+#[derive(Clone)]
+struct State<A> {
+    step: usize,
+    /// The network with the current parameters, without autodiff.
+    action: A,
+    average: Vec<Tensor<1>>,
+    moments: Vec<Option<AdamState<1>>>,
+    rng: ChaCha8Rng,
+    times: TimeSampler,
+    watch: Watch,
+    rate_factor: f64,
+}
+
+impl<A: Action + Module> State<A> {
+    fn new(action: A, options: &Options) -> Self {
+        let action = action.valid();
+        let average = parameters::flat(&action);
+        // The stream of the parameters' draws is 0: steps must not repeat them.
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        rng.set_stream(1);
+        Self {
+            step: 0,
+            moments: vec![None; average.len()],
+            average,
+            action,
+            times: TimeSampler::new(options.adaptive_times, &mut rng),
+            rng,
+            watch: Watch::default(),
+            rate_factor: 1.0,
+        }
+    }
+}
+
+struct Training<'a, A> {
+    problem: &'a Problem<'a>,
+    objective: Objective<'a>,
+    options: &'a Options,
+    device: Device,
+    state: State<A>,
+}
+
+impl<'a, A: Action + Module> Training<'a, A> {
+    fn new(action: A, problem: &'a Problem<'a>, options: &'a Options) -> Result<Self> {
+        options.check()?;
+        ensure!(
+            action.dimension() == problem.path.dimension(),
+            Shape,
+            "the action has {} columns, the path {}",
+            action.dimension(),
+            problem.path.dimension()
+        );
+        let state = State::new(action, options);
+        Ok(Self {
+            problem,
+            objective: Objective::new(problem, options.estimator)?,
+            options,
+            device: state.action.devices().swap_remove(0),
+            state,
+        })
+    }
+
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics<A>> {
+        let mut good = self.state.clone();
+        let mut tries = 0;
+        while self.state.step < self.options.steps {
+            match self.step() {
+                Ok(report) => {
+                    let stop = observer.step(&report).is_break();
+                    let step = self.state.step;
+                    let done = step == self.options.steps;
+                    if step.is_multiple_of(REMEMBER_EVERY) || done {
+                        good = self.state.clone();
+                    }
+                    if stop || done || step.is_multiple_of(CHECKPOINT_EVERY) {
+                        tries = 0;
+                        // The guard of a resumed fit must be able to go back as far as this one.
+                        observer.checkpoint(&Checkpoint::of(&good, self.options))?;
+                    }
+                    ensure!(
+                        !stop || done,
+                        Interrupted,
+                        "stopped after {step} of {} steps; the first {} are saved",
+                        self.options.steps,
+                        good.step
+                    );
+                }
+                Err(reason) => {
+                    tries += 1;
+                    ensure!(
+                        tries <= TRIES,
+                        Diverged,
+                        "{reason}; went back {TRIES} times and lowered the learning rate to {:.1e} \
+                         without success: check the data for extreme values, or lower \
+                         `learning_rate`",
+                        self.options.learning_rate * good.rate_factor
+                    );
+                    let from = self.state.step;
+                    good.rate_factor *= 0.5;
+                    self.state = good.clone();
+                    observer.rollback(&Rollback {
+                        from,
+                        to: good.step,
+                        rate_factor: good.rate_factor,
+                        reason,
+                    });
+                }
+            }
+        }
+        let action = parameters::replace(self.state.action, &self.state.average);
+        let Problem {
+            lagrangian, units, ..
+        } = self.problem;
+        Dynamics::new(action, *lagrangian, units.clone(), self.device)
+    }
+
+    /// One step, or what went wrong; then the state is no longer of use.
+    fn step(&mut self) -> Result<Step, String> {
+        let state = &mut self.state;
+        let (times, density) = state.times.draw(self.options.batch);
+        let batch = self.objective.batch(times, density, &mut state.rng);
+        let tracked = state.action.clone().train();
+        let estimate = self
+            .objective
+            .estimate(&tracked, &state.action, &batch, &self.device);
+        let loss = estimate.value;
+        state.watch.check(loss)?;
+
+        let gradients = estimate.surrogate.backward();
+        let mut gradients = parameters::gradients(&tracked, &gradients);
+        let norm = parameters::norm(&gradients);
+        if !norm.is_finite() {
+            return Err(format!(
+                "the gradient became {norm} at step {}",
+                state.step + 1
+            ));
+        }
+        if norm > self.options.clip {
+            let scale = self.options.clip / norm;
+            gradients = gradients.into_iter().map(|g| g * scale).collect();
+        }
+
+        let adam = AdamConfig::new().with_epsilon(1e-8).build();
+        let rate = self.options.rate(state.step) * state.rate_factor;
+        let k = state.step as f64;
+        let keep = self.options.average.min((1.0 + k) / (10.0 + k));
+        let mut moved = Vec::with_capacity(gradients.len());
+        for (i, (value, gradient)) in parameters::flat(&state.action)
+            .into_iter()
+            .zip(gradients)
+            .enumerate()
+        {
+            let (value, moments) = adam.step(rate, value, gradient, state.moments[i].take());
+            state.moments[i] = moments;
+            state.average[i] = state.average[i].clone() * keep + value.clone() * (1.0 - keep);
+            moved.push(value);
+        }
+        state.action = parameters::replace(state.action.clone(), &moved);
+        state.times.learn(&batch.times, &estimate.interior);
+        state.step += 1;
+        state.watch.learn(loss);
+        Ok(Step {
+            step: state.step,
+            loss: loss * self.problem.units.action(),
+            smoothed: state.watch.mean * self.problem.units.action(),
+            gradient_norm: norm,
+            rate,
+        })
+    }
+}
+
+/// The running level of the objective, by which an explosion is told from noise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Watch {
+    count: usize,
+    mean: f64,
+    variance: f64,
+}
+
+impl Watch {
+    /// Far outside of what a bad batch does, so that only a lost fit is stopped.
+    fn check(&self, loss: f64) -> Result<(), String> {
+        let step = self.count + 1;
+        if !loss.is_finite() {
+            return Err(format!("the objective became {loss} at step {step}"));
+        }
+        let width = self.variance.sqrt() + 0.1 * self.mean.abs() + 0.1;
+        if self.count >= 20 && (loss - self.mean).abs() > 200.0 * width {
+            return Err(format!(
+                "the objective jumped from about {:.3e} to {loss:.3e} at step {step}",
+                self.mean
+            ));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self, loss: f64) {
+        self.count += 1;
+        let share = (1.0 / self.count as f64).max(0.01);
+        let off = loss - self.mean;
+        self.mean += share * off;
+        self.variance = (1.0 - share) * (self.variance + share * off * off);
+    }
+}

@@ -1,0 +1,92 @@
+//! A path of the user's own.
+
+use ndarray::Array2;
+use rand::Rng;
+
+use super::{Draw, Path};
+use crate::error::{Result, ensure};
+
+/// A path given by a closure that draws one point of `q_t` for each time.
+///
+/// ```
+/// use actum::path::{Draw, Path, Sampled};
+/// use ndarray::Array2;
+/// use rand::{RngExt, SeedableRng};
+///
+/// // A uniform density on [t, t + 1], moving at speed 1.
+/// let path = Sampled::new(1, [0.0, 2.0], true, |times, rng| Draw {
+///     points: Array2::from_shape_fn((times.len(), 1), |(i, _)| times[i] + rng.random::<f64>()),
+///     velocities: Some(Array2::ones((times.len(), 1))),
+/// })?;
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+/// let draw = path.sample(&[0.0, 2.0], &mut rng);
+/// assert!(draw.points[[0, 0]] < 1.0 && draw.points[[1, 0]] >= 2.0);
+/// # Ok::<(), actum::error::Error>(())
+/// ```
+pub struct Sampled<F> {
+    dimension: usize,
+    span: [f64; 2],
+    has_velocity: bool,
+    draw: F,
+}
+
+impl<F> Sampled<F>
+where
+    F: Fn(&[f64], &mut dyn Rng) -> Draw + Sync,
+{
+    /// A path over `span` in `dimension` columns; `has_velocity` says whether `draw` returns
+    /// velocities.
+    ///
+    /// # Errors
+    /// A dimension of 0, or a span that is not increasing and finite.
+    pub fn new(dimension: usize, span: [f64; 2], has_velocity: bool, draw: F) -> Result<Self> {
+        ensure!(
+            dimension > 0,
+            Shape,
+            "a path needs at least one column, got 0"
+        );
+        let [start, end] = span;
+        ensure!(
+            start.is_finite() && end.is_finite() && start < end,
+            Value,
+            "a path's span must be finite and increasing, got [{start}, {end}]"
+        );
+        Ok(Self {
+            dimension,
+            span,
+            has_velocity,
+            draw,
+        })
+    }
+}
+
+impl<F> Path for Sampled<F>
+where
+    F: Fn(&[f64], &mut dyn Rng) -> Draw + Sync,
+{
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn span(&self) -> [f64; 2] {
+        self.span
+    }
+
+    fn has_velocity(&self) -> bool {
+        self.has_velocity
+    }
+
+    /// # Panics
+    /// If the closure returns arrays of a shape it did not promise.
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+        let draw = (self.draw)(times, rng);
+        let expected = (times.len(), self.dimension);
+        let shapes = (draw.points.dim(), draw.velocities.as_ref().map(Array2::dim));
+        assert_eq!(
+            shapes,
+            (expected, self.has_velocity.then_some(expected)),
+            "the path's closure must return points (and velocities if promised) of shape [n, d]"
+        );
+        draw
+    }
+}

@@ -1,0 +1,216 @@
+//! Points of clouds on the page, the same way in every picture.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Observed, Projection,
+    axis::Frame,
+    canvas::{At, CAPTION, Canvas},
+};
+use crate::{cloud::Cloud, error::Result};
+
+/// Colour of points that are only context.
+pub(super) const CONTEXT: &str = "#e3e6ea";
+
+/// At most `most` of `0..n` without repetition, in increasing order, the same ones every time.
+pub(super) fn sample(n: usize, most: usize) -> Vec<usize> {
+    let mut all: Vec<usize> = (0..n).collect();
+    if n > most {
+        let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
+        for i in 0..most {
+            let j = rng.random_range(i..n);
+            all.swap(i, j);
+        }
+        all.truncate(most);
+        all.sort_unstable();
+    }
+    all
+}
+
+/// How many points of each of `clouds` are drawn, so that a picture stays small.
+pub(super) fn most_points(clouds: usize) -> usize {
+    (20_000 / clouds.max(1)).min(1500)
+}
+
+/// A cloud on the page.
+pub(super) struct Dots {
+    /// Of all points.
+    pub page: Vec<[f64; 2]>,
+    /// Which of them are drawn.
+    pub drawn: Vec<usize>,
+    /// The factor of the radius of every point: the area follows the weight.
+    size: Option<Vec<f64>>,
+    /// Half the width of the strip that the dots of one time fill.
+    jitter: f64,
+}
+
+impl Dots {
+    pub fn new(cloud: &Cloud, time: f64, projection: &Projection, most: usize) -> Result<Self> {
+        let page = projection.on_page(cloud.points(), time)?;
+        let mean = cloud.mass() / cloud.len() as f64;
+        let size = |w: &f64| (w / mean).sqrt().min(3.0);
+        Ok(Self {
+            jitter: if projection.against_time() { 6.0 } else { 0.0 },
+            drawn: sample(page.len(), most),
+            page,
+            size: (!cloud.is_uniform()).then(|| cloud.weights().iter().map(size).collect()),
+        })
+    }
+
+    /// The dots inside of the frame, in one colour, the more of them and the smaller the frame the
+    /// smaller and fainter.
+    pub fn draw(&self, canvas: &mut Canvas, frame: &Frame, colour: &str, strength: f64) {
+        let (radius, opacity) = look(self.drawn.len());
+        let radius = radius * (frame.area.width / 320.0).clamp(0.7, 1.0);
+        let style = format!(
+            "fill=\"{colour}\" fill-opacity=\"{}\"",
+            At(opacity * strength)
+        );
+        canvas.group(&style, |canvas| {
+            for (k, &i) in self.drawn.iter().enumerate() {
+                let mut at = frame.at(self.page[i]);
+                at[0] += self.jitter * (2.0 * even(k) - 1.0);
+                let size = self.size.as_ref().map_or(1.0, |size| size[i]);
+                if size > 0.0 && frame.area.contains(at) {
+                    canvas.dot(at, radius * size);
+                }
+            }
+        });
+    }
+
+    /// The dots as one grey shape, for context.
+    pub fn draw_context(dots: &[&Self], canvas: &mut Canvas, frame: &Frame) {
+        let count: usize = dots.iter().map(|d| d.drawn.len()).sum();
+        let keep = sample(count, 4000);
+        let all: Vec<[f64; 2]> = dots
+            .iter()
+            .flat_map(|d| d.drawn.iter().map(|&i| d.page[i]))
+            .collect();
+        let mut data = String::new();
+        for i in keep {
+            let at = frame.at(all[i]);
+            if frame.area.contains(at) {
+                data += &format!("M{} {}h0", At(at[0]), At(at[1]));
+            }
+        }
+        let style = format!(
+            "fill=\"none\" stroke=\"{CONTEXT}\" stroke-width=\"2.6\" stroke-linecap=\"round\""
+        );
+        canvas.path(&data, &style);
+    }
+
+    pub fn weighted(&self) -> bool {
+        self.size.is_some()
+    }
+}
+
+/// Fills (0, 1) evenly as `k` grows: multiples of the golden ratio, modulo 1.
+pub(super) fn even(k: usize) -> f64 {
+    ((k + 1) as f64 * 0.618_033_988_749_895).fract()
+}
+
+/// Radius and opacity for so many dots in one place.
+fn look(count: usize) -> (f64, f64) {
+    let crowd = ((count as f64 / 60.0).max(1.0).ln() / 25f64.ln()).min(1.0);
+    (3.0 - 1.3 * crowd, 0.85 - 0.4 * crowd)
+}
+
+/// The observed clouds as [`Dots`].
+pub(super) fn observed_dots(
+    observed: &[Observed],
+    projection: &Projection,
+    most: usize,
+) -> Result<Vec<Dots>> {
+    super::check("observed time", observed.iter().map(|o| o.time))?;
+    observed
+        .iter()
+        .map(|o| {
+            Dots::new(o.cloud, o.time, projection, most)
+                .map_err(|e| e.within(format_args!("observed {:?}", o.label)))
+        })
+        .collect()
+}
+
+/// `text` with a comma between thousands.
+pub(super) fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// What a caption says of `dots` that are subsampled: "1,500 of 4,000 observed points are drawn".
+/// Nothing where all are drawn.
+pub(super) fn subsampled<'a>(
+    what: &str,
+    dots: impl IntoIterator<Item = &'a Dots>,
+) -> Option<String> {
+    let (drawn, all) = dots.into_iter().fold((0, 0), |(drawn, all), d| {
+        (drawn + d.drawn.len(), all + d.page.len())
+    });
+    (drawn < all).then(|| format!("{} of {} {what} are drawn.", count(drawn), count(all)))
+}
+
+/// What a caption says of points outside of the frame.
+pub(super) fn outside<'a>(
+    frame: &Frame,
+    dots: impl IntoIterator<Item = &'a Dots>,
+) -> Option<String> {
+    let out = dots
+        .into_iter()
+        .flat_map(|d| &d.page)
+        .filter(|at| !frame.area.contains(frame.at(**at)))
+        .count();
+    (out > 0).then(|| format!("{} points lie outside of the axes.", count(out)))
+}
+
+/// What a caption says of weights.
+pub(super) fn weights<'a>(dots: impl IntoIterator<Item = &'a Dots>) -> Option<String> {
+    let any = dots.into_iter().any(Dots::weighted);
+    any.then(|| "The area of a dot is its weight.".to_owned())
+}
+
+/// The caption of a picture of this width, in lines.
+pub(super) fn caption(parts: impl IntoIterator<Item = Option<String>>, width: f64) -> Vec<String> {
+    let text: Vec<String> = parts.into_iter().flatten().collect();
+    CAPTION.lines(&text.join(" "), width)
+}
+
+/// The height of a caption below the rest of a picture.
+pub(super) fn caption_height(lines: &[String]) -> f64 {
+    match lines.len() {
+        0 => 0.0,
+        n => 10.0 + 1.4 * CAPTION.size * n as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_small_distinct_and_always_the_same() {
+        assert_eq!(sample(3, 5), [0, 1, 2]);
+        let some = sample(4000, 1500);
+        assert_eq!(some.len(), 1500);
+        assert!(some.windows(2).all(|p| p[0] < p[1]) && some[1499] < 4000);
+        assert_eq!(some, sample(4000, 1500));
+        let mean = some.iter().sum::<usize>() as f64 / 1500.0;
+        // The mean of 1,500 of 0..4000 without repetition has standard deviation 23.6.
+        assert!((mean - 1999.5).abs() < 100.0, "{mean}");
+    }
+
+    #[test]
+    fn thousands_have_commas() {
+        assert_eq!(
+            [0, 999, 1000, 1234567].map(count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+}

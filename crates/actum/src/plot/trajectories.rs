@@ -1,0 +1,295 @@
+//! Lines that particles follow.
+
+use std::fmt::Write;
+
+use ndarray::{Array2, Array3, Axis};
+
+use super::{
+    Observed, Picture, Projection,
+    axis::{self, Frame},
+    canvas::{Area, At, CAPTION, Canvas, MARGIN, SOFT, Text},
+    colour::TimeScale,
+    population,
+};
+use crate::error::{Result, ensure};
+
+const LINES: usize = 200;
+const COLOURS: usize = 48;
+
+/// The paths of particles, `points [k, n, d]` at the `times [k]`, coloured by time, over the observed
+/// clouds; a dot is where a path ends. At most 200 paths are drawn. A population of one column is
+/// drawn against time.
+///
+/// # Errors
+/// No particles, not one time for each of k, times that neither increase nor decrease, another
+/// dimension than the projection, a number that is not finite.
+pub fn trajectories(
+    times: &[f64],
+    points: &Array3<f64>,
+    observed: &[Observed],
+    projection: &Projection,
+) -> Result<Picture> {
+    let (k, n, _) = points.dim();
+    ensure!(
+        k > 0 && n > 0,
+        Value,
+        "trajectories need times and particles, got [{k}, {n}]"
+    );
+    ensure!(
+        times.len() == k,
+        Shape,
+        "expected a time for each of {k} steps, got {}",
+        times.len()
+    );
+    super::check("time", times.iter().copied())?;
+    let forward = times.windows(2).all(|t| t[0] < t[1]);
+    let backward = times.windows(2).all(|t| t[0] > t[1]);
+    ensure!(
+        forward || backward,
+        Value,
+        "the times of trajectories must increase or decrease throughout"
+    );
+
+    let dots = population::observed_dots(
+        observed,
+        projection,
+        population::most_points(observed.len()),
+    )?;
+    // All particles set the limits and are counted; only some are drawn.
+    let steps = (0..k)
+        .map(|i| {
+            let at: Array2<f64> = points.index_axis(Axis(0), i).to_owned();
+            projection
+                .on_page(&at, times[i])
+                .map_err(|e| e.within(format_args!("step {i}")))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let drawn = population::sample(n, LINES);
+    let scale = TimeScale::new(times.iter().copied().chain(observed.iter().map(|o| o.time)));
+    let page = || {
+        dots.iter()
+            .flat_map(|d| &d.page)
+            .chain(drawn.iter().flat_map(|&j| steps.iter().map(move |s| &s[j])))
+    };
+    let limits = [
+        axis::limits(page().map(|p| p[0])),
+        axis::limits(page().map(|p| p[1])),
+    ];
+
+    let mut notes = vec![
+        (drawn.len() < n).then(|| {
+            format!(
+                "{} of {} trajectories are drawn.",
+                population::count(drawn.len()),
+                population::count(n)
+            )
+        }),
+        population::subsampled("observed points", &dots),
+    ];
+    let marks: Vec<(f64, String)> = observed.iter().map(|o| (o.time, o.label.clone())).collect();
+    Ok(beside_time_bar(
+        limits,
+        projection,
+        scale,
+        &marks,
+        |canvas, frame| {
+            for (dots, o) in dots.iter().zip(observed) {
+                dots.draw(canvas, frame, &scale.colour(o.time), 0.45);
+            }
+            let paths: Vec<Vec<(f64, [f64; 2])>> = drawn
+                .iter()
+                .map(|&j| {
+                    let mut path: Vec<_> = times
+                        .iter()
+                        .zip(&steps)
+                        .map(|(t, s)| (*t, frame.at(s[j])))
+                        .collect();
+                    if backward {
+                        path.reverse();
+                    }
+                    path
+                })
+                .collect();
+            canvas.clipped(frame.area, |canvas| {
+                canvas.group("opacity=\"0.8\"", |canvas| graded(canvas, &paths, scale));
+                let end = if backward {
+                    times[0].min(times[k - 1])
+                } else {
+                    times[k - 1]
+                };
+                canvas.group(
+                    &format!(
+                        "fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"0.5\"",
+                        scale.colour(end)
+                    ),
+                    |canvas| {
+                        for &j in &drawn {
+                            canvas.dot(frame.at(steps[k - 1][j]), 2.0);
+                        }
+                    },
+                );
+            });
+            let out = drawn
+                .iter()
+                .filter(|&&j| steps.iter().any(|s| !frame.area.contains(frame.at(s[j]))))
+                .count();
+            notes.push(population::outside(frame, &dots));
+            notes.push(
+                (out > 0)
+                    .then(|| format!("{} trajectories leave the axes.", population::count(out))),
+            );
+            notes.push(population::weights(&dots));
+            notes
+        },
+    ))
+}
+
+/// Lines in the colours of time: every colour is one shape, cut out of all paths.
+fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale) {
+    let length = scale.last - scale.first;
+    if length <= 0.0 {
+        return;
+    }
+    let width = if paths.len() > 60 { 0.75 } else { 1.2 };
+    let edge = |c: usize| scale.first + length * c as f64 / COLOURS as f64;
+    for c in 0..COLOURS {
+        // A colour begins a little early: side by side, the ends would leave a pale seam.
+        let (from, to) = (edge(c) - 0.15 * (edge(1) - edge(0)), edge(c + 1));
+        let mut data = String::new();
+        for path in paths {
+            let piece = between(path, from, to);
+            let Some((first, rest)) = piece.split_first() else {
+                continue;
+            };
+            let _ = write!(data, "M{} {}", At(first[0]), At(first[1]));
+            let mut last = *first;
+            for (i, p) in rest.iter().enumerate() {
+                // Points closer than a third of a unit add bytes that nobody sees.
+                if i + 1 == rest.len() || (p[0] - last[0]).hypot(p[1] - last[1]) > 0.34 {
+                    let _ = write!(data, "L{} {}", At(p[0]), At(p[1]));
+                    last = *p;
+                }
+            }
+        }
+        let colour = scale.colour(0.5 * (from + to));
+        canvas.path(&data, &format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\""));
+    }
+}
+
+/// The part of a path (times increase) from one time to another; its ends lie on the segments.
+fn between(path: &[(f64, [f64; 2])], from: f64, to: f64) -> Vec<[f64; 2]> {
+    let (Some(first), Some(last)) = (path.first(), path.last()) else {
+        return Vec::new();
+    };
+    let (from, to) = (from.max(first.0), to.min(last.0));
+    if from >= to {
+        return Vec::new();
+    }
+    let at = |time: f64| {
+        let i = path
+            .partition_point(|(t, _)| *t < time)
+            .clamp(1, path.len() - 1);
+        let ((s, a), (t, b)) = (path[i - 1], path[i]);
+        let u = (time - s) / (t - s);
+        [a[0] + u * (b[0] - a[0]), a[1] + u * (b[1] - a[1])]
+    };
+    let inner = path
+        .iter()
+        .filter(|(t, _)| *t > from && *t < to)
+        .map(|(_, p)| *p);
+    std::iter::once(at(from))
+        .chain(inner)
+        .chain([at(to)])
+        .collect()
+}
+
+/// A large frame with the colours of time beside it; `draw` returns the parts of the caption. Against
+/// time, the marks stand above the frame instead.
+pub(super) fn beside_time_bar(
+    limits: [[f64; 2]; 2],
+    projection: &Projection,
+    scale: TimeScale,
+    marks: &[(f64, String)],
+    draw: impl FnOnce(&mut Canvas, &Frame) -> Vec<Option<String>>,
+) -> Picture {
+    const MARK: Text = Text::new(10.5, SOFT);
+    let against_time = projection.against_time();
+    let (width, height) = if against_time {
+        (640.0, 360.0)
+    } else {
+        (500.0, 440.0)
+    };
+    let top = MARGIN + if against_time { 16.0 } else { 4.0 };
+    let probe = Frame::new(
+        Area {
+            x: 0.0,
+            y: top,
+            width,
+            height,
+        },
+        limits[0],
+        limits[1],
+    );
+    let x = MARGIN + axis::left_of(probe.label_width());
+    let area = Area { x, ..probe.area };
+    let frame = Frame::new(area, limits[0], limits[1]);
+    let bar = (0.62 * height).round();
+    let right = if against_time {
+        10.0
+    } else {
+        20.0 + scale.bar_width(marks, bar)
+    };
+
+    // The caption is known, and with it the height, once everything is drawn.
+    let mut canvas = Canvas::new(area.right() + right + MARGIN, 0.0);
+    frame.draw(&mut canvas);
+    frame.label_x(&mut canvas, 12.0);
+    frame.label_y(&mut canvas);
+    frame.name_x(&mut canvas, &projection.names()[0]);
+    frame.name_y(&mut canvas, &projection.names()[1]);
+    if against_time {
+        let mut order: Vec<&(f64, String)> = marks.iter().collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut free = f64::NEG_INFINITY;
+        for (time, label) in order {
+            let at = frame.x.at(*time);
+            let label = MARK.cut(label, 2.0 * (canvas.width() - at - 4.0).min(at - 4.0));
+            let half = 0.5 * MARK.width(&label);
+            if at - half > free {
+                canvas.text(at, area.y - 8.0, MARK.middle(), &label);
+                free = at + half + 8.0;
+            }
+        }
+    } else {
+        scale.draw_bar(
+            &mut canvas,
+            [area.right() + 20.0, area.y + 18.0],
+            bar,
+            marks,
+        );
+    }
+    let notes = draw(&mut canvas, &frame);
+    let caption = population::caption(notes, canvas.width() - x - MARGIN);
+    canvas.lines(x, area.bottom() + axis::BELOW + 14.0, CAPTION, &caption);
+    canvas.set_height(
+        area.bottom() + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN,
+    );
+    canvas.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_where_the_colour_changes() {
+        let path = [(0.0, [0.0, 0.0]), (1.0, [2.0, 0.0]), (3.0, [2.0, 4.0])];
+        assert_eq!(
+            between(&path, 0.5, 2.0),
+            [[1.0, 0.0], [2.0, 0.0], [2.0, 2.0]]
+        );
+        assert_eq!(between(&path, -5.0, 0.5), [[0.0, 0.0], [1.0, 0.0]]);
+        assert!(between(&path, 3.0, 4.0).is_empty());
+        assert!(between(&path[..1], -1.0, 1.0).is_empty());
+    }
+}

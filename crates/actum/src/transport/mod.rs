@@ -1,0 +1,293 @@
+//! Couplings of two clouds: [exact](exact()), [entropic](entropic()) and, on a line, [monotone](line()).
+//!
+//! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` says how much mass
+//! goes from every `x_i` to every `y_j`: `P_ij >= 0` with row sums `a` and column sums `b`, both
+//! divided by their mass. Transport asks for the one that minimises `sum_ij P_ij c(x_i, y_j)`.
+
+mod entropic;
+mod exact;
+mod line;
+mod simplex;
+
+pub use entropic::{Entropic, entropic};
+pub use exact::exact;
+pub use line::line;
+pub(crate) use line::{monotone, sorted};
+
+use ndarray::{Array1, Array2};
+use rayon::prelude::*;
+
+use crate::{
+    cloud::Cloud,
+    error::{Result, ensure},
+};
+
+/// The cost of moving a unit of mass from x to y.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// `|x - y|`, the ground cost of W1.
+    Euclidean,
+    /// `|x - y|^2` (without a factor 1/2), the ground cost of W2.
+    SquaredEuclidean,
+}
+
+/// A sparse coupling of a cloud of n points and a cloud of m points: entries (i, j, mass) with
+/// positive masses of sum 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    shape: (usize, usize),
+    entries: Vec<(usize, usize, f64)>,
+    cost: f64,
+}
+
+impl Plan {
+    /// Puts the entries, of masses that sum to 1, in order and sums the cost in that order.
+    fn new(
+        shape: (usize, usize),
+        mut entries: Vec<(usize, usize, f64)>,
+        cost: impl Fn(usize, usize) -> f64,
+    ) -> Result<Self> {
+        entries.sort_unstable_by_key(|&(i, j, _)| (i, j));
+        let cost: f64 = entries.iter().map(|&(i, j, mass)| mass * cost(i, j)).sum();
+        ensure!(cost.is_finite(), Value, "{OVERFLOW}");
+        Ok(Self {
+            shape,
+            entries,
+            cost,
+        })
+    }
+
+    /// The sum of mass times ground cost over the entries.
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
+    /// The number of points of the first and of the second cloud, (n, m).
+    pub fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Never true: some mass always moves.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entries (i, j, mass), by row and then by column.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (usize, usize, f64)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    /// The sums of the rows `[n]` and of the columns `[m]`: the weights of the two clouds divided
+    /// by their mass.
+    pub fn marginals(&self) -> (Array1<f64>, Array1<f64>) {
+        let mut rows = Array1::zeros(self.shape.0);
+        let mut columns = Array1::zeros(self.shape.1);
+        for (i, j, mass) in self.iter() {
+            rows[i] += mass;
+            columns[j] += mass;
+        }
+        (rows, columns)
+    }
+}
+
+const OVERFLOW: &str = "the ground costs overflow; bring the coordinates to a smaller scale";
+
+/// The weights of two sides as integers of the same sum.
+pub(crate) struct Units {
+    pub supply: Vec<i64>,
+    pub demand: Vec<i64>,
+    pub total: i64,
+}
+
+/// Equal weights become exact; others are rounded to multiples of 2^-60 of the mass, finer than
+/// `f64`, and the largest weight takes what rounding left.
+pub(crate) fn units(a: &[f64], b: &[f64]) -> Units {
+    let (n, m) = (a.len(), b.len());
+    let uniform = |w: &[f64]| w.iter().all(|x| *x == w[0]);
+    if uniform(a) && uniform(b) {
+        let (supply, demand) = (vec![m as i64; n], vec![n as i64; m]);
+        return Units {
+            supply,
+            demand,
+            total: (n * m) as i64,
+        };
+    }
+    let total = 1i64 << 60;
+    let round = |w: &[f64]| {
+        let mass: f64 = w.iter().sum();
+        // At least one unit, so that no point of positive weight is left out of the basis.
+        let unit = |x: &f64| {
+            (x / mass * total as f64)
+                .max(if *x > 0.0 { 1.0 } else { 0.0 })
+                .round() as i64
+        };
+        let mut units: Vec<i64> = w.iter().map(unit).collect();
+        let largest = (0..w.len()).fold(0, |top, i| if w[i] > w[top] { i } else { top });
+        units[largest] += total - units.iter().sum::<i64>();
+        units
+    };
+    Units {
+        supply: round(a),
+        demand: round(b),
+        total,
+    }
+}
+
+pub(crate) fn same_dimension(a: &Cloud, b: &Cloud) -> Result<()> {
+    ensure!(
+        a.dimension() == b.dimension(),
+        Shape,
+        "the clouds must have the same number of columns, got [{}, {}] and [{}, {}]",
+        a.len(),
+        a.dimension(),
+        b.len(),
+        b.dimension()
+    );
+    Ok(())
+}
+
+/// How many columns are priced together.
+pub(crate) const LANES: usize = 16;
+
+/// The costs `c(x_i, y_j)` [n, m], computed when they are asked for: in few dimensions that is as
+/// fast as reading them, and no matrix is kept. The columns are packed in tiles of [`LANES`].
+pub(crate) struct Costs<'a> {
+    rows: &'a Array2<f64>,
+    tiles: Vec<[f64; LANES]>,
+    columns: usize,
+    ground: Ground,
+}
+
+impl<'a> Costs<'a> {
+    /// Rows [n, d] in row-major order and columns [m, d].
+    pub fn new(rows: &'a Array2<f64>, columns: &Array2<f64>, ground: Ground) -> Self {
+        let (m, d) = columns.dim();
+        let mut tiles = vec![[0.0; LANES]; m.div_ceil(LANES) * d];
+        for (j, y) in columns.outer_iter().enumerate() {
+            for (k, value) in y.iter().enumerate() {
+                tiles[j / LANES * d + k][j % LANES] = *value;
+            }
+        }
+        Self {
+            rows,
+            tiles,
+            columns: m,
+            ground,
+        }
+    }
+
+    /// (n, m).
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows.nrows(), self.columns)
+    }
+
+    /// The columns of tile `t`.
+    pub fn lanes(&self, t: usize) -> std::ops::Range<usize> {
+        t * LANES..(t * LANES + LANES).min(self.columns)
+    }
+
+    /// The number of tiles.
+    pub fn tiles(&self) -> usize {
+        self.columns.div_ceil(LANES)
+    }
+
+    /// The tiles with columns from `j` on.
+    pub fn tiles_from(&self, j: usize) -> std::ops::Range<usize> {
+        j / LANES..self.tiles()
+    }
+
+    /// The costs of row `i` and the columns of tile `t`; lanes past the last column hold anything.
+    #[inline(always)]
+    pub fn tile(&self, i: usize, t: usize) -> [f64; LANES] {
+        let d = self.rows.ncols();
+        let row = &self.rows.as_slice().expect("row-major")[i * d..][..d];
+        let mut sum = [0.0; LANES];
+        for (x, y) in row.iter().zip(&self.tiles[t * d..][..d]) {
+            for (s, y) in sum.iter_mut().zip(y) {
+                let difference = x - y;
+                *s += difference * difference;
+            }
+        }
+        match self.ground {
+            Ground::Euclidean => sum.map(f64::sqrt),
+            Ground::SquaredEuclidean => sum,
+        }
+    }
+
+    /// The greatest cost.
+    pub fn greatest(&self) -> Result<f64> {
+        let rows: Vec<f64> = (0..self.shape().0)
+            .into_par_iter()
+            .map(|i| {
+                let tiles = 0..self.tiles();
+                let costs =
+                    tiles.flat_map(|t| self.tile(i, t).into_iter().take(self.lanes(t).len()));
+                costs.fold(0.0, f64::max)
+            })
+            .collect();
+        let greatest = rows.into_iter().fold(0.0, f64::max);
+        ensure!(greatest.is_finite(), Value, "{OVERFLOW}");
+        Ok(greatest)
+    }
+
+    /// The cost of row `i` and column `j`.
+    pub fn at(&self, i: usize, j: usize) -> f64 {
+        self.tile(i, j / LANES)[j % LANES]
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Two weighted clouds of waves in three dimensions, easily made elsewhere:
+    /// `x_ik = sin(1.3 i + 0.7 k) + 0.1 k` of weights `1 + i mod 5` and
+    /// `y_jk = 1.5 cos(0.9 j + 1.1 k) + 0.3` of weights `1 + (j mod 3) / 2`.
+    pub(crate) fn waves(n: usize, m: usize) -> (Cloud, Cloud) {
+        let x = Array2::from_shape_fn((n, 3), |(i, k)| {
+            (1.3 * i as f64 + 0.7 * k as f64).sin() + 0.1 * k as f64
+        });
+        let y = Array2::from_shape_fn((m, 3), |(j, k)| {
+            1.5 * (0.9 * j as f64 + 1.1 * k as f64).cos() + 0.3
+        });
+        let a = (0..n).map(|i| 1.0 + (i % 5) as f64).collect();
+        let b = (0..m).map(|j| 1.0 + 0.5 * (j % 3) as f64).collect();
+        (
+            Cloud::weighted(x, a).unwrap(),
+            Cloud::weighted(y, b).unwrap(),
+        )
+    }
+
+    /// The points `(i, j) * step` of an n by m lattice.
+    pub(crate) fn lattice(n: usize, m: usize, step: f64) -> Cloud {
+        let at = |(p, k)| step * if k == 0 { p / m } else { p % m } as f64;
+        Cloud::new(Array2::from_shape_fn((n * m, 2), at)).unwrap()
+    }
+
+    #[test]
+    fn costs_are_those_of_the_definition() {
+        let (a, b) = waves(5, 37);
+        for (ground, power) in [(Ground::Euclidean, 0.5), (Ground::SquaredEuclidean, 1.0)] {
+            let costs = Costs::new(a.points(), b.points(), ground);
+            for (i, j) in [(0, 0), (4, 15), (2, 16), (3, 36)] {
+                let square = (&a.point(i) - &b.point(j)).mapv(|x| x * x).sum();
+                assert!((costs.at(i, j) - square.powf(power)).abs() < 1e-14);
+            }
+        }
+    }
+
+    #[test]
+    fn units_have_the_same_sum_and_are_exact_where_weights_are_equal() {
+        let found = units(&[0.25; 4], &[2.0; 6]);
+        assert_eq!((found.supply[0], found.demand[0], found.total), (6, 4, 24));
+        let found = units(&[0.1, 0.7, 1e-9, 0.3], &[1.0 / 3.0; 3]);
+        assert_eq!(found.supply.iter().sum::<i64>(), found.total);
+        assert_eq!(found.demand.iter().sum::<i64>(), found.total);
+        assert!(found.supply.iter().chain(&found.demand).all(|u| *u > 0));
+    }
+}
