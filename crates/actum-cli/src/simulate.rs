@@ -43,8 +43,12 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     }
     let start = start(arguments, &run, from)?;
     let moved = flow::simulate(&dynamics, &start, from, &times, Scheme::default())?;
-    let names: &[String] = if source.named { &source.columns } else { &[] };
-    data::write_trajectories(&arguments.output, &moved.times, &moved.points, names)?;
+    data::write_trajectories(
+        &arguments.output,
+        &moved.times,
+        &moved.points,
+        &source.columns,
+    )?;
     output::line(&format!(
         "{}: {} from {from} at {} (velocity evaluated {})",
         arguments.output.display(),

@@ -321,6 +321,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
             .expect("the same numbers in the same order"))
     })?;
     let n = points.nrows() / particles.unwrap_or(1);
+    let rows = if particles.is_some() { "times" } else { "rows" };
     let one_for_each_point = |header: &Header| {
         let length = match header.shape[..] {
             [length] | [length, 1] => length,
@@ -329,7 +330,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
         ensure!(
             length == n,
             Shape,
-            "{points_key} has {n} rows and {} has {length}; expected one for each row",
+            "{points_key} has {n} {rows} and {} has {length}; expected one for each",
             header.name
         );
         Ok(())

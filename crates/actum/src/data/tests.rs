@@ -84,9 +84,10 @@ fn numpy_arrays_of_other_shapes_and_types_are_named() {
         &["\"t\"", "pickled", "t.astype(str)"],
     );
     let of = |o: ReadOptions| read(&fixture("cube.npz"), &o).unwrap_err();
+    // A cube is trajectories if it has a time for each of its planes.
     assert_holds(
-        &of(keys(None, None, None)),
-        &["cube.npz", "\"X\"", "[n, d]", "[2, 3, 4]"],
+        &of(keys(Some("short"), None, None)),
+        &["cube.npz", "X has 2 times", "short has 5"],
     );
     assert_holds(
         &of(keys(None, Some("short"), None)),
@@ -405,17 +406,17 @@ fn trajectories_are_long_in_tables() {
         fs::read_to_string(path("csv")).unwrap(),
         "particle,t,x\n0,0,0\n0,1.5,2.5\n1,0,0.25\n1,1.5,2.75\n2,0,0.5\n2,1.5,3\n"
     );
-    for extension in ["csv", "parquet"] {
+    for extension in ["csv", "parquet", "npz"] {
         let snapshots = read(&path(extension), &ReadOptions::default()).unwrap();
+        assert_eq!(snapshots.times(), [0.0, 1.5]);
         assert_eq!(snapshots.cloud(1).points(), array![[2.5], [2.75], [3.0]]);
         assert_eq!(snapshots.columns(), ["x"]);
-        assert_eq!(
-            snapshots.notes(),
-            ["left out column \"particle\": it numbers the rows"]
-        );
+        let notes: &[&str] = match extension {
+            "npz" => &[],
+            _ => &["left out column \"particle\": it numbers the rows"],
+        };
+        assert_eq!(snapshots.notes(), notes);
     }
-    let error = read(&path("npz"), &ReadOptions::default()).unwrap_err();
-    assert_holds(&error, &["[2, 3, 1]"]);
     let data: Vec<u8> = points.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bytes = fs::read(path("npz")).unwrap();
     assert!(bytes.windows(data.len()).any(|part| part == data));
@@ -455,4 +456,37 @@ fn embryoid_bodies_are_read_as_numpy_reads_them() {
         (phate.dimension(), phate.times()),
         (2, &[0.0, 6.0, 12.0, 18.0, 24.0][..])
     );
+}
+
+#[test]
+fn a_cloud_needs_no_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("start.csv");
+    let of = |text: &str, time: f64| {
+        fs::write(&path, text).unwrap();
+        read_cloud(&path, &ReadOptions::default(), time)
+    };
+    assert_eq!(
+        of("x,y\n1,2\n3,4\n", 7.0).unwrap().points(),
+        array![[1.0, 2.0], [3.0, 4.0]]
+    );
+    assert_eq!(
+        of("t,x\n0,1\n0,3\n", 7.0).unwrap().points(),
+        array![[1.0], [3.0]]
+    );
+    assert_eq!(
+        of("t,x\n0,1\nday 2,3\n", 2.0).unwrap_err().kind(),
+        ErrorKind::Value
+    );
+    assert_eq!(
+        of("t,x\nday 0,1\nday 2,3\n", 2.0).unwrap().points(),
+        array![[3.0]]
+    );
+    let error = of("t,x\nday 0,1\nday 2,3\n", 3.0).unwrap_err();
+    assert_holds(&error, &["start.csv", "\"3\"", "day 0, day 2"]);
+    let npz = folder.path().join("start.npz");
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    write_trajectories(&npz, &[0.0, 1.5], &points, &["x".to_owned()]).unwrap();
+    let cloud = read_cloud(&npz, &ReadOptions::default(), 1.5).unwrap();
+    assert_eq!(cloud.points(), array![[10.0], [11.0], [12.0]]);
 }

@@ -65,8 +65,6 @@ pub struct Source {
     pub counts: Vec<usize>,
     /// The names of the columns.
     pub columns: Vec<String>,
-    /// Whether the columns have names of their own.
-    pub named: bool,
 }
 
 /// What to do with a folder that is there already.
@@ -118,7 +116,6 @@ impl Run {
             unit: seen.unit().map(str::to_owned),
             counts: seen.clouds().iter().map(|c| c.len()).collect(),
             columns: seen.columns().to_vec(),
-            named: seen.is_named(),
         };
         let checkpoint = match existing {
             Existing::Resume => Some(Self::open(folder)?.checkpoint_for(&source, settings)?),

@@ -1,0 +1,514 @@
+//! The program as a person meets it: what it prints, what it leaves behind, how it exits.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use actum::data::{self, Branching};
+use tempfile::TempDir;
+
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Outcome {
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// An error: exit code 2, one message on standard error, none of it a panic.
+    #[track_caller]
+    fn error(self, parts: &[&str]) {
+        assert_eq!(self.code, 2, "{}{}", self.out, self.err);
+        for part in parts {
+            assert!(self.err.contains(part), "no {part:?} in: {}", self.err);
+        }
+        assert!(!self.err.contains("panicked"), "{}", self.err);
+    }
+}
+
+/// A folder with a small population, `population.npz`.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(tempfile::tempdir().unwrap());
+        let snapshots = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 60, 0).unwrap();
+        data::write(&bench.path("population.npz"), &snapshots).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Runs a command line split at spaces in the folder.
+    fn run(&self, line: &str) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_actum"))
+            .args(line.split(' '))
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        Outcome {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(folder))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+const SMALL: &str = "--steps 30 --set network.width=8 --set fit.batch=32";
+
+fn fitted() -> Bench {
+    let bench = Bench::new();
+    bench
+        .run(&format!("fit population.npz -o run --hold-out 6 {SMALL}"))
+        .done();
+    bench
+}
+
+#[test]
+fn fit_score_simulate_plot_and_inspect_follow_each_other() {
+    let bench = fitted();
+    assert_eq!(
+        bench.names("run"),
+        [
+            "checkpoint.safetensors",
+            "log.jsonl",
+            "model.safetensors",
+            "run.json",
+            "settings.toml"
+        ]
+    );
+
+    let table = bench.run("score run population.npz").done();
+    assert!(
+        table.contains("From 0 to 6, which the fit did not see"),
+        "{table}"
+    );
+    for row in [
+        "action matching",
+        "previous",
+        "next",
+        "linear transport",
+        "two halves",
+    ] {
+        assert!(table.contains(row), "{table}");
+    }
+    let json = bench
+        .run("score run population.npz --at 48 --from 0 --json")
+        .done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let score = &json["scores"][0];
+    assert_eq!(
+        (score["from"].as_str(), score["at"].as_str()),
+        (Some("0"), Some("48"))
+    );
+    assert!(score["rows"]["action matching"]["w1"].as_f64().unwrap() > 0.0);
+    assert!(score["rows"]["next snapshot"].is_null());
+
+    for file in ["moved.npz", "moved.csv", "moved.parquet"] {
+        bench
+            .run(&format!("simulate run -o {file} --times 3,24,48"))
+            .done();
+        let moved = data::read(&bench.path(file), &Default::default()).unwrap();
+        assert_eq!(moved.times(), [3.0, 24.0, 48.0]);
+        assert_eq!((moved.cloud(0).len(), moved.dimension()), (60, 2));
+    }
+    // A cloud without times is a start too, and backward is a direction like any other.
+    bench.write("start.csv", "x0,x1\n1.5,2\n-1,-1\n");
+    bench
+        .run("simulate run --start start.csv --from 48 --to 0 -o back.csv")
+        .done();
+    assert_eq!(
+        fs::read_to_string(bench.path("back.csv"))
+            .unwrap()
+            .lines()
+            .count(),
+        3
+    );
+
+    bench.run("plot run -o pictures").done();
+    let names = bench.names("pictures");
+    for stem in [
+        "snapshots",
+        "trajectories",
+        "streamlines",
+        "loss",
+        "score-6",
+    ] {
+        for extension in ["svg", "png"] {
+            assert!(names.contains(&format!("{stem}.{extension}")), "{names:?}");
+        }
+    }
+    let about = bench.run("inspect run").done();
+    assert!(
+        about.contains("30 of 30 steps") && about.contains("held out"),
+        "{about}"
+    );
+    let json = bench.run("inspect run --json").done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["settings"]["network"]["width"], 8);
+}
+
+#[test]
+fn settings_of_a_run_can_be_fed_back_and_flags_override_them() {
+    let bench = fitted();
+    bench
+        .run("fit population.npz -o again --config run/settings.toml")
+        .done();
+    let read = |name: &str| fs::read(bench.path(name)).unwrap();
+    assert_eq!(read("run/settings.toml"), read("again/settings.toml"));
+    assert_eq!(
+        read("run/model.safetensors"),
+        read("again/model.safetensors")
+    );
+    bench
+        .run("fit population.npz -o other --config run/settings.toml --seed 1")
+        .done();
+    assert_ne!(
+        read("run/model.safetensors"),
+        read("other/model.safetensors")
+    );
+}
+
+#[test]
+fn existing_folders_are_kept_unless_asked_otherwise() {
+    let bench = fitted();
+    bench.run("fit population.npz -o run").error(&[
+        "run is there already",
+        "--overwrite",
+        "--resume",
+    ]);
+    bench.run("fit population.npz -o run --resume").done();
+    bench
+        .run("fit population.npz -o run --resume --seed 3")
+        .error(&["other settings"]);
+    let changed = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 60, 9).unwrap();
+    data::write(&bench.path("changed.npz"), &changed).unwrap();
+    bench
+        .run("fit changed.npz -o run --resume")
+        .error(&["other data"]);
+    bench
+        .run(&format!("fit population.npz -o run --overwrite {SMALL}"))
+        .done();
+    bench.write("run/thesis.txt", "years of work");
+    bench
+        .run("fit population.npz -o run --overwrite")
+        .error(&["thesis.txt", "not part of a run"]);
+    assert!(bench.path("run/model.safetensors").exists());
+    bench
+        .run("fit population.npz -o nowhere --resume")
+        .error(&["nowhere is not a run"]);
+}
+
+#[test]
+fn a_failed_overwrite_keeps_the_old_run() {
+    let bench = fitted();
+    let before = fs::read(bench.path("run/model.safetensors")).unwrap();
+    bench
+        .run("fit population.npz -o run --overwrite --hold-out 7")
+        .error(&["\"7\""]);
+    bench
+        .run("fit missing.npz -o run --overwrite")
+        .error(&["missing.npz"]);
+    assert_eq!(
+        fs::read(bench.path("run/model.safetensors")).unwrap(),
+        before
+    );
+}
+
+#[test]
+fn check_tells_what_is_there_and_suggests_a_command_that_works() {
+    let bench = Bench::new();
+    let text = bench.run("check population.npz").done();
+    assert!(
+        text.contains("240 points at 4 times in 2 columns"),
+        "{text}"
+    );
+    let command = text
+        .lines()
+        .last()
+        .unwrap()
+        .trim()
+        .strip_prefix("actum ")
+        .unwrap();
+    bench.run(&format!("{command} {SMALL}")).done();
+    bench.write("one.csv", "t,x\n1,2\n1,3\n");
+    let one = bench.run("check one.csv");
+    assert_eq!(one.code, 1);
+    assert!(one.out.contains("problem"), "{}", one.out);
+    let json = bench.run("check population.npz --json").done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["times"][2]["time"], 20.0);
+}
+
+#[test]
+fn time_labels_are_ordered_by_value_and_shown_back() {
+    let bench = Bench::new();
+    let mut text = String::from("stage,a,b\n");
+    for (label, shift) in [("day10", 10.0), ("Day 2", 2.0), ("day 0", 0.0)] {
+        for k in 0..30 {
+            let x = f64::from(k) * 0.37 % 1.0;
+            text += &format!("{label},{},{}\n", shift + x, x * x);
+        }
+    }
+    bench.write("days.csv", &text);
+    let table = bench.run("check days.csv --time-key stage").done();
+    let at = |label: &str| table.find(label).unwrap();
+    assert!(
+        at("day 0") < at("Day 2") && at("Day 2") < at("day10"),
+        "{table}"
+    );
+    let held = Command::new(env!("CARGO_BIN_EXE_actum"))
+        .args([
+            "fit",
+            "days.csv",
+            "--time-key",
+            "stage",
+            "--hold-out",
+            "day 2",
+            "-o",
+            "run",
+        ])
+        .args(SMALL.split(' '))
+        .current_dir(bench.0.path())
+        .status()
+        .unwrap();
+    assert!(held.success());
+    let score = bench.run("score run days.csv").done();
+    assert!(score.contains("From day 0 to Day 2"), "{score}");
+    bench.run("simulate run --to 5.5 -o moved.npz").done();
+}
+
+#[test]
+fn bad_data_is_an_error_that_says_where() {
+    let bench = Bench::new();
+    let fit = |file: &str| bench.run(&format!("fit {file} -o run {SMALL}"));
+    fit("missing.npz").error(&["missing.npz", "cannot read"]);
+    bench.write("data.xlsx", "x");
+    fit("data.xlsx").error(&["data.xlsx", ".parquet"]);
+    bench.write("empty.csv", "");
+    fit("empty.csv").error(&["empty.csv", "empty"]);
+    bench.write("nan.csv", "t,x\n0,1\n0,nan\n1,2\n1,3\n");
+    fit("nan.csv").error(&["1 of 4", "line 3", "\"x\""]);
+    bench.write("once.csv", "t,x\n0,1\n0,2\n");
+    fit("once.csv").error(&["at least 2 times, got 1"]);
+    bench.write("single.csv", "t,x\n0,1\n0,2\n1,5\n");
+    fit("single.csv").error(&["1", "single point"]);
+    bench.write("words.csv", "t,x\nearly,1\nearly,2\nlate,5\nlate,6\n");
+    fit("words.csv").error(&["early", "late"]);
+    bench.write("mixed.csv", "t,x\n36h,1\n36h,2\nday 2,5\nday 2,6\n");
+    fit("mixed.csv").error(&["mixed units", "36h", "day 2"]);
+    bench.write("nokey.csv", "a,b\n0,1\n0,2\n1,5\n1,6\n");
+    fit("nokey.csv").error(&["a, b", "--time-key"]);
+    bench
+        .run("fit nokey.csv --time-key c -o run")
+        .error(&["\"c\"", "a, b"]);
+    bench
+        .run("fit population.npz --time-key time -o run")
+        .error(&["time", "t float64"]);
+    bench.write("flat.csv", "t,x,y\n0,1,7\n0,2,7\n1,5,7\n1,6,7\n");
+    bench
+        .run("fit flat.csv --standardize -o run")
+        .error(&["constant", "y"]);
+    let whole = fs::read(bench.path("population.npz")).unwrap();
+    fs::write(bench.path("cut.npz"), &whole[..whole.len() / 2]).unwrap();
+    fit("cut.npz").error(&["cut.npz", "truncated"]);
+    assert!(!bench.path("run").exists(), "an error left a run behind");
+}
+
+#[test]
+fn bad_settings_are_errors_that_say_what_is_possible() {
+    let bench = Bench::new();
+    let fit = |flags: &str| bench.run(&format!("fit population.npz -o run {flags}"));
+    fit("--hold-out 7").error(&["\"7\"", "0, 6, 20, 48"]);
+    fit("--hold-out 0").error(&["the first time", "6, 20"]);
+    fit("--hold-out 48").error(&["the last time"]);
+    fit("--dims 9").error(&["9", "2"]);
+    fit("--dims 0").error(&["dims"]);
+    fit("--steps 0").error(&["steps"]);
+    fit("--steps -5").error(&["-5"]);
+    fit("--coupling nearest").error(&["nearest", "independent, exact, entropic"]);
+    fit("--coupling entropic:-1").error(&["entropic:-1"]);
+    fit("--set fit.batch=0").error(&["batch"]);
+    fit("--set fit.learning_rate=-1").error(&["learning_rate"]);
+    fit("--set fit.bach=3").error(&["bach", "batch"]);
+    fit("--set nonsense").error(&["KEY=VALUE"]);
+    fit("--set network.width=wide").error(&["network.width=wide"]);
+    fit("--device abacus").error(&["abacus", "cpu"]);
+    bench.write("bad.toml", "[fit]\nstep = 3\n");
+    fit("--config bad.toml").error(&["bad.toml", "`step`", "`steps`"]);
+    bench.write("broken.toml", "[fit\n");
+    fit("--config broken.toml").error(&["broken.toml"]);
+    fit("--overwrite --resume").error(&["--resume"]);
+    assert!(!bench.path("run").exists(), "an error left a run behind");
+}
+
+#[test]
+fn bad_uses_of_a_run_are_errors() {
+    let bench = fitted();
+    bench
+        .run("inspect nowhere")
+        .error(&["nowhere", "actum fit"]);
+    bench
+        .run("score run population.npz --at 7")
+        .error(&["\"7\"", "0, 6, 20, 48"]);
+    bench
+        .run("score run population.npz --at 0")
+        .error(&["--from"]);
+    bench
+        .run("simulate run --to 60 -o x.npz")
+        .error(&["60", "[0, 48]"]);
+    bench
+        .run("simulate run --from 7 -o x.npz")
+        .error(&["7", "--start"]);
+    bench
+        .run("simulate run --to 6 -o x.docx")
+        .error(&["x.docx", ".parquet"]);
+    bench
+        .run("simulate run --to 6 -o no/such/x.npz")
+        .error(&["no/such/x.npz"]);
+    bench
+        .run("simulate run --times 20,6 -o x.npz")
+        .error(&["in order"]);
+    bench.write("wide.csv", "x0,x1,x2\n1,2,3\n2,3,4\n");
+    bench
+        .run("simulate run --start wide.csv -o x.npz")
+        .error(&["2 columns", "3"]);
+    fs::remove_file(bench.path("population.npz")).unwrap();
+    bench
+        .run("simulate run -o x.npz")
+        .error(&["population.npz"]);
+    assert!(!bench.path("x.npz").exists());
+
+    let model = bench.path("run/model.safetensors");
+    let whole = fs::read(&model).unwrap();
+    fs::write(&model, &whole[..whole.len() / 2]).unwrap();
+    bench
+        .run("simulate run --start wide.csv -o x.npz")
+        .error(&["model.safetensors"]);
+    let about = fs::read_to_string(bench.path("run/run.json")).unwrap();
+    let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
+    bench.write(
+        "run/run.json",
+        &about.replace(version, "\"version\": \"9.1.0\""),
+    );
+    bench
+        .run("inspect run")
+        .error(&["9.1.0", env!("CARGO_PKG_VERSION")]);
+    bench.write("run/run.json", "{");
+    bench.run("inspect run").error(&["run.json"]);
+}
+
+/// Root writes where others may not: there is nothing to test for it.
+#[cfg(unix)]
+fn is_refused(folder: &Path) -> bool {
+    fs::write(folder.join("probe"), "").is_err()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_folder_is_an_error() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = fitted();
+    let closed = bench.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    if !is_refused(&closed) {
+        eprintln!("NOT CHECKED: this user may write into read-only folders");
+        return;
+    }
+    bench
+        .run("simulate run --to 6 -o closed/x.npz")
+        .error(&["closed/x.npz"]);
+    bench
+        .run(&format!("fit population.npz -o closed/run {SMALL}"))
+        .error(&["closed/run"]);
+    bench
+        .run("plot run -o closed/pictures")
+        .error(&["closed/pictures"]);
+}
+
+/// Every write to this device fails as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_that_leaves_nothing() {
+    let bench = fitted();
+    // A limit on the size of files makes writes fail midway, as a full disk does.
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" simulate run -o big.csv --times 1,2,3,4,5,6,7,8")
+        .arg(env!("CARGO_BIN_EXE_actum"))
+        .current_dir(bench.0.path())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("big.csv"), "{message}");
+    let left = bench.names(".");
+    assert_eq!(left, ["population.npz", "run"], "{left:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_says_how_to_go_on() {
+    let bench = Bench::new();
+    let child = Command::new(env!("CARGO_BIN_EXE_actum"))
+        .args("fit population.npz -o run --steps 100000 --set network.width=8".split(' '))
+        .current_dir(bench.0.path())
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ready = bench.path("run/checkpoint.safetensors");
+    while !ready.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(
+        message.contains("actum fit population.npz -o run --resume"),
+        "{message}"
+    );
+    bench
+        .run("score run population.npz")
+        .error(&["not finished", "of 100000", "--resume"]);
+}
+
+#[test]
+fn help_names_every_command() {
+    let bench = Bench::new();
+    let help = bench.run("--help").done();
+    for command in [
+        "demo", "check", "fit", "simulate", "score", "plot", "inspect",
+    ] {
+        assert!(help.contains(&format!("  {command}")), "{help}");
+    }
+    bench.run("fly").error(&["fly"]);
+}
