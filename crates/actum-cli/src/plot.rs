@@ -14,7 +14,7 @@ use actum::{
     run::{Record, Run},
     tensor,
 };
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{ArrayView2, Axis, concatenate};
 
 use crate::{
     arguments::Plot,
@@ -50,8 +50,6 @@ pub fn run(arguments: &Plot) -> Result<()> {
 /// How many particles and instants a picture of trajectories has.
 const PARTICLES: usize = 200;
 const INSTANTS: usize = 121;
-/// How many points of a snapshot carry a velocity into the streamlines.
-const ARROWS: usize = 1000;
 
 /// Draws everything about a run into `folder`.
 pub fn draw(
@@ -114,27 +112,18 @@ pub fn draw(
         "trajectories",
     )?;
 
-    let mut points: Vec<Array2<f64>> = vec![];
     let mut velocities = vec![];
     let mut at = vec![];
-    for (cloud, &t) in snapshots.clouds().iter().zip(times) {
-        let cloud = thinned(cloud, ARROWS)?;
-        velocities.push(dynamics.velocity(t, cloud.points())?);
-        at.extend(std::iter::repeat_n(t, cloud.len()));
-        points.push(cloud.points().clone());
+    for (k, &t) in instants.iter().enumerate() {
+        velocities.push(dynamics.velocity(t, &paths.at(k))?);
+        at.extend(std::iter::repeat_n(t, some.len()));
     }
-    let joined = |parts: &[Array2<f64>]| {
-        let views: Vec<_> = parts.iter().map(|p| p.view()).collect();
-        concatenate(Axis(0), &views).expect("snapshots have the same columns")
-    };
+    let velocities: Vec<ArrayView2<f64>> = velocities.iter().map(|v| v.view()).collect();
+    let velocities = concatenate(Axis(0), &velocities).expect("all have the same columns");
+    let points = paths.points.to_shape((at.len(), some.dimension()));
+    let points = points.expect("rows of all times in turn").into_owned();
     save(
-        plot::streamlines(
-            &joined(&points),
-            &joined(&velocities),
-            &at,
-            &observed,
-            &projection,
-        )?,
+        plot::streamlines(&points, &velocities, &at, &observed, &projection)?,
         "streamlines",
     )?;
 

@@ -15,7 +15,7 @@ use crate::error::{Result, ensure};
 /// must be.
 ///
 /// Time enters as one more column, 2t - 1. Fourier features of time fit the exact tests no better
-/// and let the field wiggle between sparse snapshots (docs/design.md has the numbers).
+/// (docs/design.md has the numbers).
 #[derive(Module, Debug)]
 pub struct Mlp {
     weights: Vec<Param<Tensor<2>>>,

@@ -1,0 +1,51 @@
+//! Times moving particles along an action: `cargo run --release -p actum --example simulate --
+//! DIM WIDTH PARTICLES STEPS`. Prints one JSON line.
+
+use std::time::Instant;
+
+use actum::{
+    action::Mlp,
+    cloud::Cloud,
+    dynamics::Dynamics,
+    flow::{Scheme, simulate},
+    lagrangian::Lagrangian,
+    tensor::Device,
+    units::Units,
+};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<usize> = std::env::args()
+        .skip(1)
+        .map(|a| a.parse())
+        .collect::<Result<_, _>>()?;
+    let [dim, width, particles, steps] = arguments[..] else {
+        return Err("usage: simulate DIM WIDTH PARTICLES STEPS".into());
+    };
+    let device = Device::flex();
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let network = Mlp::new(dim, width, 3, &device, &mut rng)?;
+    let dynamics = Dynamics::new(network, Lagrangian::kinetic(), Units::identity(dim), device)?;
+    let start = Cloud::new(Array2::from_shape_fn((particles, dim), |_| {
+        rng.sample(StandardNormal)
+    }))?;
+    let scheme = Scheme::RungeKutta4(steps);
+    simulate(
+        &dynamics,
+        &start,
+        0.0,
+        &[1.0 / steps as f64],
+        Scheme::RungeKutta4(1),
+    )?;
+    let clock = Instant::now();
+    simulate(&dynamics, &start, 0.0, &[1.0], scheme)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    println!(
+        "{{\"peer\": \"actum\", \"dim\": {dim}, \"width\": {width}, \"particles\": {particles}, \
+         \"steps\": {steps}, \"seconds\": {seconds:.3}}}"
+    );
+    Ok(())
+}
