@@ -101,46 +101,25 @@ fn print(arguments: &Check, snapshots: &Snapshots) {
 
 /// A command that fits the file, with a time held out where there is one to spare.
 fn suggestion(arguments: &Check, snapshots: &Snapshots) -> String {
-    let mut command = format!(
-        "actum fit {}",
-        quoted(&arguments.file.display().to_string())
-    );
+    let mut command = format!("actum fit {}", output::path(&arguments.file));
     for (flag, key) in [
         ("--time-key", &arguments.keys.time_key),
         ("--points-key", &arguments.keys.points_key),
         ("--weight-key", &arguments.keys.weight_key),
     ] {
         if let Some(key) = key {
-            command += &format!(" {flag} {}", quoted(key));
+            command += &format!(" {flag} {}", output::quoted(key));
         }
     }
     if snapshots.dimension() > 50 {
         command += " --dims 50";
     }
-    if differing_scales(snapshots) {
+    if snapshots.unequal_columns().is_some() && snapshots.constant_columns().is_empty() {
         command += " --standardize";
     }
     if snapshots.len() >= 4 {
         let middle = &snapshots.labels()[snapshots.len() / 2];
-        command += &format!(" --hold-out {}", quoted(middle));
+        command += &format!(" --hold-out {}", output::quoted(middle));
     }
     command + " -o run"
-}
-
-/// Whether one column's spread drowns another's, as columns of different units do.
-fn differing_scales(snapshots: &Snapshots) -> bool {
-    let deviation = snapshots.pooled().deviation();
-    let (least, most) = deviation
-        .iter()
-        .fold((f64::INFINITY, 0.0f64), |(a, b), s| (a.min(*s), b.max(*s)));
-    least > 0.0 && most / least > 100.0
-}
-
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=,:+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }

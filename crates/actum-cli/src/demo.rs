@@ -1,11 +1,11 @@
 //! `actum demo`.
 
-use std::{fs, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use actum::{
     cloud::Cloud,
-    data::{self, Branching},
-    error::{Error, Result},
+    data::{self, Branching, ReadOptions, Snapshots},
+    error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     metric, report,
     run::{Existing, Run, Settings},
@@ -23,12 +23,12 @@ const HELD_OUT: usize = 3;
 pub fn run(arguments: &Demo) -> Result<()> {
     let started = Instant::now();
     let folder = &arguments.out;
-    fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
     let population = folder.join("population.npz");
     let run_folder = folder.join("run");
     let pictures = folder.join("pictures");
 
     let snapshots = Branching.snapshots(&Branching::TIMES, CELLS, 0)?;
+    claim(folder, &population, &snapshots)?;
     data::write(&population, &snapshots)?;
     let held_out = snapshots.labels()[HELD_OUT].clone();
     output::line(&format!(
@@ -57,7 +57,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
 
     let dynamics = run.dynamics(&device)?;
     let scale = score::scale(&run, &snapshots)?;
-    let scored = report::score(&dynamics, &snapshots, HELD_OUT - 1, HELD_OUT, &scale, 0)?;
+    let scored = report::score(&dynamics, &snapshots, HELD_OUT - 1, HELD_OUT, &scale)?;
     score::print(&scored, true);
 
     let (first, last) = (snapshots.cloud(0), snapshots.times()[snapshots.len() - 1]);
@@ -89,4 +89,24 @@ pub fn run(arguments: &Demo) -> Result<()> {
         started.elapsed().as_secs_f64()
     ));
     Ok(())
+}
+
+/// Makes the folder, or takes one that an earlier demo left.
+fn claim(folder: &Path, population: &Path, snapshots: &Snapshots) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
+    let mut entries = fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
+    let own = || {
+        let there = data::read(population, &ReadOptions::default());
+        there.is_ok_and(|there| there.fingerprint() == snapshots.fingerprint())
+    };
+    if entries.next().is_none() || own() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Exists,
+        format!(
+            "{} is there already and not an earlier demo; choose another folder with --out",
+            folder.display()
+        ),
+    ))
 }

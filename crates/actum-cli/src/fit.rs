@@ -3,7 +3,7 @@
 use actum::{
     data,
     error::{ErrorKind, Result},
-    run::{Existing, Record, Run, Settings},
+    run::{Existing, Run, Settings},
     tensor,
 };
 use serde_json::json;
@@ -40,9 +40,14 @@ pub fn run(arguments: &Fit) -> Result<()> {
     .inspect_err(|error| {
         if error.kind() == ErrorKind::Interrupted {
             eprintln!(
-                "go on with: actum fit {} -o {} --resume",
-                arguments.file.display(),
-                arguments.output.display()
+                "go on with: actum fit {} -o {} --resume{}",
+                output::path(&arguments.file),
+                output::path(&arguments.output),
+                if arguments.device == "cpu" {
+                    String::new()
+                } else {
+                    format!(" --device {}", arguments.device)
+                }
             );
         }
     })?;
@@ -51,15 +56,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
 
 fn report(arguments: &Fit, run: &Run) -> Result<()> {
     let settings = run.settings();
-    let last = run
-        .log()?
-        .into_iter()
-        .rev()
-        .find_map(|record| match record {
-            Record::Step(step) => Some(step),
-            Record::Rollback(_) => None,
-        });
-    let objective = last.map(|step| step.smoothed);
+    let objective = run.last_step()?.map(|step| step.smoothed);
     if arguments.json {
         output::json(&json!({
             "run": arguments.output,
@@ -69,7 +66,10 @@ fn report(arguments: &Fit, run: &Run) -> Result<()> {
         }));
         return Ok(());
     }
-    let (run, file) = (arguments.output.display(), arguments.file.display());
+    let (run, file) = (
+        output::path(&arguments.output),
+        output::path(&arguments.file),
+    );
     output::line(&format!(
         "{run}: {} steps, objective {} (minus the least action that moves the population; it does \
          not go to 0)",

@@ -1,7 +1,7 @@
 //! `actum inspect`.
 
 use actum::{
-    error::Result,
+    error::{ErrorKind, Result},
     run::{Record, Run},
     tensor,
 };
@@ -12,17 +12,16 @@ use crate::{arguments::Inspect, output};
 pub fn run(arguments: &Inspect) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let (source, settings) = (run.source(), run.settings());
-    let log = run.log().unwrap_or_default();
-    let last = log.iter().rev().find_map(|record| match record {
-        Record::Step(step) => Some(*step),
-        Record::Rollback(_) => None,
-    });
-    let rollbacks = log
-        .iter()
-        .filter(|r| matches!(r, Record::Rollback(_)))
-        .count();
-    let done = run.checkpoint().map_or(0, |c| c.step());
-    let finished = run.dynamics(&tensor::device("cpu")?);
+    let done = run.steps_done()?;
+    let log = if done > 0 { run.log()? } else { vec![] };
+    let last = if done > 0 { run.last_step()? } else { None };
+    let is_rollback = |record: &&Record| matches!(record, Record::Rollback(_));
+    let rollbacks = log.iter().filter(is_rollback).count();
+    let held = run.held_out()?;
+    let finished = match run.dynamics(&tensor::device("cpu")?) {
+        Err(error) if error.kind() != ErrorKind::Missing => return Err(error),
+        other => other,
+    };
     if arguments.json {
         output::json(&json!({
             "run": arguments.run,
@@ -47,9 +46,9 @@ pub fn run(arguments: &Inspect) -> Result<()> {
         .labels
         .iter()
         .zip(&source.counts)
-        .map(|(label, count)| {
-            let held = settings.data.hold_out.iter().any(|h| h == label);
-            let held = if held { "held out" } else { "" };
+        .enumerate()
+        .map(|(i, (label, count))| {
+            let held = if held.contains(&i) { "held out" } else { "" };
             vec![label.clone(), count.to_string(), held.to_owned()]
         })
         .collect();

@@ -19,7 +19,7 @@ use ndarray::{ArrayView2, Axis, concatenate};
 use crate::{
     arguments::Plot,
     output,
-    score::scale,
+    score::{held_in, scale},
     simulate::{own_data, read_for},
 };
 
@@ -30,19 +30,12 @@ pub fn run(arguments: &Plot) -> Result<()> {
         Some(path) => read_for(&run, path)?,
         None => own_data(&run)?,
     };
-    let held = run
-        .settings()
-        .data
-        .hold_out
-        .iter()
-        .filter_map(|label| snapshots.index_of(label).ok())
-        .filter(|at| *at > 0)
-        .collect::<Vec<_>>();
+    let held = held_in(&run, &snapshots)?;
     let scale = scale(&run, &snapshots)?;
-    let seed = run.settings().fit.seed;
     let scores = held
         .iter()
-        .map(|at| report::score(&dynamics, &snapshots, at - 1, *at, &scale, seed))
+        .filter(|at| **at > 0)
+        .map(|at| report::score(&dynamics, &snapshots, at - 1, *at, &scale))
         .collect::<Result<Vec<_>>>()?;
     draw(&run, &dynamics, &snapshots, &scores, &arguments.output)
 }
@@ -82,12 +75,7 @@ pub fn draw(
     let first = snapshots.cloud(0);
     let times = snapshots.times();
     let moved = flow::simulate(dynamics, first, times[0], times, Scheme::default())?;
-    let held = |i: usize| {
-        let held_out = &run.settings().data.hold_out;
-        held_out
-            .iter()
-            .any(|h| snapshots.index_of(h).ok() == Some(i))
-    };
+    let held = held_in(run, snapshots)?;
     let panels = (0..snapshots.len())
         .map(|i| {
             Ok(Panel {
@@ -95,7 +83,7 @@ pub fn draw(
                 label: labels[i].clone(),
                 observed: Some(snapshots.cloud(i).clone()),
                 predicted: Some(Cloud::weighted(moved.at(i), first.weights().clone())?),
-                held_out: held(i),
+                held_out: held.contains(&i),
             })
         })
         .collect::<Result<Vec<_>>>()?;

@@ -29,25 +29,29 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         .iter()
         .map(|&at| {
             let from = from.unwrap_or(at - 1);
-            report::score(
-                &dynamics,
-                &snapshots,
-                from,
-                at,
-                &scale,
-                run.settings().fit.seed,
-            )
+            report::score(&dynamics, &snapshots, from, at, &scale)
         })
         .collect::<Result<Vec<_>>>()?;
+    let held = held_in(&run, &snapshots)?;
+    let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
-        print_json(arguments, &run, &scores);
+        print_json(arguments, &run, scores);
     } else {
         output::line(&format!("Distances in {}.", units(&run)));
-        for score in &scores {
-            print(score, held_out(&run, &score.at));
+        for (held_out, score) in scores {
+            print(score, held_out);
         }
     }
     Ok(())
+}
+
+/// The times of `snapshots` that the fit did not see.
+pub fn held_in(run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
+    let labels = &run.source().labels;
+    let held = run.held_out()?.into_iter();
+    Ok(held
+        .filter_map(|i| snapshots.index_of(&labels[i]).ok())
+        .collect())
 }
 
 /// Which times to predict, each with one before it.
@@ -91,14 +95,6 @@ fn units(run: &Run) -> &'static str {
     }
 }
 
-fn held_out(run: &Run, label: &str) -> bool {
-    run.settings()
-        .data
-        .hold_out
-        .iter()
-        .any(|held| held == label)
-}
-
 pub fn print(score: &Score, held_out: bool) {
     output::line(&format!(
         "\nFrom {} to {}{}",
@@ -121,15 +117,18 @@ pub fn print(score: &Score, held_out: bool) {
     output::table(&["", "W1", "W2", "MMD", "energy"], &rows);
 }
 
-fn print_json(arguments: &arguments::Score, run: &Run, scores: &[Score]) {
+fn print_json<'a>(
+    arguments: &arguments::Score,
+    run: &Run,
+    scores: impl Iterator<Item = (bool, &'a Score)>,
+) {
     let scores: Vec<_> = scores
-        .iter()
-        .map(|score| {
+        .map(|(held_out, score)| {
             let rows: BTreeMap<&str, Distances> = score.rows().into_iter().collect();
             json!({
                 "from": score.from,
                 "at": score.at,
-                "held_out": held_out(run, &score.at),
+                "held_out": held_out,
                 "rows": rows,
             })
         })

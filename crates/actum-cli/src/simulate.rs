@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use actum::{
     cloud::Cloud,
-    data::{self, ReadOptions, Snapshots, TimeAxis},
+    data::{self, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     run::Run,
@@ -17,7 +17,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
     let source = run.source();
-    let axis = TimeAxis::from_labels(&source.labels)?.0;
+    let axis = run.axis()?;
     let from = match &arguments.from {
         Some(text) => axis.value_of(text)?,
         None => axis.values()[0],
@@ -61,11 +61,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
 
 fn start(arguments: &Simulate, run: &Run, from: f64) -> Result<Cloud> {
     if let Some(path) = &arguments.start {
-        let options = ReadOptions {
-            time_key: None,
-            ..run.settings().data.read_options()
-        };
-        let cloud = data::read_cloud(path, &options, from)?;
+        let cloud = data::read_cloud(path, &run.settings().data.read_options(), from)?;
         return run.view_cloud(&cloud).map_err(|e| e.within(path.display()));
     }
     let snapshots = own_data(run)?;

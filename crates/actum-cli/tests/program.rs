@@ -147,6 +147,13 @@ fn fit_score_simulate_plot_and_inspect_follow_each_other() {
         3
     );
 
+    // The file itself is a start: only its cells of that time are taken.
+    bench
+        .run("simulate run --start population.npz --from 6 --to 20 -o six.npz")
+        .done();
+    let six = data::read(&bench.path("six.npz"), &Default::default()).unwrap();
+    assert_eq!(six.cloud(0).len(), 60);
+
     bench.run("plot run -o pictures").done();
     let names = bench.names("pictures");
     for stem in [
@@ -296,8 +303,24 @@ fn time_labels_are_ordered_by_value_and_shown_back() {
         .unwrap();
     assert!(held.success());
     let score = bench.run("score run days.csv").done();
-    assert!(score.contains("From day 0 to Day 2"), "{score}");
+    assert!(
+        score.contains("From day 0 to Day 2, which the fit did not see"),
+        "{score}"
+    );
     bench.run("simulate run --to 5.5 -o moved.npz").done();
+    // The key of the times is the run's also for the start.
+    bench
+        .run("simulate run --start days.csv --from 2 --to 10 -o from2.csv")
+        .done();
+    let moved = fs::read_to_string(bench.path("from2.csv")).unwrap();
+    assert_eq!(moved.lines().count(), 31);
+    let shuffled = text.replace("stage,a,b", "stage,b,a");
+    bench.write("shuffled.csv", &shuffled);
+    bench
+        .run("score run shuffled.csv")
+        .error(&["the columns a, b", "b, a"]);
+    let inspected = bench.run("inspect run").done();
+    assert!(inspected.contains("held out"), "{inspected}");
 }
 
 #[test]
@@ -449,7 +472,6 @@ fn a_read_only_folder_is_an_error() {
         .error(&["closed/pictures"]);
 }
 
-/// Every write to this device fails as on a full disk.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error_that_leaves_nothing() {
@@ -499,6 +521,15 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     bench
         .run("score run population.npz")
         .error(&["not finished", "of 100000", "--resume"]);
+}
+
+#[test]
+fn a_demo_takes_only_an_empty_folder_or_its_own() {
+    let bench = fitted();
+    bench
+        .run("demo --out .")
+        .error(&[". is there already", "--out"]);
+    assert!(bench.path("run/model.safetensors").exists());
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     Exists,
     /// A run was written by an incompatible version.
     Version,
-    /// The optimisation left the finite numbers and did not come back.
+    /// Numbers stopped being finite, or a method did not converge.
     Diverged,
     /// The user asked to stop; what was reached is saved.
     Interrupted,

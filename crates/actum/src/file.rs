@@ -8,6 +8,9 @@ use std::{
 
 use crate::error::{Error, Result};
 
+/// How the names of temporary files begin.
+pub(crate) const TEMPORARY: &str = ".actum-";
+
 /// Writes `path` through a temporary file in the same folder, renamed when it is complete: a
 /// failure midway (a full disk, an error from `write`) leaves what was at `path` untouched.
 ///
@@ -19,21 +22,18 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         _ => Path::new("."),
     };
     let attempt = || -> io::Result<()> {
-        let temporary = tempfile::Builder::new()
-            .prefix(".actum-")
-            .tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY);
+        // A temporary file is private to its user; what it becomes is an ordinary file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temporary = builder.tempfile_in(folder)?;
         let mut buffer = BufWriter::new(temporary);
         write(&mut buffer)?;
         let temporary = buffer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         temporary.as_file().sync_all()?;
-        #[cfg(unix)]
-        {
-            // A temporary file is private to its user; what it becomes is an ordinary file.
-            use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(temporary.path(), fs::Permissions::from_mode(0o644))?;
-        }
         temporary.persist(path).map_err(|e| e.error)?;
         Ok(())
     };

@@ -210,7 +210,7 @@ pub fn simulate<A: Action>(
     }
     let inner: Vec<f64> = times.iter().map(|t| units.time_in(*t)).collect();
     let mut moved = integrate(
-        |t, x| dynamics.inner_velocity(t, x),
+        dynamics.field(),
         &units.points_in(start.points().view()),
         units.time_in(from),
         &inner,
@@ -299,7 +299,7 @@ impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<V> {
             let last = length >= left * (1.0 - 1e-12);
             let h = length.min(left) * (until - self.t).signum();
             ensure!(
-                h.abs() > 1e-12 * span,
+                last || h.abs() > 1e-12 * span,
                 Diverged,
                 "the step fell below 1e-12 of the span at time {}: the field is too stiff or not \
                  smooth; raise the tolerance or use a scheme with fixed steps",

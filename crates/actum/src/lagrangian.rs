@@ -26,4 +26,12 @@ impl Lagrangian {
     pub fn conjugate(&self, gradient: Tensor<2>) -> Tensor<2> {
         gradient.square().sum_dim(1) * 0.5
     }
+
+    /// As [`velocity`](Self::velocity), in place, for gradients of one row or many.
+    pub(crate) fn move_along(&self, _gradients: &mut [f32]) {}
+
+    /// As [`conjugate`](Self::conjugate), for the gradient of one row.
+    pub(crate) fn conjugate_of(&self, gradient: &[f32]) -> f32 {
+        0.5 * gradient.iter().map(|p| p * p).sum::<f32>()
+    }
 }

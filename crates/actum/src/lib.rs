@@ -33,29 +33,45 @@
 //! The library never prints and reads no environment, clock or global generator: randomness and
 //! devices are arguments.
 
-// What everything stands on.
+// The order is that of dependence, which the blank lines keep from being sorted.
 pub mod error;
+
 pub mod file;
 
-// A population at a few times.
 pub mod cloud;
-pub mod data;
+
 pub mod transport;
+
+pub mod data;
+
 pub mod units;
 
-// The method.
-pub mod action;
-pub mod dynamics;
-pub mod fit;
-pub mod flow;
-pub mod gaussian;
-pub mod lagrangian;
-pub mod objective;
 pub mod path;
+
 pub mod tensor;
 
-// What a person wants to know of it.
+pub mod action;
+
+pub mod lagrangian;
+
+pub mod gaussian;
+
+pub mod objective;
+
+pub mod dynamics;
+
+pub mod fit;
+
+pub mod flow;
+
 pub mod metric;
-pub mod plot;
+
 pub mod report;
+
+pub mod plot;
+
 pub mod run;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

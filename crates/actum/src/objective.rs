@@ -1,12 +1,21 @@
 //! The only loss: `L(s)` of docs/mathematics.md, section 2, from one batch of samples.
 
-use burn::tensor::{Device, Tensor};
+use std::ops::Range;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use ndarray::Array2;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::Action,
+    action::{
+        Action,
+        fused::{Network, Rows, Workspace},
+        parameters,
+    },
     error::{Result, ensure},
     lagrangian::Lagrangian,
     path::Path,
@@ -57,6 +66,16 @@ pub struct Estimate {
     pub interior: Vec<f64>,
 }
 
+/// One estimate of the objective with its gradient.
+pub struct Derivative {
+    /// The value of the objective, in the network's units.
+    pub value: f64,
+    /// The interior term at every point before it is divided by the density, `[n]`.
+    pub interior: Vec<f64>,
+    /// The gradient in the parameters, flat, in the order the network visits them.
+    pub gradient: Vec<Tensor<1>>,
+}
+
 /// The objective of Action Matching for a [`Problem`], by one of its two estimators.
 ///
 /// With `v = grad c*(grad s)` held constant, the gradient of the interior term is that of one
@@ -73,7 +92,8 @@ impl<'a> Objective<'a> {
     /// The objective of a problem by one of the estimators.
     ///
     /// # Errors
-    /// The velocity estimator on a path that has none; units of another dimension than the path.
+    /// The velocity estimator on a path that has none; units of another dimension or another span
+    /// of times than the path.
     pub fn new(problem: &'a Problem<'a>, estimator: Estimator) -> Result<Self> {
         let Problem { path, units, .. } = problem;
         ensure!(
@@ -88,6 +108,13 @@ impl<'a> Objective<'a> {
             "the path has {} columns, the units {}",
             path.dimension(),
             units.dimension()
+        );
+        let (path_span, units_span) = (path.span(), units.span());
+        let slack = 1e-9 * (path_span[1] - path_span[0]);
+        ensure!(
+            (0..2).all(|i| (path_span[i] - units_span[i]).abs() <= slack),
+            Value,
+            "the path runs over {path_span:?}, the units over {units_span:?}; they must agree"
         );
         Ok(Self { problem, estimator })
     }
@@ -168,6 +195,109 @@ impl<'a> Objective<'a> {
             surrogate,
             value,
             interior,
+        }
+    }
+
+    /// The objective and its gradient: by the [fused](crate::action::fused) layout where the
+    /// action has one, else by autodiff.
+    pub fn differentiate<A: Action + Module>(
+        &self,
+        action: &A,
+        batch: &Batch,
+        device: &Device,
+        workspace: &mut Workspace,
+    ) -> Derivative {
+        if let Some(network) = action.fused() {
+            return self.differentiate_fused(&network, batch, device, workspace);
+        }
+        let tracked = action.clone().train();
+        let estimate = self.estimate(&tracked, action, batch, device);
+        let gradients = estimate.surrogate.backward();
+        Derivative {
+            value: estimate.value,
+            interior: estimate.interior,
+            gradient: parameters::gradients(&tracked, &gradients),
+        }
+    }
+
+    fn differentiate_fused(
+        &self,
+        network: &Network,
+        batch: &Batch,
+        device: &Device,
+        workspace: &mut Workspace,
+    ) -> Derivative {
+        let lagrangian = &self.problem.lagrangian;
+        let n = batch.times.len();
+        let d = batch.points.ncols();
+        let share = 1.0 / n as f32;
+        let single =
+            |values: &Array2<f64>| -> Vec<f32> { values.iter().map(|x| *x as f32).collect() };
+        let times: Vec<f32> = batch.times.iter().map(|t| *t as f32).collect();
+        let points = single(&batch.points);
+        let coefficients: Vec<f32> = batch.density.iter().map(|p| share / *p as f32).collect();
+        let along = batch.velocities.as_ref().map(single);
+        let boundary = batch.boundary.as_ref().map(|[start, end]| {
+            [(start, 0.0f32, share), (end, 1.0, -share)]
+                .map(|(points, t, c)| (vec![t; n], single(points), vec![c; n]))
+        });
+        let boundary: Vec<Rows> = boundary
+            .iter()
+            .flatten()
+            .map(|(times, points, coefficients)| Rows {
+                times,
+                points,
+                coefficients,
+            })
+            .collect();
+        let direction = |rows: Range<usize>, p: &[f32], dx: &mut [f32], excess: &mut [f32]| {
+            dx.copy_from_slice(p);
+            lagrangian.move_along(dx);
+            let each = p.chunks_exact(d).zip(dx.chunks_exact(d));
+            for (excess, (p, v)) in excess.iter_mut().zip(each) {
+                let along: f32 = p.iter().zip(v).map(|(p, v)| p * v).sum();
+                *excess = along - lagrangian.conjugate_of(p);
+            }
+            if let Some(along) = &along {
+                for (dx, u) in dx.iter_mut().zip(&along[rows.start * d..rows.end * d]) {
+                    *dx -= u;
+                }
+            }
+        };
+        let interior = Rows {
+            times: &times,
+            points: &points,
+            coefficients: &coefficients,
+        };
+        let dt = if along.is_some() { 0.0 } else { 1.0 };
+        let mut gradient: Vec<Vec<f32>> =
+            network.sizes().into_iter().map(|n| vec![0.0; n]).collect();
+        // Within the pool its parallel loops need no switch of threads.
+        let terms = rayon::scope(|_| {
+            workspace.step(network, interior, dt, &boundary, direction, &mut gradient)
+        })
+        .expect("a batch has the dimension of the action");
+
+        let inner: f64 = terms
+            .interior
+            .iter()
+            .zip(&batch.density)
+            .map(|(term, density)| f64::from(*term) / density)
+            .sum();
+        let signed = boundary.iter().flat_map(|rows| rows.coefficients);
+        let outer: f64 = terms
+            .boundary
+            .iter()
+            .zip(signed)
+            .map(|(s, c)| f64::from(*s) * f64::from(*c))
+            .sum();
+        Derivative {
+            value: inner / n as f64 + outer,
+            interior: terms.interior.iter().map(|term| f64::from(*term)).collect(),
+            gradient: gradient
+                .into_iter()
+                .map(|values| Tensor::from_data(values.as_slice(), device))
+                .collect(),
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Units {
 }
 
 impl Units {
-    /// The user's own units as they are, for `dimension` columns and a span of times.
+    /// The user's own units as they are, for `dimension` columns and times in [0, 1].
     pub fn identity(dimension: usize) -> Self {
         Self {
             center: vec![0.0; dimension],
@@ -47,11 +47,10 @@ impl Units {
         let pooled = snapshots.pooled();
         let deviation = pooled.deviation();
         let scale = if standardize {
-            let constant: Vec<&str> = deviation
-                .iter()
-                .zip(snapshots.columns())
-                .filter(|(s, _)| **s == 0.0)
-                .map(|(_, name)| name.as_str())
+            let constant: Vec<&str> = snapshots
+                .constant_columns()
+                .into_iter()
+                .map(|j| snapshots.columns()[j].as_str())
                 .collect();
             ensure!(
                 constant.is_empty(),
@@ -106,6 +105,19 @@ impl Units {
         })
     }
 
+    /// Whether these can be units, for those that come from a file.
+    pub(crate) fn is_whole(&self) -> bool {
+        let positive = |x: &f64| x.is_finite() && *x > 0.0;
+        self.center.len() == self.scale.len()
+            && self.center.iter().all(|x| x.is_finite())
+            && self
+                .scale
+                .iter()
+                .chain([&self.length, &self.duration])
+                .all(positive)
+            && self.start.is_finite()
+    }
+
     /// The number of columns, d.
     pub fn dimension(&self) -> usize {
         self.center.len()
@@ -119,11 +131,6 @@ impl Units {
     /// The first and the last time.
     pub fn span(&self) -> [f64; 2] {
         [self.start, self.start + self.duration]
-    }
-
-    /// How much of the user's time one unit of the network's is.
-    pub fn duration(&self) -> f64 {
-        self.duration
     }
 
     /// An action of 1 in the network, in the units of the cost: `length^2 / duration`.
@@ -179,5 +186,68 @@ impl Units {
                 }
             });
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::cloud::Cloud;
+
+    fn snapshots() -> Snapshots {
+        let clouds = [0.0, 6.0].map(|shift| {
+            let points = Array2::from_shape_fn((600, 3), |(i, j)| match j {
+                0 => i as f64 + shift,
+                1 => 1e-3 * (i as f64 * 0.7).sin(),
+                _ => 0.1,
+            });
+            Cloud::new(points).unwrap()
+        });
+        Snapshots::new(vec![-1.0, 3.0], clouds.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn pooled_deviation_is_one_and_times_run_from_0_to_1() {
+        for standardize in [false, true] {
+            let snapshots = snapshots().first_columns(2).unwrap();
+            let units = Units::of(&snapshots, standardize).unwrap();
+            let inner = units.points_in(snapshots.pooled().points().view());
+            let cloud = Cloud::new(inner).unwrap();
+            assert!(cloud.mean().iter().all(|m| m.abs() < 1e-10));
+            let deviation = cloud.deviation();
+            let pooled = deviation.mapv(|s| s * s).mean().unwrap();
+            assert!((pooled - 1.0).abs() < 1e-10);
+            assert_eq!(
+                (deviation[1] / deviation[0] - 1.0).abs() < 1e-10,
+                standardize
+            );
+            assert_eq!(
+                [units.time_in(-1.0), units.time_in(1.0), units.time_in(3.0)],
+                [0.0, 0.5, 1.0]
+            );
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_nothing() {
+        let units = Units::of(&snapshots().first_columns(2).unwrap(), true).unwrap();
+        let x = array![[3.0, 0.2], [-1e3, 7.0]];
+        for back in [
+            units.points_out(units.points_in(x.view()).view()),
+            units.velocities_out(units.velocities_in(x.view()).view()),
+        ] {
+            let off = (back - &x).mapv(f64::abs);
+            assert!(off.iter().all(|e| *e < 1e-9));
+        }
+        assert_eq!(units.time_out(units.time_in(2.2)), 2.2);
+    }
+
+    #[test]
+    fn a_constant_column_cannot_be_standardised_however_it_rounds() {
+        let error = Units::of(&snapshots(), true).unwrap_err().to_string();
+        assert!(error.contains("constant: x2"), "{error}");
+        assert!(Units::of(&snapshots(), false).is_ok());
     }
 }

@@ -2,13 +2,16 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, activation::sigmoid},
+    tensor::{DType, Device, Tensor, TensorData, activation::sigmoid},
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::Action;
-use crate::error::{Result, ensure};
+use super::{Action, fused, parameters};
+use crate::{
+    error::{Result, ensure},
+    tensor::numbers,
+};
 
 /// `s = h_{L-1} w + b`, `h_l = phi(h_{l-1} W_l + b_l)`, `h_0 = (x, t)`, with
 /// `phi(z) = z / (1 + e^{-z})` (swish), which is smooth, as a field that is differentiated twice
@@ -137,5 +140,17 @@ impl Action for Mlp {
             dh = swish_slope(z, s) * dz;
         }
         dh.matmul(self.weights[self.depth()].val())
+    }
+
+    fn fused(&self) -> Option<fused::Network> {
+        let weights = self.weights[0].val();
+        let on_cpu = weights.device().without_autodiff() == Device::flex();
+        if !on_cpu || weights.dtype() != DType::F32 {
+            return None;
+        }
+        let parameters: Vec<Vec<f32>> = parameters::flat(self).into_iter().map(numbers).collect();
+        let network =
+            fused::Network::new(self.dimension(), self.width(), self.depth(), &parameters);
+        Some(network.expect("the parameters have the sizes of this network"))
     }
 }

@@ -1,6 +1,8 @@
 //! `s_t(x)`: the scalar field whose gradient moves the population.
 
+pub mod fused;
 mod mlp;
+pub(crate) mod parameters;
 
 use burn::tensor::Tensor;
 
@@ -22,4 +24,10 @@ pub trait Action {
     /// differentiation written in ordinary tensor operations, so that one reverse sweep gives its
     /// gradient in the parameters (docs/mathematics.md, section 3).
     fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2>;
+
+    /// The same function laid out for the CPU, where it is there and has such a layout: then that
+    /// is used in place of tensors, and gives the same numbers sooner.
+    fn fused(&self) -> Option<fused::Network> {
+        None
+    }
 }

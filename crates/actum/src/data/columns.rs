@@ -41,7 +41,7 @@ pub(super) fn choose(names: &[String], options: &ReadOptions) -> Result<Roles> {
         );
     }
     let time = match &options.time_key {
-        Some(key) => Ok(find(names, key)?),
+        Some(key) => find(names, key),
         None => one_of(names, &TIME, "--time-key")?.ok_or_else(|| {
             let advice = if names.iter().all(|name| name.parse::<f64>().is_ok()) {
                 "the first line must give the names of the columns"

@@ -282,9 +282,6 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
     let mut archive = Archive::open(path)?;
     let points_key = archive.find(options.points_key.as_deref().unwrap_or("X"), "--points-key")?;
     let time_key = archive.find(options.time_key.as_deref().unwrap_or("t"), "--time-key");
-    if let (Some(_), Err(error)) = (&options.time_key, &time_key) {
-        return Err(Error::new(error.kind(), error.to_string()));
-    }
     let weight_key = match &options.weight_key {
         Some(key) => Some(archive.find(key, "--weight-key")?),
         None => archive.first(&["w", "weights"]),

@@ -332,8 +332,7 @@ impl Snapshots {
         if !few.is_empty() {
             warnings.push(format!("fewer than 20 points at time {}", abridged(&few)));
         }
-        let (constant, varying): (Vec<usize>, Vec<usize>) =
-            (0..self.dimension()).partition(|j| self.is_constant(*j));
+        let constant = self.constant_columns();
         if !constant.is_empty() {
             let names: Vec<_> = constant.iter().map(|j| self.columns[*j].clone()).collect();
             warnings.push(format!(
@@ -341,17 +340,12 @@ impl Snapshots {
                 abridged(&names)
             ));
         }
-        let deviation = self.pooled().deviation();
-        let by_deviation = |a: &&usize, b: &&usize| deviation[**a].total_cmp(&deviation[**b]);
-        let low = varying.iter().min_by(by_deviation);
-        let high = varying.iter().max_by(by_deviation);
-        if let (Some(low), Some(high)) = (low, high)
-            && deviation[*high] > 100.0 * deviation[*low]
-        {
+        if let Some([low, high]) = self.unequal_columns() {
+            let deviation = self.pooled().deviation();
             warnings.push(format!(
                 "columns of very unequal scale: standard deviation {:.3e} of {} and {:.3e} of {}; \
                  consider --standardize",
-                deviation[*high], self.columns[*high], deviation[*low], self.columns[*low]
+                deviation[high], self.columns[high], deviation[low], self.columns[low]
             ));
         }
         let total: usize = self.clouds.iter().map(Cloud::len).sum();
@@ -364,11 +358,28 @@ impl Snapshots {
         warnings
     }
 
-    fn is_constant(&self, j: usize) -> bool {
-        let first = self.clouds[0].points()[[0, j]];
-        self.clouds
-            .iter()
-            .all(|c| c.points().column(j).iter().all(|x| *x == first))
+    /// The columns that have the same value at all points.
+    pub fn constant_columns(&self) -> Vec<usize> {
+        let is_constant = |j: &usize| {
+            let first = self.clouds[0].points()[[0, *j]];
+            let mut columns = self.clouds.iter().map(|c| c.points().column(*j));
+            columns.all(|column| column.iter().all(|x| *x == first))
+        };
+        (0..self.dimension()).filter(is_constant).collect()
+    }
+
+    /// The columns of least and greatest deviation, constant ones aside, where the greatest is
+    /// more than 100 times the least: such columns are rarely of one unit.
+    pub fn unequal_columns(&self) -> Option<[usize; 2]> {
+        let constant = self.constant_columns();
+        let deviation = self.pooled().deviation();
+        let by_deviation = |a: &usize, b: &usize| deviation[*a].total_cmp(&deviation[*b]);
+        let varying = || (0..self.dimension()).filter(|j| !constant.contains(j));
+        let pair = [
+            varying().min_by(by_deviation)?,
+            varying().max_by(by_deviation)?,
+        ];
+        (deviation[pair[1]] > 100.0 * deviation[pair[0]]).then_some(pair)
     }
 
     /// SHA-256, in hexadecimal, of the shape, the times, and the bits of points and weights: equal

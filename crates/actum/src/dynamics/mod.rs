@@ -2,7 +2,7 @@
 
 pub(crate) mod store;
 
-use std::path::Path as FilePath;
+use std::{cell::RefCell, path::Path as FilePath};
 
 use burn::{
     module::Module,
@@ -11,10 +11,10 @@ use burn::{
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    action::{Action, Mlp},
+    action::{Action, Mlp, fused::Workspace},
     error::{Error, ErrorKind, Result, ensure},
     lagrangian::Lagrangian,
     tensor::{matrix, numbers},
@@ -64,7 +64,7 @@ impl<A: Action> Dynamics<A> {
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Result<Array2<f64>> {
         self.check(points)?;
         let inner = self.units.points_in(points.view());
-        let velocity = self.inner_velocity(self.units.time_in(t), &inner);
+        let velocity = self.field()(self.units.time_in(t), &inner);
         Ok(self.units.velocities_out(velocity.view()))
     }
 
@@ -82,11 +82,26 @@ impl<A: Action> Dynamics<A> {
         Ok(values.iter().map(|s| s * self.units.action()).collect())
     }
 
-    /// The velocity in the network's units.
-    pub(crate) fn inner_velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
-        self.by_rows(t, points, points.ncols(), |t, x| {
-            self.lagrangian.velocity(self.action.gradient(t, x))
-        })
+    /// The velocity in the network's units, for many calls.
+    pub(crate) fn field(&self) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> + '_ {
+        let network = self.action.fused();
+        let workspace = RefCell::new(Workspace::default());
+        move |t, points| {
+            let Some(network) = &network else {
+                return self.by_rows(t, points, points.ncols(), |t, x| {
+                    self.lagrangian.velocity(self.action.gradient(t, x))
+                });
+            };
+            let times = vec![t as f32; points.nrows()];
+            let single: Vec<f32> = points.iter().map(|x| *x as f32).collect();
+            let mut velocity = vec![0.0; single.len()];
+            let workspace = &mut *workspace.borrow_mut();
+            rayon::scope(|_| workspace.gradient(network, &times, &single, &mut velocity))
+                .expect("points have the dimension of the action");
+            self.lagrangian.move_along(&mut velocity);
+            let velocity = velocity.into_iter().map(f64::from).collect();
+            Array2::from_shape_vec(points.dim(), velocity).expect("one velocity for every point")
+        }
     }
 
     fn by_rows(
@@ -164,18 +179,14 @@ impl Dynamics<Mlp> {
                 ),
             )
         })?;
-        let version = serde_json::from_str::<serde_json::Value>(text)
-            .ok()
-            .and_then(|v| v["version"].as_str().map(str::to_owned))
-            .unwrap_or_default();
-        check_version(&version).map_err(|e| e.within(path.display()))?;
-        let header: Header = serde_json::from_str(text).map_err(|cause| {
-            Error::new(
-                ErrorKind::Format,
-                format!("{}: the `{HEADER}` metadata cannot be read", path.display()),
-            )
-            .because(cause)
-        })?;
+        let header: Header = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
+        ensure!(
+            header.units.is_whole(),
+            Format,
+            "{}: its units are damaged: {:?}",
+            path.display(),
+            header.units
+        );
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let blank = Mlp::new(
             header.units.dimension(),
@@ -190,8 +201,18 @@ impl Dynamics<Mlp> {
     }
 }
 
+/// Reads JSON with a field `version`, which is checked before the rest is looked at.
+pub(crate) fn versioned<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    let broken = |cause: serde_json::Error| {
+        Error::new(ErrorKind::Format, "it is damaged: its JSON cannot be read").because(cause)
+    };
+    let value: serde_json::Value = serde_json::from_slice(text).map_err(broken)?;
+    check_version(value["version"].as_str().unwrap_or_default())?;
+    serde_json::from_slice(text).map_err(broken)
+}
+
 /// Whether files written by `version` can be read: same major, and same minor before 1.0.
-pub(crate) fn check_version(version: &str) -> Result<()> {
+fn check_version(version: &str) -> Result<()> {
     let ours = env!("CARGO_PKG_VERSION");
     let compatible = |v: &str| {
         let mut parts = v.split('.').map(str::to_owned);

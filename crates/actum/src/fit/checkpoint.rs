@@ -10,12 +10,12 @@ use burn::{
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, State, Watch, parameters, times::TimeSampler};
+use super::{Options, State, Watch, times::TimeSampler};
 use crate::{
-    action::Action,
+    action::{Action, parameters},
     dynamics::{
-        check_version,
         store::{self, Array},
+        versioned,
     },
     error::{Error, ErrorKind, Result, ensure},
     tensor::numbers,
@@ -39,6 +39,7 @@ struct Rest {
     times: TimeSampler,
     watch: Watch,
     rate_factor: f64,
+    tries: usize,
 }
 
 const KEY: &str = "actum-checkpoint";
@@ -77,6 +78,7 @@ impl Checkpoint {
                 times: state.times.clone(),
                 watch: state.watch,
                 rate_factor: state.rate_factor,
+                tries: state.tries,
             },
             arrays,
         }
@@ -85,11 +87,6 @@ impl Checkpoint {
     /// How many steps were done.
     pub fn step(&self) -> usize {
         self.rest.step
-    }
-
-    /// The options of the fit.
-    pub fn options(&self) -> &Options {
-        &self.rest.options
     }
 
     /// Writes a safetensors file, whole or not at all.
@@ -114,11 +111,7 @@ impl Checkpoint {
             )
         };
         let text = metadata.get(KEY).ok_or_else(broken)?;
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|cause| broken().because(cause))?;
-        check_version(value["version"].as_str().unwrap_or_default())
-            .map_err(|e| e.within(path.display()))?;
-        let rest = serde_json::from_str(text).map_err(|cause| broken().because(cause))?;
+        let rest = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
         Ok(Self { rest, arrays })
     }
 
@@ -168,6 +161,7 @@ impl Checkpoint {
             times: self.rest.times.clone(),
             watch: self.rest.watch,
             rate_factor: self.rest.rate_factor,
+            tries: self.rest.tries,
         })
     }
 }

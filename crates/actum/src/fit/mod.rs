@@ -1,7 +1,6 @@
 //! Minimising the objective: steps, averaging, the guard, checkpoints.
 
 mod checkpoint;
-mod parameters;
 mod times;
 
 use std::ops::ControlFlow;
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 
 use crate::{
-    action::Action,
+    action::{Action, fused::Workspace, parameters},
     dynamics::Dynamics,
     error::{Result, ensure},
     objective::{Estimator, Objective, Problem},
@@ -48,7 +47,7 @@ pub struct Options {
     pub estimator: Estimator,
     /// Draws more times where the interior term varies more (importance sampling).
     pub adaptive_times: bool,
-    /// Seeds the parameters and every draw.
+    /// Seeds every draw (and, in a [run](crate::run), the parameters).
     pub seed: u64,
 }
 
@@ -202,6 +201,8 @@ struct State<A> {
     times: TimeSampler,
     watch: Watch,
     rate_factor: f64,
+    /// How often the guard went back lately.
+    tries: usize,
 }
 
 impl<A: Action + Module> State<A> {
@@ -220,6 +221,7 @@ impl<A: Action + Module> State<A> {
             rng,
             watch: Watch::default(),
             rate_factor: 1.0,
+            tries: 0,
         }
     }
 }
@@ -230,6 +232,7 @@ struct Training<'a, A> {
     options: &'a Options,
     device: Device,
     state: State<A>,
+    workspace: Workspace,
 }
 
 impl<'a, A: Action + Module> Training<'a, A> {
@@ -249,28 +252,41 @@ impl<'a, A: Action + Module> Training<'a, A> {
             options,
             device: state.action.devices().swap_remove(0),
             state,
+            workspace: Workspace::default(),
         })
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics<A>> {
         let mut good = self.state.clone();
-        let mut tries = 0;
         while self.state.step < self.options.steps {
+            let before = self
+                .state
+                .step
+                .is_multiple_of(REMEMBER_EVERY)
+                .then(|| self.state.clone());
             match self.step() {
                 Ok(report) => {
-                    let stop = observer.step(&report).is_break();
                     let step = self.state.step;
-                    let done = step == self.options.steps;
-                    if step.is_multiple_of(REMEMBER_EVERY) || done {
-                        good = self.state.clone();
+                    if step.is_multiple_of(CHECKPOINT_EVERY) {
+                        self.state.tries = 0;
                     }
-                    if stop || done || step.is_multiple_of(CHECKPOINT_EVERY) {
-                        tries = 0;
-                        // The guard of a resumed fit must be able to go back as far as this one.
+                    let done = step == self.options.steps;
+                    let stop = observer.step(&report).is_break() && !done;
+                    // A state is good once its objective and gradient have been seen to be. What
+                    // is saved on the way is what the guard could go back to, so that a resumed
+                    // fit can go back as far.
+                    let mut due = false;
+                    if let Some(before) = before {
+                        due = before.step.is_multiple_of(CHECKPOINT_EVERY);
+                        good = before;
+                    }
+                    if done {
+                        observer.checkpoint(&Checkpoint::of(&self.state, self.options))?;
+                    } else if stop || due {
                         observer.checkpoint(&Checkpoint::of(&good, self.options))?;
                     }
                     ensure!(
-                        !stop || done,
+                        !stop,
                         Interrupted,
                         "stopped after {step} of {} steps; the first {} are saved",
                         self.options.steps,
@@ -278,18 +294,21 @@ impl<'a, A: Action + Module> Training<'a, A> {
                     );
                 }
                 Err(reason) => {
-                    tries += 1;
+                    let from = self.state.step;
+                    good.tries = self.state.tries + 1;
+                    good.rate_factor *= 0.5;
+                    self.state = good.clone();
+                    if good.tries > TRIES {
+                        observer.checkpoint(&Checkpoint::of(&good, self.options))?;
+                    }
                     ensure!(
-                        tries <= TRIES,
+                        good.tries <= TRIES,
                         Diverged,
                         "{reason}; went back {TRIES} times and lowered the learning rate to {:.1e} \
                          without success: check the data for extreme values, or lower \
                          `learning_rate`",
                         self.options.learning_rate * good.rate_factor
                     );
-                    let from = self.state.step;
-                    good.rate_factor *= 0.5;
-                    self.state = good.clone();
                     observer.rollback(&Rollback {
                         from,
                         to: good.step,
@@ -311,15 +330,12 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let state = &mut self.state;
         let (times, density) = state.times.draw(self.options.batch);
         let batch = self.objective.batch(times, density, &mut state.rng);
-        let tracked = state.action.clone().train();
-        let estimate = self
-            .objective
-            .estimate(&tracked, &state.action, &batch, &self.device);
-        let loss = estimate.value;
+        let derivative =
+            self.objective
+                .differentiate(&state.action, &batch, &self.device, &mut self.workspace);
+        let loss = derivative.value;
         state.watch.check(loss)?;
-
-        let gradients = estimate.surrogate.backward();
-        let mut gradients = parameters::gradients(&tracked, &gradients);
+        let mut gradients = derivative.gradient;
         let norm = parameters::norm(&gradients);
         if !norm.is_finite() {
             return Err(format!(
@@ -348,7 +364,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
             moved.push(value);
         }
         state.action = parameters::replace(state.action.clone(), &moved);
-        state.times.learn(&batch.times, &estimate.interior);
+        state.times.learn(&batch.times, &derivative.interior);
         state.step += 1;
         state.watch.learn(loss);
         Ok(Step {
@@ -367,6 +383,8 @@ struct Watch {
     count: usize,
     mean: f64,
     variance: f64,
+    /// The lowest mean so far: growth too slow to be a jump is seen against it.
+    lowest: f64,
 }
 
 impl Watch {
@@ -383,6 +401,12 @@ impl Watch {
                 self.mean
             ));
         }
+        if self.mean - self.lowest > 100.0 * (self.lowest.abs() + 0.1) {
+            return Err(format!(
+                "the objective rose from {:.3e} to {:.3e} by step {step}",
+                self.lowest, self.mean
+            ));
+        }
         Ok(())
     }
 
@@ -392,5 +416,6 @@ impl Watch {
         let off = loss - self.mean;
         self.mean += share * off;
         self.variance = (1.0 - share) * (self.variance + share * off * off);
+        self.lowest = self.lowest.min(self.mean);
     }
 }

@@ -1,5 +1,7 @@
 //! The path between snapshots: matched points travel along straight lines or cubic splines.
 
+use std::str::FromStr;
+
 use ndarray::{Array1, Array2, ArrayView1};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use super::{Draw, Path};
 use crate::{
     cloud::Cloud,
     data::Snapshots,
-    error::{Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
     transport::{self, Ground, Plan},
 };
 
@@ -23,6 +25,55 @@ pub enum Coupling {
     /// By entropic transport under the squared distance, the regularisation given as a multiple
     /// of the mean squared distance between the two snapshots.
     Entropic(f64),
+}
+
+impl FromStr for Coupling {
+    type Err = Error;
+
+    /// `independent`, `exact`, `entropic` or `entropic:SHARE`.
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::new(
+                ErrorKind::Setting,
+                format!(
+                    "`{text}` is not a coupling; expected independent, exact, entropic or \
+                     entropic:SHARE with a positive SHARE of the mean squared distance"
+                ),
+            )
+        };
+        match text.split_once(':') {
+            None if text == "independent" => Ok(Self::Independent),
+            None if text == "exact" => Ok(Self::Exact),
+            None if text == "entropic" => Ok(Self::Entropic(0.05)),
+            Some(("entropic", share)) => {
+                let share: f64 = share.parse().map_err(|_| unknown())?;
+                if share.is_finite() && share > 0.0 {
+                    Ok(Self::Entropic(share))
+                } else {
+                    Err(unknown())
+                }
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl TryFrom<String> for Coupling {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Coupling> for String {
+    fn from(coupling: Coupling) -> Self {
+        match coupling {
+            Coupling::Independent => "independent".to_owned(),
+            Coupling::Exact => "exact".to_owned(),
+            Coupling::Entropic(share) => format!("entropic:{share}"),
+        }
+    }
 }
 
 /// How a matched chain of points moves between the snapshot times.

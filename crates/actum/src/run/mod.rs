@@ -27,8 +27,8 @@ pub use settings::{Data, Joining, Network, Settings};
 use crate::{
     action::Mlp,
     cloud::Cloud,
-    data::Snapshots,
-    dynamics::{Dynamics, check_version},
+    data::{Snapshots, TimeAxis},
+    dynamics::{Dynamics, versioned},
     error::{Error, ErrorKind, Result, ensure},
     file,
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
@@ -65,6 +65,8 @@ pub struct Source {
     pub counts: Vec<usize>,
     /// The names of the columns.
     pub columns: Vec<String>,
+    /// Whether the columns have names of their own.
+    pub named: bool,
 }
 
 /// What to do with a folder that is there already.
@@ -116,6 +118,7 @@ impl Run {
             unit: seen.unit().map(str::to_owned),
             counts: seen.clouds().iter().map(|c| c.len()).collect(),
             columns: seen.columns().to_vec(),
+            named: seen.is_named(),
         };
         let checkpoint = match existing {
             Existing::Resume => Some(Self::open(folder)?.checkpoint_for(&source, settings)?),
@@ -175,15 +178,9 @@ impl Run {
             folder.display()
         );
         let path = folder.join(SOURCE);
-        let broken = |cause: serde_json::Error| {
-            Error::new(ErrorKind::Format, format!("{} is damaged", path.display())).because(cause)
-        };
-        let bytes = file::read(&path)?;
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(broken)?;
-        check_version(value["version"].as_str().unwrap_or_default())
-            .map_err(|e| e.within(folder.display()))?;
+        let source = versioned(&file::read(&path)?).map_err(|e| e.within(path.display()))?;
         Ok(Self {
-            source: serde_json::from_value(value).map_err(broken)?,
+            source,
             settings: Settings::read(&folder.join(SETTINGS))?,
             folder: folder.to_owned(),
         })
@@ -210,10 +207,22 @@ impl Run {
             Missing,
             "the fit in {} is not finished ({} of {} steps); go on with --resume",
             self.folder.display(),
-            self.checkpoint().map_or(0, |c| c.step()),
+            self.steps_done()?,
             self.settings.fit.steps
         );
         Dynamics::load(&path, device)
+    }
+
+    /// How many steps are saved.
+    ///
+    /// # Errors
+    /// A damaged checkpoint.
+    pub fn steps_done(&self) -> Result<usize> {
+        if self.folder.join(CHECKPOINT).is_file() {
+            Ok(self.checkpoint()?.step())
+        } else {
+            Ok(0)
+        }
     }
 
     /// The last checkpoint.
@@ -232,12 +241,61 @@ impl Run {
         read_log(&self.folder.join(LOG))
     }
 
+    /// The indices of the times that the fit did not see.
+    ///
+    /// # Errors
+    /// The settings name times that the run does not have: its files are damaged.
+    pub fn held_out(&self) -> Result<Vec<usize>> {
+        let axis = self.axis()?;
+        let held = &self.settings.data.hold_out;
+        held.iter().map(|label| axis.index_of(label)).collect()
+    }
+
+    /// The times of the data.
+    ///
+    /// # Errors
+    /// The labels of the run are not times: its files are damaged.
+    pub fn axis(&self) -> Result<TimeAxis> {
+        Ok(TimeAxis::from_labels(&self.source.labels)?.0)
+    }
+
+    /// The last logged step.
+    ///
+    /// # Errors
+    /// As [`log`](Run::log).
+    pub fn last_step(&self) -> Result<Option<Step>> {
+        Ok(self
+            .log()?
+            .into_iter()
+            .rev()
+            .find_map(|record| match record {
+                Record::Step(step) => Some(step),
+                Record::Rollback(_) => None,
+            }))
+    }
+
     /// The snapshots of a file as this run sees them: its columns, checked against it.
     ///
     /// # Errors
-    /// Fewer columns than the run was fitted with, or more where it took them all.
+    /// Fewer columns than the run was fitted with, or more where it took them all; columns with
+    /// other names or in another order; times in another unit.
     pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        snapshots.first_columns(self.columns_of(snapshots.dimension())?)
+        let seen = snapshots.first_columns(self.columns_of(snapshots.dimension())?)?;
+        ensure!(
+            !(self.source.named && seen.is_named()) || seen.columns() == self.source.columns,
+            Shape,
+            "the run was fitted on the columns {}; this data has {}",
+            self.source.columns.join(", "),
+            seen.columns().join(", ")
+        );
+        if let (Some(ours), Some(theirs)) = (&self.source.unit, seen.unit()) {
+            ensure!(
+                ours == theirs,
+                Value,
+                "the run was fitted on times in {ours}s, this data is in {theirs}s"
+            );
+        }
+        Ok(seen)
     }
 
     /// A cloud as this run sees it, like [`view`](Run::view).
@@ -336,8 +394,9 @@ fn claim(folder: &FilePath, existing: Existing) -> Result<()> {
             for entry in entries {
                 let entry = entry.map_err(|cause| Error::io("read", folder, cause))?;
                 let name = entry.file_name();
+                let left_over = name.to_string_lossy().starts_with(file::TEMPORARY);
                 ensure!(
-                    FILES.iter().any(|f| *f == name),
+                    left_over || FILES.iter().any(|f| *f == name),
                     Exists,
                     "{} holds {}, which is not part of a run: it is not overwritten; choose \
                      another folder",
@@ -398,7 +457,7 @@ impl<'a> Recorder<'a> {
 
 impl Observer for Recorder<'_> {
     fn step(&mut self, step: &Step) -> ControlFlow<()> {
-        if step.step.is_multiple_of(self.every) {
+        if step.step.is_multiple_of(self.every) || step.step == self.run.settings.fit.steps {
             self.lines.push(Record::Step(*step));
         }
         self.inner.step(step)

@@ -1,6 +1,6 @@
 //! Every setting of a run: the TOML file, and nothing beside it.
 
-use std::{path::Path as FilePath, str::FromStr};
+use std::path::Path as FilePath;
 
 use serde::{Deserialize, Serialize};
 
@@ -163,7 +163,15 @@ impl Settings {
         for (name, value) in [("width", self.network.width), ("depth", self.network.depth)] {
             ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
         }
-        self.fit.check()
+        self.fit.check()?;
+        ensure!(
+            i64::try_from(self.fit.seed).is_ok(),
+            Setting,
+            "`seed` must be at most {} (TOML's largest integer), got {}",
+            i64::MAX,
+            self.fit.seed
+        );
+        Ok(())
     }
 }
 
@@ -216,54 +224,5 @@ impl Data {
         let kept = snapshots.without(&held)?;
         kept.require_times(2)?;
         Ok(kept)
-    }
-}
-
-impl FromStr for Coupling {
-    type Err = Error;
-
-    /// `independent`, `exact`, `entropic` or `entropic:SHARE`.
-    fn from_str(text: &str) -> Result<Self> {
-        let unknown = || {
-            Error::new(
-                ErrorKind::Setting,
-                format!(
-                    "`{text}` is not a coupling; expected independent, exact, entropic or \
-                     entropic:SHARE with a positive SHARE of the mean squared distance"
-                ),
-            )
-        };
-        match text.split_once(':') {
-            None if text == "independent" => Ok(Self::Independent),
-            None if text == "exact" => Ok(Self::Exact),
-            None if text == "entropic" => Ok(Self::Entropic(0.05)),
-            Some(("entropic", share)) => {
-                let share: f64 = share.parse().map_err(|_| unknown())?;
-                if share.is_finite() && share > 0.0 {
-                    Ok(Self::Entropic(share))
-                } else {
-                    Err(unknown())
-                }
-            }
-            _ => Err(unknown()),
-        }
-    }
-}
-
-impl TryFrom<String> for Coupling {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Coupling> for String {
-    fn from(coupling: Coupling) -> Self {
-        match coupling {
-            Coupling::Independent => "independent".to_owned(),
-            Coupling::Exact => "exact".to_owned(),
-            Coupling::Entropic(share) => format!("entropic:{share}"),
-        }
     }
 }

@@ -8,7 +8,7 @@ use burn::{
 use crate::tensor::numbers;
 
 /// The values, without autodiff.
-pub(super) fn flat(network: &impl Module) -> Vec<Tensor<1>> {
+pub(crate) fn flat(network: &impl Module) -> Vec<Tensor<1>> {
     struct Flat(Vec<Tensor<1>>);
     impl ModuleVisitor for Flat {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -21,7 +21,7 @@ pub(super) fn flat(network: &impl Module) -> Vec<Tensor<1>> {
 }
 
 /// The gradients; zero for a parameter that the objective does not depend on.
-pub(super) fn gradients(network: &impl Module, gradients: &Gradients) -> Vec<Tensor<1>> {
+pub(crate) fn gradients(network: &impl Module, gradients: &Gradients) -> Vec<Tensor<1>> {
     struct Collect<'a>(&'a Gradients, Vec<Tensor<1>>);
     impl ModuleVisitor for Collect<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -38,7 +38,7 @@ pub(super) fn gradients(network: &impl Module, gradients: &Gradients) -> Vec<Ten
 }
 
 /// The network with other values.
-pub(super) fn replace<A: Module>(network: A, values: &[Tensor<1>]) -> A {
+pub(crate) fn replace<A: Module>(network: A, values: &[Tensor<1>]) -> A {
     struct Replace<'a>(std::slice::Iter<'a, Tensor<1>>);
     impl ModuleMapper for Replace<'_> {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -50,7 +50,7 @@ pub(super) fn replace<A: Module>(network: A, values: &[Tensor<1>]) -> A {
 }
 
 /// The Euclidean norm over all parameters.
-pub(super) fn norm(gradients: &[Tensor<1>]) -> f64 {
+pub(crate) fn norm(gradients: &[Tensor<1>]) -> f64 {
     let squares = gradients.iter().map(|g| g.clone().square().sum()).collect();
     let squares: Vec<f64> = numbers(Tensor::cat(squares, 0));
     squares.iter().sum::<f64>().sqrt()

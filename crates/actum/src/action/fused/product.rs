@@ -1,0 +1,448 @@
+//! Matrix products on panels.
+//!
+//! A matrix `[rows, columns]` is kept as panels of [`LANES`] columns, `[panel][row][lane]`, the
+//! last one filled up with zeros. A row of a panel is one cache line, so every operand of the
+//! products below is read in the order in which it lies in memory, and neither has to be copied.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// The columns of a panel.
+pub(super) const LANES: usize = 16;
+/// The rows of a matrix that is a left factor or a result are a multiple of this.
+pub(super) const ROWS: usize = 8;
+/// How many panels of its result a product computes together on the widest machines.
+pub(super) const GROUP: usize = 3;
+
+/// One row of a panel.
+pub(super) type Line = [f32; LANES];
+
+/// The number of panels of a matrix with so many columns.
+pub(super) fn panels(columns: usize) -> usize {
+    columns.div_ceil(LANES)
+}
+
+/// `c = a b + bias` for `a` `[rows, inner]`, `b` `[inner, columns]` and `c` `[rows, columns]` in
+/// panels, and `bias` `[columns]`; without one, `c = a b`.
+///
+/// As soon as some lines of `c` are there, and still in the nearest cache, `after` gets the place
+/// of the first and the lines.
+#[inline(always)]
+pub(super) fn multiply(
+    [rows, inner]: [usize; 2],
+    a: &[Line],
+    b: &[Line],
+    bias: Option<&[Line]>,
+    c: &mut [Line],
+    after: impl FnMut(usize, &mut [Line]),
+) {
+    Arch::new().dispatch(Multiply {
+        rows,
+        inner,
+        a,
+        b,
+        bias,
+        c,
+        after,
+    });
+}
+
+/// `c += sum a' b` over pairs of `a` `[rows, left]` and `b` `[rows, right]`, with `c`
+/// `[left, right]`, all in panels; the rows of `c` are filled up to a multiple of [`ROWS`].
+pub(super) fn accumulate(rows: usize, pairs: &[[&[Line]; 2]], c: &mut [Line]) {
+    Arch::new().dispatch(Accumulate { rows, pairs, c });
+}
+
+/// Adds the rows of every panel of `lines`, each times its factor, to that panel's line of `sums`.
+pub(super) fn add_rows(rows: &[f32], lines: &[Line], sums: &mut [Line]) {
+    Arch::new().dispatch(AddRows { rows, lines, sums });
+}
+
+/// Multiplies every element of `lines` by the factor of its row and that of its column.
+pub(super) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
+    Arch::new().dispatch(Scale {
+        rows,
+        columns,
+        lines,
+    });
+}
+
+struct Scale<'a> {
+    rows: &'a [f32],
+    columns: &'a [Line],
+    lines: &'a mut [Line],
+}
+
+impl Scale<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
+        let panels = self.lines.chunks_exact_mut(self.rows.len());
+        for (panel, column) in panels.zip(self.columns) {
+            let column: [S::f32s; V] = load(simd, column);
+            for (line, row) in panel.iter_mut().zip(self.rows) {
+                let row = simd.splat_f32s(*row);
+                let mut values: [S::f32s; V] = load(simd, line);
+                for v in 0..V {
+                    values[v] = simd.mul_f32s(values[v], simd.mul_f32s(row, column[v]));
+                }
+                store(simd, line, values);
+            }
+        }
+    }
+}
+
+impl WithSimd for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1>(simd),
+            8 => self.run::<S, 2>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => self.run::<S, 16>(simd),
+        }
+    }
+}
+
+struct AddRows<'a> {
+    rows: &'a [f32],
+    lines: &'a [Line],
+    sums: &'a mut [Line],
+}
+
+impl AddRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, simd: S) {
+        let panels = self.lines.chunks_exact(self.rows.len());
+        for (sum, panel) in self.sums.iter_mut().zip(panels) {
+            let mut total: [S::f32s; V] = load(simd, sum);
+            for (line, row) in panel.iter().zip(self.rows) {
+                let row = simd.splat_f32s(*row);
+                let line: [S::f32s; V] = load(simd, line);
+                for v in 0..V {
+                    total[v] = simd.mul_add_e_f32s(row, line[v], total[v]);
+                }
+            }
+            store(simd, sum, total);
+        }
+    }
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1>(simd),
+            8 => self.run::<S, 2>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => self.run::<S, 16>(simd),
+        }
+    }
+}
+
+struct Multiply<'a, F> {
+    rows: usize,
+    inner: usize,
+    a: &'a [Line],
+    b: &'a [Line],
+    bias: Option<&'a [Line]>,
+    c: &'a mut [Line],
+    after: F,
+}
+
+struct Accumulate<'a> {
+    rows: usize,
+    pairs: &'a [[&'a [Line]; 2]],
+    c: &'a mut [Line],
+}
+
+/// A block of `M` rows and `N` panels of the result, held in registers; a line is `V` of them.
+type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
+
+#[inline(always)]
+fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(line);
+    std::array::from_fn(|v| vectors[v])
+}
+
+#[inline(always)]
+fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
+    let (vectors, _) = S::as_mut_simd_f32s(line);
+    vectors[..V].copy_from_slice(&values);
+}
+
+/// Adds the outer product of `M` numbers and `N` lines.
+#[inline(always)]
+fn update<S: Simd, const V: usize, const M: usize, const N: usize>(
+    simd: S,
+    sum: &mut Block<S::f32s, V, M, N>,
+    left: [f32; M],
+    right: [&Line; N],
+) {
+    let right: [[S::f32s; V]; N] = std::array::from_fn(|j| load(simd, right[j]));
+    for i in 0..M {
+        let left = simd.splat_f32s(left[i]);
+        for j in 0..N {
+            for v in 0..V {
+                sum[i][j][v] = simd.mul_add_e_f32s(left, right[j][v], sum[i][j][v]);
+            }
+        }
+    }
+}
+
+impl<F: FnMut(usize, &mut [Line])> Multiply<'_, F> {
+    #[inline(always)]
+    fn block<S: Simd, const V: usize, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        panel: usize,
+        row: usize,
+    ) {
+        let mut sum: Block<S::f32s, V, M, N> = std::array::from_fn(|_| {
+            std::array::from_fn(|j| match self.bias {
+                Some(bias) => load(simd, &bias[panel + j]),
+                None => [simd.splat_f32s(0.0); V],
+            })
+        });
+        let b: [&[Line]; N] =
+            std::array::from_fn(|j| &self.b[(panel + j) * self.inner..][..self.inner]);
+        let mut k = 0;
+        for a in self.a.chunks_exact(self.rows) {
+            let a: &[Line; M] = a[row..].first_chunk().expect("a block divides the rows");
+            let lanes = LANES.min(self.inner - k);
+            let b: [&[Line]; N] = std::array::from_fn(|j| &b[j][k..][..lanes]);
+            for lane in 0..lanes {
+                let left = std::array::from_fn(|i| a[i][lane % LANES]);
+                let right = std::array::from_fn(|j| &b[j][lane]);
+                update::<S, V, M, N>(simd, &mut sum, left, right);
+            }
+            k += lanes;
+        }
+        for j in 0..N {
+            let first = (panel + j) * self.rows + row;
+            let c = &mut self.c[first..][..M];
+            for (line, sum) in c.iter_mut().zip(&sum) {
+                store(simd, line, sum[j]);
+            }
+            (self.after)(first, c);
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const V: usize, const M: usize, const N: usize>(mut self, simd: S) {
+        let panels = self.c.len() / self.rows;
+        let groups = panels - panels % N;
+        for panel in (0..groups).step_by(N) {
+            for row in (0..self.rows).step_by(M) {
+                self.block::<S, V, M, N>(simd, panel, row);
+            }
+        }
+        for panel in groups..panels {
+            for row in (0..self.rows).step_by(M) {
+                self.block::<S, V, M, 1>(simd, panel, row);
+            }
+        }
+    }
+}
+
+impl<F: FnMut(usize, &mut [Line])> WithSimd for Multiply<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1, ROWS, GROUP>(simd),
+            8 => self.run::<S, 2, 4, 1>(simd),
+            4 => self.run::<S, 4, 4, 1>(simd),
+            _ => self.run::<S, 16, 1, 1>(simd),
+        }
+    }
+}
+
+impl Accumulate<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const V: usize, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        height: usize,
+        panel: usize,
+        row: usize,
+    ) {
+        let c: [usize; N] = std::array::from_fn(|j| (panel + j) * height + row);
+        let mut sum: Block<S::f32s, V, M, N> =
+            std::array::from_fn(|i| std::array::from_fn(|j| load(simd, &self.c[c[j] + i])));
+        let first = row % LANES;
+        for [a, b] in self.pairs {
+            let a = &a[row / LANES * self.rows..][..self.rows];
+            let b: [&[Line]; N] =
+                std::array::from_fn(|j| &b[(panel + j) * self.rows..][..self.rows]);
+            for k in 0..self.rows {
+                let left = *a[k][first..].first_chunk().expect("a block divides a line");
+                let right = std::array::from_fn(|j| &b[j][k]);
+                update::<S, V, M, N>(simd, &mut sum, left, right);
+            }
+        }
+        for j in 0..N {
+            let c = &mut self.c[c[j]..][..M];
+            for (line, sum) in c.iter_mut().zip(&sum) {
+                store(simd, line, sum[j]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const V: usize, const M: usize, const N: usize>(mut self, simd: S) {
+        let panels = self.pairs[0][1].len() / self.rows;
+        let height = self.c.len() / panels;
+        let groups = panels - panels % N;
+        for panel in (0..groups).step_by(N) {
+            for row in (0..height).step_by(M) {
+                self.block::<S, V, M, N>(simd, height, panel, row);
+            }
+        }
+        for panel in groups..panels {
+            for row in (0..height).step_by(M) {
+                self.block::<S, V, M, 1>(simd, height, panel, row);
+            }
+        }
+    }
+}
+
+impl WithSimd for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match S::F32_LANES {
+            16 => self.run::<S, 1, ROWS, GROUP>(simd),
+            8 => self.run::<S, 2, 4, 1>(simd),
+            4 => self.run::<S, 4, 4, 1>(simd),
+            _ => self.run::<S, 16, 1, 1>(simd),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    type Matrix = Vec<Vec<f64>>;
+
+    fn matrix(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> Matrix {
+        (0..rows)
+            .map(|_| {
+                (0..columns)
+                    .map(|_| f64::from(rng.random::<f32>() - 0.5))
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn transposed(matrix: &Matrix) -> Matrix {
+        (0..matrix[0].len())
+            .map(|j| matrix.iter().map(|row| row[j]).collect())
+            .collect()
+    }
+
+    fn packed(matrix: &Matrix) -> Vec<Line> {
+        let mut lines = vec![[0.0; LANES]; panels(matrix[0].len()) * matrix.len()];
+        for (i, row) in matrix.iter().enumerate() {
+            for (j, value) in row.iter().enumerate() {
+                lines[j / LANES * matrix.len() + i][j % LANES] = *value as f32;
+            }
+        }
+        lines
+    }
+
+    fn assert_product(lines: &[Line], rows: usize, a: &Matrix, b: &Matrix, start: f64) {
+        for (i, row) in a.iter().enumerate() {
+            for j in 0..b[0].len() {
+                let expected = start + row.iter().zip(b).map(|(a, b)| a * b[j]).sum::<f64>();
+                let got = f64::from(lines[j / LANES * rows + i][j % LANES]);
+                assert!(
+                    (got - expected).abs() < 1e-5,
+                    "({i}, {j}): {got}, not {expected}"
+                );
+            }
+        }
+    }
+
+    fn check<S: Simd>(simd: S) {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for [rows, inner, columns] in [[8, 1, 1], [16, 17, 33], [40, 64, 50], [128, 3, 112]] {
+            let (a, b) = (
+                matrix(rows, inner, &mut rng),
+                matrix(inner, columns, &mut rng),
+            );
+            let bias = vec![[0.25; LANES]; panels(columns)];
+            let mut c = vec![[f32::NAN; LANES]; panels(columns) * rows];
+            let mut seen = 0;
+            simd.vectorize(Multiply {
+                rows,
+                inner,
+                a: &packed(&a),
+                b: &packed(&b),
+                bias: Some(&bias),
+                c: &mut c,
+                after: |_, lines: &mut [Line]| seen += lines.len(),
+            });
+            assert_product(&c, rows, &a, &b, 0.25);
+            assert_eq!(seen, c.len());
+
+            let height = inner.next_multiple_of(ROWS);
+            let d = matrix(rows, columns, &mut rng);
+            let (a_lines, d_lines) = (packed(&a), packed(&d));
+            let pair = [a_lines.as_slice(), d_lines.as_slice()];
+            let mut c = vec![[0.5; LANES]; panels(columns) * height];
+            simd.vectorize(Accumulate {
+                rows,
+                pairs: &[pair, pair],
+                c: &mut c,
+            });
+            let twice: Matrix = d
+                .iter()
+                .map(|row| row.iter().map(|d| 2.0 * d).collect())
+                .collect();
+            assert_product(&c, height, &transposed(&a), &twice, 0.5);
+
+            let factors: Vec<f32> = (0..rows).map(|i| i as f32 / rows as f32).collect();
+            let mut sums = vec![[0.5; LANES]; panels(columns)];
+            simd.vectorize(AddRows {
+                rows: &factors,
+                lines: &d_lines,
+                sums: &mut sums,
+            });
+            let row = factors.iter().map(|f| f64::from(*f)).collect();
+            assert_product(&sums, 1, &vec![row], &d, 0.5);
+
+            let mut scaled = d_lines.clone();
+            simd.vectorize(Scale {
+                rows: &factors,
+                columns: &sums,
+                lines: &mut scaled,
+            });
+            for (i, (got, from)) in scaled.iter().zip(&d_lines).enumerate() {
+                for lane in 0..LANES {
+                    let factor = factors[i % rows] * sums[i / rows][lane];
+                    assert_eq!(got[lane], from[lane] * factor);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn products_are_right_on_every_instruction_set_of_this_machine() {
+        check(pulp::Scalar);
+        #[cfg(target_arch = "x86_64")]
+        {
+            pulp::x86::V3::try_new().into_iter().for_each(check);
+            pulp::x86::V4::try_new().into_iter().for_each(check);
+        }
+        #[cfg(target_arch = "aarch64")]
+        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
+    }
+}
