@@ -103,7 +103,7 @@ pub struct Fit {
 pub struct Simulate {
     /// The run.
     pub run: PathBuf,
-    /// The time of the points that are moved [default: the first].
+    /// The time of the points that are moved [default: that of the --start file, else the first].
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// The one time to record; may lie before --from.
@@ -138,7 +138,7 @@ pub struct Score {
     pub run: PathBuf,
     /// The data; held-out times included.
     pub file: PathBuf,
-    /// The time whose real points are moved [default: the one before --at].
+    /// The time whose real points are moved [default: the last before --at that the fit saw].
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub from: Option<String>,
     /// The time to predict; can be given again [default: the held-out times, else all but the

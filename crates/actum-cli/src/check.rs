@@ -3,6 +3,7 @@
 use actum::{
     data::{self, Snapshots},
     error::Result,
+    units::Units,
 };
 use serde_json::json;
 
@@ -10,7 +11,10 @@ use crate::{Verdict, arguments::Check, output};
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let snapshots = data::read(&arguments.file, &arguments.keys.read_options())?;
-    let problem = snapshots.require_times(2).err().map(|e| e.to_string());
+    let fits = snapshots
+        .require_times(2)
+        .and_then(|()| Units::of(&snapshots, false));
+    let problem = fits.err().map(|e| e.to_string());
     let suggestion = suggestion(arguments, &snapshots);
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
@@ -91,6 +95,12 @@ fn print(arguments: &Check, snapshots: &Snapshots) {
         })
         .collect();
     output::table(&header, &rows);
+    if columns.len() > 50 {
+        output::line(
+            "\nnote: transport and networks do better in fewer columns, such as 5 to 50 principal \
+             components; --dims takes the first ones, --points-key chooses",
+        );
+    }
     for note in snapshots.notes() {
         output::line(&format!("\nnote: {note}"));
     }
@@ -110,9 +120,6 @@ fn suggestion(arguments: &Check, snapshots: &Snapshots) -> String {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));
         }
-    }
-    if snapshots.dimension() > 50 {
-        command += " --dims 50";
     }
     if snapshots.unequal_columns().is_some() && snapshots.constant_columns().is_empty() {
         command += " --standardize";

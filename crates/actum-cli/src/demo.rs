@@ -57,7 +57,15 @@ pub fn run(arguments: &Demo) -> Result<()> {
 
     let dynamics = run.dynamics(&device)?;
     let scale = score::scale(&run, &snapshots)?;
-    let scored = report::score(&dynamics, &snapshots, HELD_OUT - 1, HELD_OUT, &scale)?;
+    let neighbours = report::neighbours(&snapshots, HELD_OUT, &[HELD_OUT]);
+    let scored = report::score(
+        &dynamics,
+        &snapshots,
+        HELD_OUT - 1,
+        HELD_OUT,
+        neighbours,
+        &scale,
+    )?;
     score::print(&scored, true);
 
     let (first, last) = (snapshots.cloud(0), snapshots.times()[snapshots.len() - 1]);

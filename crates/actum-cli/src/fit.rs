@@ -57,6 +57,12 @@ pub fn run(arguments: &Fit) -> Result<()> {
 fn report(arguments: &Fit, run: &Run) -> Result<()> {
     let settings = run.settings();
     let objective = run.last_step()?.map(|step| step.smoothed);
+    if objective.is_some_and(|level| level > 0.0) {
+        eprintln!(
+            "warning: the objective ended above 0, where a field that does nothing is; lower \
+             fit.learning_rate or take more steps"
+        );
+    }
     if arguments.json {
         output::json(&json!({
             "run": arguments.output,

@@ -2,9 +2,16 @@
 
 use std::io::{self, Write};
 
-/// Prints a line. A reader that has gone away (`| head`) is no error.
+/// Prints a line. A reader that has gone away (`| head`) is no error; a full disk ends the program.
 pub fn line(text: &str) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {cause}");
+            std::process::exit(2);
+        }
+        _ => {}
+    }
 }
 
 /// Prints JSON.

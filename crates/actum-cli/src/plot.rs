@@ -32,11 +32,15 @@ pub fn run(arguments: &Plot) -> Result<()> {
     };
     let held = held_in(&run, &snapshots)?;
     let scale = scale(&run, &snapshots)?;
-    let scores = held
-        .iter()
-        .filter(|at| **at > 0)
-        .map(|at| report::score(&dynamics, &snapshots, at - 1, *at, &scale))
-        .collect::<Result<Vec<_>>>()?;
+    let mut scores = vec![];
+    for &at in &held {
+        let neighbours = report::neighbours(&snapshots, at, &held);
+        if let Some(from) = neighbours[0] {
+            scores.push(report::score(
+                &dynamics, &snapshots, from, at, neighbours, &scale,
+            )?);
+        }
+    }
     draw(&run, &dynamics, &snapshots, &scores, &arguments.output)
 }
 
@@ -87,7 +91,11 @@ pub fn draw(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    save(plot::snapshots(&panels, &projection)?, "snapshots")?;
+    let how = format!(
+        "Predicted: the points of {} moved along the learned field.",
+        labels[0]
+    );
+    save(plot::snapshots(&panels, &how, &projection)?, "snapshots")?;
 
     let some = thinned(first, PARTICLES)?;
     let span = times[times.len() - 1] - times[0];
@@ -140,7 +148,7 @@ pub fn draw(
                 result: i == 0,
             })
             .collect();
-        let measure = format!("W1 to the cells held out at {}", score.at);
+        let measure = format!("W1 to the points held out at {}", score.at);
         save(
             plot::scores(&measure, &rows)?,
             &format!("score-{}", file_name(&score.at)),

@@ -21,16 +21,22 @@ pub struct Progress {
     stop: Arc<AtomicBool>,
 }
 
+/// A second interrupt after so long ends the program at once.
+const INSIST: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(10);
 
 impl Progress {
-    /// Progress over so many steps. Ctrl-C asks the fit to stop; a second one kills it.
+    /// Progress over so many steps. Ctrl-C (or being asked to terminate) stops the fit after a
+    /// checkpoint; a later second one ends the program at once.
     pub fn new(steps: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
+        let mut first = None;
         // Without a handler Ctrl-C still ends the program; the last checkpoint is then what is left.
         let _ = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
+            flag.store(true, Ordering::SeqCst);
+            // Some callers send every signal twice at once; a person who insists takes longer.
+            if first.get_or_insert_with(Instant::now).elapsed() > INSIST {
                 std::process::exit(2);
             }
         });

@@ -20,19 +20,29 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
     let snapshots = read_for(&run, &arguments.file)?;
     let scale = scale(&run, &snapshots)?;
-    let at = targets(arguments, &run, &snapshots)?;
-    let from = match &arguments.from {
-        Some(text) => Some(snapshots.index_of(text)?),
-        None => None,
-    };
-    let scores = at
-        .iter()
-        .map(|&at| {
-            let from = from.unwrap_or(at - 1);
-            report::score(&dynamics, &snapshots, from, at, &scale)
-        })
-        .collect::<Result<Vec<_>>>()?;
     let held = held_in(&run, &snapshots)?;
+    let at = targets(arguments, &held, &snapshots)?;
+    let typed = arguments
+        .from
+        .as_deref()
+        .map(|text| snapshots.index_of(text))
+        .transpose()?;
+    let mut scores = vec![];
+    for &at in &at {
+        let neighbours = report::neighbours(&snapshots, at, &held);
+        let from = typed.or(neighbours[0]).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Value,
+                format!(
+                    "there is no time before {} to push points from; name one with --from",
+                    snapshots.labels()[at]
+                ),
+            )
+        })?;
+        scores.push(report::score(
+            &dynamics, &snapshots, from, at, neighbours, &scale,
+        )?);
+    }
     let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
         print_json(arguments, &run, scores);
@@ -54,31 +64,19 @@ pub fn held_in(run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
         .collect())
 }
 
-/// Which times to predict, each with one before it.
-fn targets(arguments: &arguments::Score, run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
-    let typed = if arguments.at.is_empty() {
-        &run.settings().data.hold_out
-    } else {
-        &arguments.at
-    };
-    let at = if typed.is_empty() {
-        (1..snapshots.len()).collect()
-    } else {
-        typed
-            .iter()
-            .map(|t| snapshots.index_of(t))
-            .collect::<Result<Vec<_>>>()?
-    };
-    if arguments.from.is_none() && at.contains(&0) {
-        return Err(Error::new(
-            ErrorKind::Value,
-            format!(
-                "there is no time before {} to push points from; name one with --from",
-                snapshots.labels()[0]
-            ),
-        ));
-    }
-    Ok(at)
+/// Which times to predict.
+fn targets(
+    arguments: &arguments::Score,
+    held: &[usize],
+    snapshots: &Snapshots,
+) -> Result<Vec<usize>> {
+    let typed = arguments.at.iter().map(|text| snapshots.index_of(text));
+    let typed = typed.collect::<Result<Vec<_>>>()?;
+    Ok(match (typed.is_empty(), held.is_empty()) {
+        (false, _) => typed,
+        (true, false) => held.to_vec(),
+        (true, true) => (1..snapshots.len()).collect(),
+    })
 }
 
 /// What distances are divided by: for a standardised run the deviations over all rows of the
@@ -106,15 +104,21 @@ pub fn print(score: &Score, held_out: bool) {
             ""
         }
     ));
+    let [previous, next] = &score.neighbours;
     let rows: Vec<Vec<String>> = score
         .rows()
         .into_iter()
         .map(|(name, d)| {
+            let name = match (name, previous, next) {
+                ("previous snapshot", Some(time), _) => format!("{name} ({time})"),
+                ("next snapshot", _, Some(time)) => format!("{name} ({time})"),
+                _ => name.to_owned(),
+            };
             let numbers = [d.w1, d.w2, d.mmd, d.energy].map(output::number);
-            std::iter::once(name.to_owned()).chain(numbers).collect()
+            std::iter::once(name).chain(numbers).collect()
         })
         .collect();
-    output::table(&["", "W1", "W2", "MMD", "energy"], &rows);
+    output::table(&["", "W1", "W2", "MMD^2", "energy"], &rows);
 }
 
 fn print_json<'a>(
@@ -128,6 +132,8 @@ fn print_json<'a>(
             json!({
                 "from": score.from,
                 "at": score.at,
+                "previous": score.neighbours[0],
+                "next": score.neighbours[1],
                 "held_out": held_out,
                 "rows": rows,
             })

@@ -18,10 +18,12 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
     let source = run.source();
     let axis = run.axis()?;
-    let from = match &arguments.from {
-        Some(text) => axis.value_of(text)?,
-        None => axis.values()[0],
-    };
+    let from = arguments
+        .from
+        .as_deref()
+        .map(|text| axis.value_of(text))
+        .transpose()?;
+    let (start, from) = start(arguments, &run, from)?;
     let times = match (&arguments.to, arguments.times.as_slice()) {
         (Some(to), _) => vec![axis.value_of(to)?],
         (None, []) => axis
@@ -41,7 +43,6 @@ pub fn run(arguments: &Simulate) -> Result<()> {
             format!("{from} is the last time; say where to go with --to or --times"),
         ));
     }
-    let start = start(arguments, &run, from)?;
     let moved = flow::simulate(&dynamics, &start, from, &times, Scheme::default())?;
     data::write_trajectories(
         &arguments.output,
@@ -59,14 +60,21 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     Ok(())
 }
 
-fn start(arguments: &Simulate, run: &Run, from: f64) -> Result<Cloud> {
+/// The points to move and their time: the one typed, else the one the start file tells, else the
+/// first.
+fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<(Cloud, f64)> {
+    let first = run.source().times[0];
     if let Some(path) = &arguments.start {
-        let cloud = data::read_cloud(path, &run.settings().data.read_options(), from)?;
-        return run.view_cloud(&cloud).map_err(|e| e.within(path.display()));
+        let (cloud, time) = data::read_cloud(path, &run.settings().data.read_options(), from)?;
+        let cloud = run
+            .view_cloud(&cloud)
+            .map_err(|e| e.within(path.display()))?;
+        return Ok((cloud, from.or(time).unwrap_or(first)));
     }
     let snapshots = own_data(run)?;
+    let from = from.unwrap_or(first);
     let index = (0..snapshots.len()).find(|i| snapshots.times()[*i] == from);
-    index.map(|i| snapshots.cloud(i).clone()).ok_or_else(|| {
+    let cloud = index.map(|i| snapshots.cloud(i).clone()).ok_or_else(|| {
         Error::new(
             ErrorKind::Missing,
             format!(
@@ -75,7 +83,8 @@ fn start(arguments: &Simulate, run: &Run, from: f64) -> Result<Cloud> {
                 snapshots.labels().join(", ")
             ),
         )
-    })
+    })?;
+    Ok((cloud, from))
 }
 
 /// The data that the run was fitted on, from where it was then.

@@ -209,7 +209,7 @@ fn existing_folders_are_kept_unless_asked_otherwise() {
     bench.run("fit population.npz -o run --resume").done();
     bench
         .run("fit population.npz -o run --resume --seed 3")
-        .error(&["other settings"]);
+        .error(&["fit.seed is 0, not 3"]);
     let changed = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 60, 9).unwrap();
     data::write(&bench.path("changed.npz"), &changed).unwrap();
     bench
@@ -410,7 +410,7 @@ fn bad_uses_of_a_run_are_errors() {
         .error(&["x.docx", ".parquet"]);
     bench
         .run("simulate run --to 6 -o no/such/x.npz")
-        .error(&["no/such/x.npz"]);
+        .error(&["no/such/x.npz", "does not exist"]);
     bench
         .run("simulate run --times 20,6 -o x.npz")
         .error(&["in order"]);

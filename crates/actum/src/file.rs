@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// How the names of temporary files begin.
 pub(crate) const TEMPORARY: &str = ".actum-";
@@ -21,13 +21,21 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
     };
+    ensure!(
+        folder.is_dir(),
+        Io,
+        "cannot write {}: the folder {} does not exist; make it first",
+        path.display(),
+        folder.display()
+    );
     let attempt = || -> io::Result<()> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(TEMPORARY);
         // A temporary file is private to its user; what it becomes is an ordinary file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let temporary = builder.tempfile_in(folder)?;
+        let plain = |e: io::Error| e.raw_os_error().map_or(e, io::Error::from_raw_os_error);
+        let temporary = builder.tempfile_in(folder).map_err(plain)?;
         let mut buffer = BufWriter::new(temporary);
         write(&mut buffer)?;
         let temporary = buffer

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -51,6 +52,8 @@ pub struct Score {
     pub from: String,
     /// The time they were pushed to.
     pub at: String,
+    /// The times of the snapshots before and after `at` that the reference rows are made of.
+    pub neighbours: [Option<String>; 2],
     /// The real points of `from`, moved to `at`, against the real points of `at`.
     pub prediction: Distances,
     /// The snapshot before `at` as it is.
@@ -67,48 +70,63 @@ pub struct Score {
 impl Score {
     /// The rows by name, those that exist.
     pub fn rows(&self) -> Vec<(&'static str, Distances)> {
-        let mut rows = vec![("action matching", self.prediction)];
-        let optional = [
+        let rows = [
+            ("action matching", Some(self.prediction)),
             ("previous snapshot", self.previous),
             ("next snapshot", self.next),
             ("linear transport", self.linear),
+            ("two halves", Some(self.floor)),
         ];
-        rows.extend(
-            optional
-                .iter()
-                .filter_map(|(name, row)| Some((*name, (*row)?))),
-        );
-        rows.push(("two halves", self.floor));
-        rows
+        let some = rows
+            .into_iter()
+            .filter_map(|(name, row)| Some((name, row?)));
+        some.collect()
     }
 }
 
-/// Pushes the real points of snapshot `from` to the time of snapshot `at` and measures.
+/// The nearest snapshots before and after `at` that are not in `unseen`.
+pub fn neighbours(snapshots: &Snapshots, at: usize, unseen: &[usize]) -> [Option<usize>; 2] {
+    let seen = |i: &usize| !unseen.contains(i);
+    let before = (0..at).rev().find(seen);
+    let after = (at + 1..snapshots.len()).find(seen);
+    [before, after]
+}
+
+/// Pushes the real points of snapshot `from` to the time of snapshot `at` and measures, beside
+/// references made of the snapshots `neighbours` (before and after `at`).
 ///
 /// Distances are measured after dividing every column by `scale`, `[d]` (ones for the user's own
 /// units).
 ///
 /// # Errors
-/// Snapshots of another dimension than the dynamics, times outside of what was learned, fewer
-/// than four points at `at`.
+/// Snapshots of another dimension than the dynamics, `from` equal to `at`, times outside of what
+/// was learned, fewer than four points at `at`.
 ///
 /// # Panics
-/// If `from` or `at` is not an index of `snapshots`.
+/// If an index is not below the number of snapshots.
 pub fn score<A: Action>(
     dynamics: &Dynamics<A>,
     snapshots: &Snapshots,
     from: usize,
     at: usize,
+    neighbours: [Option<usize>; 2],
     scale: &Array1<f64>,
 ) -> Result<Score> {
-    let times = snapshots.times();
+    let (times, labels) = (snapshots.times(), snapshots.labels());
     let real = snapshots.cloud(at);
     ensure!(
         real.len() >= 4,
         Value,
         "scoring needs four points or more at time {}, got {}",
-        snapshots.labels()[at],
+        labels[at],
         real.len()
+    );
+    ensure!(
+        from != at,
+        Value,
+        "points pushed from {} to {} do not move; name another time",
+        labels[from],
+        labels[at]
     );
     let start = snapshots.cloud(from);
     let moved = simulate(
@@ -123,24 +141,34 @@ pub fn score<A: Action>(
     let center = real.mean();
     let measured = |cloud: &Cloud| cloud.rescaled(&center, scale);
     let target = measured(real);
-    let against = |cloud: &Cloud| Distances::between(&measured(cloud), &target);
-
-    let previous = at.checked_sub(1).map(|i| snapshots.cloud(i));
-    let next = (at + 1 < snapshots.len()).then(|| snapshots.cloud(at + 1));
-    let linear = match (previous, next) {
-        (Some(a), Some(b)) => {
-            let fraction = (times[at] - times[at - 1]) / (times[at + 1] - times[at - 1]);
-            Some(against(&interpolated(a, b, fraction, &center, scale)?)?)
+    let [previous, next] = neighbours.map(|i| i.map(|i| snapshots.cloud(i)));
+    let linear = match neighbours {
+        [Some(a), Some(b)] => {
+            let fraction = (times[at] - times[a]) / (times[b] - times[a]);
+            let (a, b) = (snapshots.cloud(a), snapshots.cloud(b));
+            Some(interpolated(a, b, fraction, &center, scale)?)
         }
         _ => None,
     };
+    let clouds = [Some(&predicted), previous, next, linear.as_ref()];
+    let mut rows = clouds
+        .into_par_iter()
+        .map(|cloud| {
+            cloud
+                .map(|cloud| Distances::between(&measured(cloud), &target))
+                .transpose()
+        })
+        .collect::<Result<Vec<_>>>()?
+        .into_iter();
+    let mut row = || rows.next().flatten();
     Ok(Score {
-        from: snapshots.labels()[from].clone(),
-        at: snapshots.labels()[at].clone(),
-        prediction: against(&predicted)?,
-        previous: previous.map(against).transpose()?,
-        next: next.map(against).transpose()?,
-        linear,
+        from: labels[from].clone(),
+        at: labels[at].clone(),
+        neighbours: neighbours.map(|i| i.map(|i| labels[i].clone())),
+        prediction: row().expect("there is a prediction"),
+        previous: row(),
+        next: row(),
+        linear: row(),
         floor: halves(&target)?,
     })
 }

@@ -29,7 +29,9 @@ pub fn device(name: &str) -> Result<Device> {
             ];
             let names = built_in.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
             Err(Error::missing(
-                format!("the device `{name}` (a GPU needs a build with `--features {name}`)"),
+                format!(
+                    "the device `{name}` (GPUs need a build with the feature cuda, vulkan or metal)"
+                ),
                 names,
             ))
         }

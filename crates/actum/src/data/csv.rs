@@ -80,6 +80,14 @@ pub(super) fn read(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
         .iter()
         .map(|name| name.trim().to_owned())
         .collect();
+    if let ([single], Some(other)) = (&names[..], names[0].chars().find(|c| ";\t|".contains(*c))) {
+        ensure!(
+            false,
+            Format,
+            "the columns of {single:?} seem to be separated by {other:?}; write the table with \
+             commas and decimal points, or with tabs as .tsv"
+        );
+    }
     let roles = columns::choose(&names, options)?;
     let mut rows = 0;
     let mut labels = Vec::new();

@@ -73,7 +73,18 @@ fn format_of(path: &Path) -> Result<Format> {
         _ => {
             return Err(Error::new(
                 ErrorKind::Format,
-                "the extension does not tell the format; expected .npz, .csv, .tsv or .parquet",
+                match extension.as_deref() {
+                    Some("h5ad") => {
+                        "AnnData is not read; save what you need of it, in Python: \
+                         numpy.savez('cells.npz', X=adata.obsm['X_pca'], \
+                         t=adata.obs['day'].astype(str).to_numpy('U'))"
+                    }
+                    Some("gz") => "compressed files are not read; unpack it first",
+                    _ => {
+                        "the extension does not tell the format; expected .npz, .csv, .tsv or \
+                         .parquet"
+                    }
+                },
             ));
         }
     })
@@ -105,11 +116,16 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Snapshots> {
     })
 }
 
-/// Reads one cloud: all points of a file without times or with a single one, else those at `time`.
+/// Reads one cloud, and its time where the file tells one: all points of a file without times or
+/// with a single one, else those at `time`.
 ///
 /// # Errors
-/// As [`read`], and a file with several times of which `time` is none.
-pub fn read_cloud(path: &Path, options: &ReadOptions, time: f64) -> Result<Cloud> {
+/// As [`read`], and a file with several times of which `time` is none or not given.
+pub fn read_cloud(
+    path: &Path,
+    options: &ReadOptions,
+    time: Option<f64>,
+) -> Result<(Cloud, Option<f64>)> {
     within(path, || {
         let Table {
             points,
@@ -121,16 +137,21 @@ pub fn read_cloud(path: &Path, options: &ReadOptions, time: f64) -> Result<Cloud
         let weights = weights.unwrap_or_else(|| Array1::from_elem(n, 1.0 / n as f64));
         let all = Cloud::weighted(points, weights)?;
         let (axis, index) = match times {
-            Err(_) => return Ok(all),
+            Err(_) => return Ok((all, None)),
             Ok(Times::Numbers(t)) => TimeAxis::from_values(&t)?,
             Ok(Times::Labels(t)) => TimeAxis::from_labels(&t)?,
         };
-        if axis.values().len() == 1 {
-            return Ok(all);
-        }
-        let chosen = axis.index_of(&time.to_string())?;
+        let chosen = match (axis.values(), time) {
+            (_, Some(time)) => axis.index_of(&time.to_string())?,
+            ([_], None) => 0,
+            (_, None) => {
+                let times = axis.labels().join(", ");
+                let what = format!("there are points at {times}; say at which to start");
+                return Err(Error::new(ErrorKind::Value, what));
+            }
+        };
         let rows: Vec<usize> = (0..n).filter(|i| index[*i] == chosen).collect();
-        all.select(&rows)
+        Ok((all.select(&rows)?, Some(axis.values()[chosen])))
     })
 }
 

@@ -130,6 +130,9 @@ impl Source {
     fn wrong_type(&self, i: usize) -> Error {
         let column = self.column(i);
         let kind = match column.logical_type_ref() {
+            Some(LogicalType::Date | LogicalType::Time { .. } | LogicalType::Timestamp { .. }) => {
+                "a date or a time of day (write the hours or days since the start)".to_owned()
+            }
             Some(logical) => format!("{logical:?}"),
             None => column.physical_type().to_string(),
         };

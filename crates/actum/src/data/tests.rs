@@ -192,7 +192,7 @@ fn parquet_that_cannot_be_used_says_why() {
     );
     assert_holds(
         &plain("dates.parquet").unwrap_err(),
-        &["\"t\"", "expected numbers", "Timestamp"],
+        &["\"t\"", "expected numbers", "a date or a time of day"],
     );
     let error = read(&fixture("zstd.parquet"), &keys(None, Some("x,label"), None)).unwrap_err();
     assert_holds(&error, &["\"label\"", "String"]);
@@ -462,31 +462,34 @@ fn embryoid_bodies_are_read_as_numpy_reads_them() {
 fn a_cloud_needs_no_times() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("start.csv");
-    let of = |text: &str, time: f64| {
+    let of = |text: &str, time: Option<f64>| {
         fs::write(&path, text).unwrap();
-        read_cloud(&path, &ReadOptions::default(), time)
+        read_cloud(&path, &ReadOptions::default(), time).map(|(cloud, _)| cloud)
     };
     assert_eq!(
-        of("x,y\n1,2\n3,4\n", 7.0).unwrap().points(),
+        of("x,y\n1,2\n3,4\n", Some(7.0)).unwrap().points(),
         array![[1.0, 2.0], [3.0, 4.0]]
     );
+    let single = of("t,x\n0,1\n0,3\n", None).unwrap();
+    assert_eq!(single.points(), array![[1.0], [3.0]]);
+    let other = of("t,x\n0,1\n0,3\n", Some(7.0)).unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::Missing);
     assert_eq!(
-        of("t,x\n0,1\n0,3\n", 7.0).unwrap().points(),
-        array![[1.0], [3.0]]
-    );
-    assert_eq!(
-        of("t,x\n0,1\nday 2,3\n", 2.0).unwrap_err().kind(),
+        of("t,x\n0,1\nday 2,3\n", Some(2.0)).unwrap_err().kind(),
         ErrorKind::Value
     );
     assert_eq!(
-        of("t,x\nday 0,1\nday 2,3\n", 2.0).unwrap().points(),
+        of("t,x\nday 0,1\nday 2,3\n", Some(2.0)).unwrap().points(),
         array![[3.0]]
     );
-    let error = of("t,x\nday 0,1\nday 2,3\n", 3.0).unwrap_err();
+    let error = of("t,x\nday 0,1\nday 2,3\n", Some(3.0)).unwrap_err();
     assert_holds(&error, &["start.csv", "\"3\"", "day 0, day 2"]);
     let npz = folder.path().join("start.npz");
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
     write_trajectories(&npz, &[0.0, 1.5], &points, &["x".to_owned()]).unwrap();
-    let cloud = read_cloud(&npz, &ReadOptions::default(), 1.5).unwrap();
+    let (cloud, time) = read_cloud(&npz, &ReadOptions::default(), Some(1.5)).unwrap();
     assert_eq!(cloud.points(), array![[10.0], [11.0], [12.0]]);
+    assert_eq!(time, Some(1.5));
+    let error = read_cloud(&npz, &ReadOptions::default(), None).unwrap_err();
+    assert_holds(&error, &["0, 1.5"]);
 }

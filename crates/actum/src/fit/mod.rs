@@ -401,7 +401,8 @@ impl Watch {
                 self.mean
             ));
         }
-        if self.mean - self.lowest > 100.0 * (self.lowest.abs() + 0.1) {
+        let noise = self.variance.sqrt();
+        if self.mean - self.lowest > 10.0 * (self.lowest.abs() + 0.1) + noise {
             return Err(format!(
                 "the objective rose from {:.3e} to {:.3e} by step {step}",
                 self.lowest, self.mean
@@ -412,7 +413,8 @@ impl Watch {
 
     fn learn(&mut self, loss: f64) {
         self.count += 1;
-        let share = (1.0 / self.count as f64).max(0.01);
+        // A window of a third of the steps so far, and of 100 in the end.
+        let share = (3.0 / (self.count as f64 + 2.0)).clamp(0.01, 1.0);
         let off = loss - self.mean;
         self.mean += share * off;
         self.variance = (1.0 - share) * (self.variance + share * off * off);

@@ -250,7 +250,11 @@ impl Link {
                     "the entropic coupling's regularisation must be positive, got {share}"
                 );
                 let mean_square = mean_squared_distance(a, b);
-                transport::entropic(a, b, Ground::SquaredEuclidean, share * mean_square)?.plan()?
+                transport::entropic(a, b, Ground::SquaredEuclidean, share * mean_square)
+                    .and_then(|entropic| entropic.plan())
+                    .map_err(|e| {
+                        e.within(format!("coupling entropic:{share} (a larger SHARE helps)"))
+                    })?
             }
         };
         Ok(Link::Paired {

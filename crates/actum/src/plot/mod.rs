@@ -21,7 +21,7 @@
 //!     predicted: None,
 //!     held_out: false,
 //! };
-//! let picture = plot::snapshots(&[panel(0.0, first), panel(6.0, last)], &projection)?;
+//! let picture = plot::snapshots(&[panel(0.0, first), panel(6.0, last)], "", &projection)?;
 //! assert!(picture.svg().starts_with("<svg"));
 //! # Ok::<(), actum::error::Error>(())
 //! ```
@@ -216,7 +216,7 @@ mod tests {
         });
         let when = vec![times[0]; first.nrows()];
         Ok(vec![
-            snapshots(&panels, &projection)?,
+            snapshots(&panels, "Predicted from t = 0.", &projection)?,
             trajectories(times, &points, &observed, &projection)?,
             streamlines(first, &moves, &when, &observed, &projection)?,
         ])
@@ -376,7 +376,7 @@ mod tests {
             predicted: None,
             held_out: false,
         };
-        let picture = snapshots(&[panel], &projection).unwrap();
+        let picture = snapshots(&[panel], "", &projection).unwrap();
         assert!(picture.svg().contains("The area of a dot is its weight."));
         let radii: Vec<f64> = picture
             .svg()
@@ -459,7 +459,7 @@ mod tests {
             held_out: true,
         };
         assert_sound(
-            &snapshots(&clouds.each_ref().map(panel), &projection).unwrap(),
+            &snapshots(&clouds.each_ref().map(panel), "", &projection).unwrap(),
             "snapshots",
         );
     }
@@ -471,7 +471,7 @@ mod tests {
         let kind = |p: Result<Picture>| p.unwrap_err().kind();
         let nan = |k: usize| Array3::from_elem((k, 3, 2), f64::NAN);
         let zero = Array2::zeros((3, 2));
-        assert_eq!(kind(snapshots(&[], &projection)), ErrorKind::Value);
+        assert_eq!(kind(snapshots(&[], "", &projection)), ErrorKind::Value);
         assert_eq!(
             kind(trajectories(&[0.0, 1.0], &nan(2), &[], &projection)),
             ErrorKind::Value
@@ -554,7 +554,7 @@ mod tests {
             predicted: None,
             held_out: false,
         };
-        assert_eq!(kind(snapshots(&[panel], &projection)), ErrorKind::Shape);
+        assert_eq!(kind(snapshots(&[panel], "", &projection)), ErrorKind::Shape);
     }
 
     #[test]

@@ -36,7 +36,8 @@ const PER_ROW: usize = 5;
 const GAP: f64 = 12.0;
 const HEAD: f64 = 27.0;
 
-/// One column for each time: above what was observed, below what was predicted, with the same axes
+/// One column for each time: above what was observed, below what was predicted (`how`, a sentence
+/// for the caption, says from what; it may be empty), with the same axes
 /// everywhere and all observed points in grey behind. After five times the columns go on below. A
 /// held-out time is marked. A row of which every panel is empty is left out.
 ///
@@ -46,7 +47,7 @@ const HEAD: f64 = 27.0;
 /// # Errors
 /// No panels, no cloud in any of them, clouds of another dimension than the projection, a time that
 /// is not finite.
-pub fn snapshots(panels: &[Panel], projection: &Projection) -> Result<Picture> {
+pub fn snapshots(panels: &[Panel], how: &str, projection: &Projection) -> Result<Picture> {
     super::check("panel time", panels.iter().map(|p| p.time))?;
     let clouds = panels
         .iter()
@@ -77,9 +78,9 @@ pub fn snapshots(panels: &[Panel], projection: &Projection) -> Result<Picture> {
             .collect::<Result<Vec<_>>>()?,
     ];
     Ok(if projection.against_time() {
-        strips(panels, &rows, projection)
+        strips(panels, &rows, how, projection)
     } else {
-        grid(panels, &rows, projection)
+        grid(panels, &rows, how, projection)
     })
 }
 
@@ -87,9 +88,10 @@ type Rows = [Vec<Option<Dots>>; 2];
 
 const NAMES: [&str; 2] = ["observed", "predicted"];
 
-fn notes(rows: &Rows, frame: &Frame) -> Vec<Option<String>> {
+fn notes(rows: &Rows, how: &str, frame: &Frame) -> Vec<Option<String>> {
     let all = || rows.iter().flatten().flatten();
     vec![
+        (!how.is_empty()).then(|| how.to_owned()),
         population::subsampled("observed points", rows[0].iter().flatten()),
         population::subsampled("predicted points", rows[1].iter().flatten()),
         population::outside(frame, all()),
@@ -97,7 +99,7 @@ fn notes(rows: &Rows, frame: &Frame) -> Vec<Option<String>> {
     ]
 }
 
-fn grid(panels: &[Panel], rows: &Rows, projection: &Projection) -> Picture {
+fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Picture {
     let limits = |axis: usize| {
         axis::limits(
             rows.iter()
@@ -137,7 +139,7 @@ fn grid(panels: &[Panel], rows: &Rows, projection: &Projection) -> Picture {
     };
     let right = left + columns as f64 * (width + GAP) - GAP;
     let bottom = MARGIN + bands as f64 * band - GAP + (bands - 1) as f64 * between;
-    let caption = population::caption(notes(rows, &origin), right - left);
+    let caption = population::caption(notes(rows, how, &origin), right - left);
     let total = bottom + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN;
     let mut canvas = Canvas::new(right + 26.0 + MARGIN, total);
 
@@ -248,7 +250,7 @@ fn heading(canvas: &mut Canvas, panel: &Panel, colour: &str, [x, y]: [f64; 2], w
     canvas.text(x + width, y, HELD_OUT.end(), mark);
 }
 
-fn strips(panels: &[Panel], rows: &Rows, projection: &Projection) -> Picture {
+fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Picture {
     let mut order: Vec<usize> = (0..panels.len()).collect();
     order.sort_by(|a, b| panels[*a].time.total_cmp(&panels[*b].time));
     let times = TimeScale::new(panels.iter().map(|p| p.time));
@@ -296,7 +298,7 @@ fn strips(panels: &[Panel], rows: &Rows, projection: &Projection) -> Picture {
         ..probe.area
     };
     let frame = Frame::new(area, x_limits, y_limits);
-    let caption = population::caption(notes(rows, &frame), length);
+    let caption = population::caption(notes(rows, how, &frame), length);
     let total = area.bottom() + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN;
     let mut canvas = Canvas::new(area.right() + MARGIN + 6.0, total);
 

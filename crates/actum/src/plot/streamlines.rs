@@ -95,7 +95,10 @@ pub fn streamlines(
             let field = Field::average(&at, &moves, frame, against_time);
             let lines = evenly_spaced(&field);
             draw(canvas, &lines, &field);
+            let how = "Lines follow the mean velocity of all particles and times near a place; thicker \
+                       is faster.";
             vec![
+                (!lines.is_empty()).then(|| how.to_owned()),
                 population::subsampled("observed points", &dots),
                 population::outside(frame, &dots),
                 lines.is_empty().then(|| "Nothing moves.".to_owned()),

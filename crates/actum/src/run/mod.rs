@@ -205,10 +205,12 @@ impl Run {
         ensure!(
             path.is_file(),
             Missing,
-            "the fit in {} is not finished ({} of {} steps); go on with --resume",
+            "the fit in {} is not finished ({} of {} steps are saved); go on with `actum fit FILE -o \
+             {} --resume`",
             self.folder.display(),
             self.steps_done()?,
-            self.settings.fit.steps
+            self.settings.fit.steps,
+            self.folder.display()
         );
         Dynamics::load(&path, device)
     }
@@ -352,10 +354,9 @@ impl Run {
         ensure!(
             self.settings == *settings,
             Setting,
-            "cannot resume {} with other settings; leave them out, or start anew with \
-             --overwrite. It has:\n{}",
+            "cannot resume {} with other settings: {}; leave them out, or start anew with --overwrite",
             self.folder.display(),
-            self.settings.to_toml()
+            self.settings.differences(settings).join(", ")
         );
         let path = self.folder.join(CHECKPOINT);
         ensure!(

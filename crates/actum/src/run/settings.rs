@@ -1,6 +1,9 @@
 //! Every setting of a run: the TOML file, and nothing beside it.
 
-use std::path::Path as FilePath;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path as FilePath,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +126,35 @@ impl Settings {
     /// The settings as TOML; feeding it back gives equal settings.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain data")
+    }
+
+    /// What differs in `other`, a sentence for each setting.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let lines = |settings: &Self| {
+            let mut section = String::new();
+            let mut lines = BTreeMap::new();
+            for line in settings.to_toml().lines() {
+                if let Some(name) = line.strip_prefix('[') {
+                    section = name.trim_end_matches(']').to_owned();
+                } else if let Some((key, value)) = line.split_once(" = ") {
+                    lines.insert(format!("{section}.{key}"), value.to_owned());
+                }
+            }
+            lines
+        };
+        let (ours, theirs) = (lines(self), lines(other));
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let show = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| {
+                format!(
+                    "{key} is {}, not {}",
+                    show(ours.get(key)),
+                    show(theirs.get(key))
+                )
+            })
+            .collect()
     }
 
     /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
