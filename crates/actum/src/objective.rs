@@ -130,7 +130,9 @@ impl<'a> Objective<'a> {
             .collect();
         let draw = path.sample(&user_times, rng);
         let velocities = match self.estimator {
-            Estimator::Velocity => draw.velocities.map(|v| units.velocities_in(v.view())),
+            Estimator::Velocity => draw
+                .velocities
+                .map(|v| units.velocities_in(&user_times, v.view())),
             Estimator::Samples => None,
         };
         let boundary = (self.estimator == Estimator::Samples).then(|| {

@@ -8,22 +8,30 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// The affine change between the user's coordinates and the network's: column j of the network is
-/// `(x_j - center_j) / (scale_j * length)` and its time is `(t - start) / duration`.
+/// The change between the user's numbers and the network's: column j of the network is
+/// `(x_j - center_j) / (scale_j * length)`, and its time runs from 0 to 1 on a clock that is linear
+/// between knots.
 ///
 /// `scale` says in which units distances count for the cost: ones keep the user's own, standard
-/// deviations make all columns alike (that changes which motion costs least). `length` and
-/// `duration` bring numbers near 1 and change nothing: Action Matching with the quadratic cost is
-/// invariant under them, with actions multiplied by `length^2 / duration`.
+/// deviations make all columns alike (that changes which motion costs least). `length` brings
+/// numbers near 1 and changes nothing. The clock weights the objective in time by
+/// `w_t = 1 / (duration * clock'(t))` and does not change the field that minimises it; a uniform
+/// clock has `w_t = 1` (docs/mathematics.md, section 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
     center: Vec<f64>,
     scale: Vec<f64>,
     length: f64,
-    start: f64,
-    duration: f64,
+    /// Times of the user, increasing.
+    knots: Vec<f64>,
+    /// The network's times at the knots, from 0 to 1.
+    clock: Vec<f64>,
 }
+
+/// The share of the network's time that is given out in proportion to real time, so that no
+/// interval is left without.
+const REAL: f64 = 0.1;
 
 impl Units {
     /// The user's own units as they are, for `dimension` columns and times in [0, 1].
@@ -32,8 +40,8 @@ impl Units {
             center: vec![0.0; dimension],
             scale: vec![1.0; dimension],
             length: 1.0,
-            start: 0.0,
-            duration: 1.0,
+            knots: vec![0.0, 1.0],
+            clock: vec![0.0, 1.0],
         }
     }
 
@@ -67,8 +75,9 @@ impl Units {
             .mean()
             .unwrap_or(0.0)
             .sqrt();
+        let still = snapshots.constant_columns().len() == snapshots.dimension();
         ensure!(
-            spread > 0.0,
+            spread > 0.0 && !still,
             Value,
             "all points coincide: there is no motion to learn"
         );
@@ -77,8 +86,8 @@ impl Units {
             center: pooled.mean().to_vec(),
             scale: scale.to_vec(),
             length: spread,
-            start: times[0],
-            duration: times[times.len() - 1] - times[0],
+            knots: vec![times[0], times[times.len() - 1]],
+            clock: vec![0.0, 1.0],
         })
     }
 
@@ -100,22 +109,62 @@ impl Units {
             scale: vec![1.0; center.len()],
             center,
             length,
-            start: span[0],
-            duration,
+            knots: span.to_vec(),
+            clock: vec![0.0, 1.0],
         })
+    }
+
+    /// The same units on a clock that goes slowly where the population goes fast: between `times`
+    /// `[K]` it advances in proportion to the `distances` `[K - 1]` travelled there (in any unit),
+    /// a tenth of it in proportion to real time. Equal speeds on the network's clock are what a
+    /// smooth network fits best when snapshots are unequally spaced; real times are not touched.
+    ///
+    /// # Errors
+    /// Times that do not increase or leave the span, or distances that are negative, not finite,
+    /// or not one for each interval.
+    pub fn paced(mut self, times: &[f64], distances: &[f64]) -> Result<Self> {
+        let [first, last] = self.span();
+        ensure!(
+            times.len() == distances.len() + 1
+                && times.windows(2).all(|w| w[0] < w[1])
+                && times[0] == first
+                && times[times.len() - 1] == last,
+            Value,
+            "a clock needs increasing times from {first} to {last} and a distance for each \
+             interval, got times {times:?} and {} distances",
+            distances.len()
+        );
+        ensure!(
+            distances.iter().all(|d| d.is_finite() && *d >= 0.0),
+            Value,
+            "distances must be finite and not negative, got {distances:?}"
+        );
+        let total: f64 = distances.iter().sum();
+        let real = if total > 0.0 { REAL } else { 1.0 };
+        let mut clock = vec![0.0];
+        for (pair, distance) in times.windows(2).zip(distances) {
+            let share = real * (pair[1] - pair[0]) / (last - first)
+                + (1.0 - real) * distance / total.max(f64::MIN_POSITIVE);
+            clock.push(clock[clock.len() - 1] + share);
+        }
+        let end = clock[clock.len() - 1];
+        self.clock = clock.into_iter().map(|t| t / end).collect();
+        self.knots = times.to_vec();
+        Ok(self)
     }
 
     /// Whether these can be units, for those that come from a file.
     pub(crate) fn is_whole(&self) -> bool {
         let positive = |x: &f64| x.is_finite() && *x > 0.0;
+        let rising = |x: &[f64]| {
+            x.len() >= 2 && x.iter().all(|t| t.is_finite()) && x.windows(2).all(|w| w[0] < w[1])
+        };
         self.center.len() == self.scale.len()
             && self.center.iter().all(|x| x.is_finite())
-            && self
-                .scale
-                .iter()
-                .chain([&self.length, &self.duration])
-                .all(positive)
-            && self.start.is_finite()
+            && self.scale.iter().chain([&self.length]).all(positive)
+            && self.knots.len() == self.clock.len()
+            && rising(&self.knots)
+            && rising(&self.clock)
     }
 
     /// The number of columns, d.
@@ -130,22 +179,34 @@ impl Units {
 
     /// The first and the last time.
     pub fn span(&self) -> [f64; 2] {
-        [self.start, self.start + self.duration]
+        [self.knots[0], self.knots[self.knots.len() - 1]]
     }
 
-    /// An action of 1 in the network, in the units of the cost: `length^2 / duration`.
-    pub fn action(&self) -> f64 {
-        self.length * self.length / self.duration
+    /// The network's objective of 1, in the units of the cost: `length^2 / duration`.
+    pub fn objective(&self) -> f64 {
+        let [first, last] = self.span();
+        self.length * self.length / (last - first)
+    }
+
+    /// The network's action of 1 at a time, in the units of the cost: `length^2 clock'(t)`.
+    pub fn action(&self, t: f64) -> f64 {
+        self.length * self.length * self.rate(t)
     }
 
     /// The network's time of a user's time.
     pub fn time_in(&self, t: f64) -> f64 {
-        (t - self.start) / self.duration
+        along(&self.knots, &self.clock, t)
     }
 
     /// The user's time of a network's time.
     pub fn time_out(&self, t: f64) -> f64 {
-        self.start + self.duration * t
+        along(&self.clock, &self.knots, t)
+    }
+
+    /// `clock'(t)`; at a knot that of the interval after it.
+    fn rate(&self, t: f64) -> f64 {
+        let k = interval(&self.knots, t);
+        (self.clock[k + 1] - self.clock[k]) / (self.knots[k + 1] - self.knots[k])
     }
 
     /// Points `[n, d]` of the user in the network's coordinates.
@@ -162,18 +223,21 @@ impl Units {
         })
     }
 
-    /// Velocities `[n, d]` of the user, per unit of the network's time and coordinates.
-    pub fn velocities_in(&self, velocities: ArrayView2<f64>) -> Array2<f64> {
-        self.by_column(velocities, |v, j| {
-            v * self.duration / (self.scale[j] * self.length)
-        })
+    /// Velocities `[n, d]` of the user at `times` `[n]`, per unit of the network's time and
+    /// coordinates.
+    pub fn velocities_in(&self, times: &[f64], velocities: ArrayView2<f64>) -> Array2<f64> {
+        let mut inner = self.by_column(velocities, |v, j| v / (self.scale[j] * self.length));
+        for (mut row, t) in inner.rows_mut().into_iter().zip(times) {
+            row /= self.rate(*t);
+        }
+        inner
     }
 
-    /// Velocities `[n, d]` of the network in the user's coordinates and time.
-    pub fn velocities_out(&self, velocities: ArrayView2<f64>) -> Array2<f64> {
-        self.by_column(velocities, |v, j| {
-            v * (self.scale[j] * self.length) / self.duration
-        })
+    /// Velocities `[n, d]` of the network at the user's time `t`, in the user's coordinates and
+    /// time.
+    pub fn velocities_out(&self, t: f64, velocities: ArrayView2<f64>) -> Array2<f64> {
+        let rate = self.rate(t);
+        self.by_column(velocities, |v, j| v * (self.scale[j] * self.length) * rate)
     }
 
     fn by_column(&self, values: ArrayView2<f64>, f: impl Fn(f64, usize) -> f64) -> Array2<f64> {
@@ -187,6 +251,17 @@ impl Units {
             });
         out
     }
+}
+
+/// The k with `knots[k] <= t < knots[k + 1]`; times outside count to the first and the last.
+fn interval(knots: &[f64], t: f64) -> usize {
+    knots.partition_point(|s| *s <= t).clamp(1, knots.len() - 1) - 1
+}
+
+/// The piecewise linear function through `(from_k, to_k)` at `t`.
+fn along(from: &[f64], to: &[f64], t: f64) -> f64 {
+    let k = interval(from, t);
+    to[k] + (to[k + 1] - to[k]) * ((t - from[k]) / (from[k + 1] - from[k]))
 }
 
 #[cfg(test)]
@@ -236,7 +311,7 @@ mod tests {
         let x = array![[3.0, 0.2], [-1e3, 7.0]];
         for back in [
             units.points_out(units.points_in(x.view()).view()),
-            units.velocities_out(units.velocities_in(x.view()).view()),
+            units.velocities_out(1.0, units.velocities_in(&[1.0, 1.0], x.view()).view()),
         ] {
             let off = (back - &x).mapv(f64::abs);
             assert!(off.iter().all(|e| *e < 1e-9));
@@ -249,5 +324,33 @@ mod tests {
         let error = Units::of(&snapshots(), true).unwrap_err().to_string();
         assert!(error.contains("constant: x2"), "{error}");
         assert!(Units::of(&snapshots(), false).is_ok());
+    }
+
+    #[test]
+    fn a_paced_clock_goes_with_the_distance_and_keeps_velocities_real() {
+        let units = Units::isotropic(vec![0.0], 2.0, [0.0, 10.0]).unwrap();
+        let units = units.paced(&[0.0, 1.0, 10.0], &[9.0, 3.0]).unwrap();
+        // 0.9 * 9/12 + 0.1 * 1/10
+        assert!((units.time_in(1.0) - 0.685).abs() < 1e-12);
+        for t in [0.0, 0.4, 1.0, 7.7, 10.0] {
+            assert!((units.time_out(units.time_in(t)) - t).abs() < 1e-12);
+        }
+        // A point that moves by 3 a time unit: its network coordinate by 1.5 per clock'(t).
+        for (t, rate) in [(0.5, 0.685), (5.0, 0.035)] {
+            let inner = units.velocities_in(&[t], array![[3.0]].view());
+            assert!((inner[[0, 0]] - 1.5 / rate).abs() < 1e-9);
+            assert!((units.velocities_out(t, inner.view())[[0, 0]] - 3.0).abs() < 1e-12);
+            assert!((units.action(t) - 4.0 * rate).abs() < 1e-12);
+        }
+        assert_eq!(units.objective(), 0.4);
+        let still = Units::identity(1)
+            .paced(&[0.0, 0.2, 1.0], &[0.0, 0.0])
+            .unwrap();
+        assert!((still.time_in(0.2) - 0.2).abs() < 1e-12);
+        let bad = Units::identity(1)
+            .paced(&[0.0, 1.0], &[1.0, 2.0])
+            .unwrap_err()
+            .to_string();
+        assert!(bad.contains("2 distances"), "{bad}");
     }
 }

@@ -74,7 +74,7 @@ fn level_and_error(
         }
     }
     (
-        estimate.value * dynamics.units.action(),
+        estimate.value * dynamics.units.objective(),
         (off / total).sqrt(),
     )
 }

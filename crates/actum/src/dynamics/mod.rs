@@ -65,7 +65,7 @@ impl<A: Action> Dynamics<A> {
         self.check(points)?;
         let inner = self.units.points_in(points.view());
         let velocity = self.field()(self.units.time_in(t), &inner);
-        Ok(self.units.velocities_out(velocity.view()))
+        Ok(self.units.velocities_out(t, velocity.view()))
     }
 
     /// The action `s_t(x)` of every point, `[n]`, in the units of the cost (squared length over
@@ -79,7 +79,7 @@ impl<A: Action> Dynamics<A> {
         let values = self.by_rows(self.units.time_in(t), &inner, 1, |t, x| {
             self.action.value(t, x)
         });
-        Ok(values.iter().map(|s| s * self.units.action()).collect())
+        Ok(values.iter().map(|s| s * self.units.action(t)).collect())
     }
 
     /// The velocity in the network's units, for many calls.

@@ -369,8 +369,8 @@ impl<'a, A: Action + Module> Training<'a, A> {
         state.watch.learn(loss);
         Ok(Step {
             step: state.step,
-            loss: loss * self.problem.units.action(),
-            smoothed: state.watch.mean * self.problem.units.action(),
+            loss: loss * self.problem.units.objective(),
+            smoothed: state.watch.mean * self.problem.units.objective(),
             gradient_norm: norm,
             rate,
         })

@@ -98,6 +98,7 @@ pub struct Between {
     /// Running sums of every cloud's weights.
     running: Vec<Vec<f64>>,
     links: Vec<Link>,
+    distances: Vec<f64>,
     cardinal: Cardinal,
 }
 
@@ -191,10 +192,12 @@ impl Between {
         let clouds = snapshots.clouds().to_vec();
         let center = clouds[0].mean();
         let scaled: Vec<Cloud> = clouds.iter().map(|c| c.rescaled(&center, scale)).collect();
-        let links = scaled
+        let (links, distances) = scaled
             .windows(2)
             .map(|pair| Link::new(&pair[0], &pair[1], coupling))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
         Ok(Self {
             times: snapshots.times().to_vec(),
             cardinal: Cardinal::new(snapshots.times(), interpolation),
@@ -208,7 +211,19 @@ impl Between {
                 .collect(),
             clouds,
             links,
+            distances,
         })
+    }
+
+    /// The times of the snapshots, `[K]`.
+    pub fn times(&self) -> &[f64] {
+        &self.times
+    }
+
+    /// The root mean squared distance, in the units of the coupling, that matched points travel
+    /// between neighbouring snapshots, `[K - 1]`.
+    pub fn distances(&self) -> &[f64] {
+        &self.distances
     }
 
     /// A chain of matched rows, one of every snapshot, started at snapshot `k` and followed both
@@ -239,9 +254,12 @@ impl Between {
 }
 
 impl Link {
-    fn new(a: &Cloud, b: &Cloud, coupling: Coupling) -> Result<Self> {
+    /// The link, and the root mean squared distance of what it matches.
+    fn new(a: &Cloud, b: &Cloud, coupling: Coupling) -> Result<(Self, f64)> {
         let plan: Plan = match coupling {
-            Coupling::Independent => return Ok(Link::Independent),
+            Coupling::Independent => {
+                return Ok((Link::Independent, mean_squared_distance(a, b).sqrt()));
+            }
             Coupling::Exact => transport::exact(a, b, Ground::SquaredEuclidean)?,
             Coupling::Entropic(share) => {
                 ensure!(
@@ -257,10 +275,11 @@ impl Link {
                     })?
             }
         };
-        Ok(Link::Paired {
+        let link = Link::Paired {
             forward: Rows::new(a.len(), || plan.iter()),
             backward: Rows::new(b.len(), || plan.iter().map(|(i, j, mass)| (j, i, mass))),
-        })
+        };
+        Ok((link, plan.cost().max(0.0).sqrt()))
     }
 
     /// The partner of row `i` in the later snapshot; none where any point will do.

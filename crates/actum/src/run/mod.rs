@@ -133,6 +133,7 @@ impl Run {
             settings.path.interpolation,
             &units.scale(),
         )?;
+        let units = units.paced(path.times(), path.distances())?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = Mlp::new(
             training.dimension(),
