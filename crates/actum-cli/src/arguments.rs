@@ -125,7 +125,7 @@ pub struct Simulate {
     /// The points to move, with or without times [default: the snapshot of the run's data].
     #[arg(long, value_name = "FILE")]
     pub start: Option<PathBuf>,
-    /// Where to write: .npz (X [times, n, d], t [times]), .csv, .tsv or .parquet (a row for each
+    /// Where to write: .npz (X [times, n, d], t [times], w [n]), .csv, .tsv or .parquet (a row for each
     /// particle and time).
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,

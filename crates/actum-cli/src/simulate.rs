@@ -48,6 +48,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         &arguments.output,
         &moved.times,
         &moved.points,
+        start.weights(),
         &source.columns,
     )?;
     output::line(&format!(

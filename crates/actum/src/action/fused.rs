@@ -1,6 +1,6 @@
 //! The multilayer perceptron on the CPU without tensors: its value, its gradient,
 //! and the gradient of the objective in the parameters, in the fewest products
-//! (docs/mathematics.md, section 7).
+//! (docs/mathematics.md, section 9).
 //!
 //! The rows of a batch are cut into tiles whose activations stay in a core's cache. Neither the
 //! tiles nor the order of any sum depends on the number of threads, so neither do the bits.

@@ -236,17 +236,19 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
+    weights: Option<&Array1<f64>>,
     names: &[String],
     delimiter: u8,
 ) -> Result<()> {
-    columns::check_reserved(names, &["particle", "t"])?;
+    columns::check_reserved(names, &["particle", "t", "w"])?;
     file::replace(path, |out| {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
             .from_writer(out);
         let header = ["particle", "t"]
             .into_iter()
-            .chain(names.iter().map(String::as_str));
+            .chain(names.iter().map(String::as_str))
+            .chain(weights.map(|_| "w"));
         writer.write_record(header)?;
         let mut row = ByteRecord::new();
         for (particle, path) in points.axis_iter(ndarray::Axis(1)).enumerate() {
@@ -257,6 +259,9 @@ pub(super) fn write_trajectories(
                 point
                     .iter()
                     .for_each(|x| row.push_field(shortest(*x).as_bytes()));
+                if let Some(weights) = weights {
+                    row.push_field(shortest(weights[particle]).as_bytes());
+                }
                 writer.write_byte_record(&row)?;
             }
         }

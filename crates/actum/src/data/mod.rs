@@ -197,11 +197,12 @@ pub fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
     }
 }
 
-/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, coordinates named
-/// `columns` `[d]`.
+/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, of `weights` `[n]`,
+/// coordinates named `columns` `[d]`; [`read`] takes the file for snapshots.
 ///
-/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`. In tables one row for each particle and time, particle by
-/// particle: `particle` (from 0), `t`, and the coordinates.
+/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]`. In tables one row for each particle and time,
+/// particle by particle: `particle` (from 0), `t`, the coordinates, `w`. Equal weights are left
+/// out.
 ///
 /// # Errors
 /// Lengths that disagree, and as [`write()`].
@@ -209,9 +210,18 @@ pub fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
+    weights: &Array1<f64>,
     columns: &[String],
 ) -> Result<()> {
-    let (k, _, d) = points.dim();
+    let (k, n, d) = points.dim();
+    ensure!(
+        weights.len() == n,
+        Shape,
+        "expected one weight for each of {n} particles, got {}",
+        weights.len()
+    );
+    let uneven = weights.iter().any(|w| *w != weights[0]);
+    let weights = uneven.then_some(weights);
     ensure!(
         times.len() == k,
         Shape,
@@ -220,11 +230,11 @@ pub fn write_trajectories(
     );
     snapshots::check_columns(columns, d)?;
     match within(path, || format_of(path))? {
-        Format::Npz => npz::write_trajectories(path, times, points, columns),
+        Format::Npz => npz::write_trajectories(path, times, points, weights, columns),
         Format::Text { delimiter } => {
-            csv::write_trajectories(path, times, points, columns, delimiter)
+            csv::write_trajectories(path, times, points, weights, columns, delimiter)
         }
-        Format::Parquet => parquet::write_trajectories(path, times, points, columns),
+        Format::Parquet => parquet::write_trajectories(path, times, points, weights, columns),
     }
 }
 

@@ -351,6 +351,15 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
     };
     let weights = weight_key.map(|key| {
         archive.array(&key, |header, source| {
+            if particles.is_some_and(|n| header.shape == [n]) {
+                let one_time = header.numbers(source)?;
+                return Ok(one_time
+                    .iter()
+                    .copied()
+                    .cycle()
+                    .take(points.nrows())
+                    .collect());
+            }
             one_for_each_point(&header)?;
             Ok(Array1::from_vec(repeated(
                 header.numbers(source)?,
@@ -517,12 +526,16 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
+    weights: Option<&Array1<f64>>,
     columns: &[String],
 ) -> Result<()> {
     file::replace(path, |out| {
         let mut writer = Writer(ZipWriter::new_stream(out));
         writer.numbers("X", points.raw_dim().slice(), points.iter())?;
         writer.numbers("t", &[times.len()], times.iter())?;
+        if let Some(weights) = weights {
+            writer.numbers("w", &[weights.len()], weights.iter())?;
+        }
         writer.columns(columns)?;
         writer.0.finish()?;
         Ok(())

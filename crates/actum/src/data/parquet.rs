@@ -364,9 +364,10 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
+    weights: Option<&Array1<f64>>,
     names: &[String],
 ) -> Result<()> {
-    columns::check_reserved(names, &["particle", "t"])?;
+    columns::check_reserved(names, &["particle", "t", "w"])?;
     let n = points.dim().1;
     let each = || (0..n).flat_map(|i| (0..times.len()).map(move |k| (i, k)));
     let mut table = vec![
@@ -381,6 +382,10 @@ pub(super) fn write_trajectories(
             name,
             Values::Double(each().map(|(i, k)| points[[k, i, j]]).collect()),
         ));
+    }
+    if let Some(weights) = weights {
+        let each = each().map(|(i, _)| weights[i]);
+        table.push(("w", Values::Double(each.collect())));
     }
     save(path, &table)
 }

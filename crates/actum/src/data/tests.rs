@@ -400,7 +400,14 @@ fn trajectories_are_long_in_tables() {
     let path = |extension| folder.path().join(format!("paths.{extension}"));
     let names = ["x".to_owned()];
     for extension in ["csv", "parquet", "npz"] {
-        write_trajectories(&path(extension), &[0.0, 1.5], &points, &names).unwrap();
+        write_trajectories(
+            &path(extension),
+            &[0.0, 1.5],
+            &points,
+            &Array1::ones(3),
+            &names,
+        )
+        .unwrap();
     }
     assert_eq!(
         fs::read_to_string(path("csv")).unwrap(),
@@ -420,9 +427,11 @@ fn trajectories_are_long_in_tables() {
     let data: Vec<u8> = points.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bytes = fs::read(path("npz")).unwrap();
     assert!(bytes.windows(data.len()).any(|part| part == data));
-    let error = write_trajectories(&path("csv"), &[0.0], &points, &names).unwrap_err();
+    let error =
+        write_trajectories(&path("csv"), &[0.0], &points, &Array1::ones(3), &names).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
-    let error = write_trajectories(&path("csv"), &[0.0, 1.0], &points, &[]).unwrap_err();
+    let error =
+        write_trajectories(&path("csv"), &[0.0, 1.0], &points, &Array1::ones(3), &[]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
 }
 
@@ -459,6 +468,22 @@ fn embryoid_bodies_are_read_as_numpy_reads_them() {
 }
 
 #[test]
+fn particles_keep_their_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    let weights = array![0.5, 0.25, 2.0];
+    for extension in ["csv", "parquet", "npz"] {
+        let path = folder.path().join(format!("paths.{extension}"));
+        write_trajectories(&path, &[0.0, 1.5], &points, &weights, &["x".to_owned()]).unwrap();
+        let snapshots = read(&path, &ReadOptions::default()).unwrap();
+        for cloud in snapshots.clouds() {
+            assert_eq!(cloud.weights(), &weights, "{extension}");
+        }
+        assert_eq!(snapshots.columns(), ["x"]);
+    }
+}
+
+#[test]
 fn a_cloud_needs_no_times() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("start.csv");
@@ -486,7 +511,14 @@ fn a_cloud_needs_no_times() {
     assert_holds(&error, &["start.csv", "\"3\"", "day 0, day 2"]);
     let npz = folder.path().join("start.npz");
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
-    write_trajectories(&npz, &[0.0, 1.5], &points, &["x".to_owned()]).unwrap();
+    write_trajectories(
+        &npz,
+        &[0.0, 1.5],
+        &points,
+        &Array1::ones(3),
+        &["x".to_owned()],
+    )
+    .unwrap();
     let (cloud, time) = read_cloud(&npz, &ReadOptions::default(), Some(1.5)).unwrap();
     assert_eq!(cloud.points(), array![[10.0], [11.0], [12.0]]);
     assert_eq!(time, Some(1.5));
