@@ -78,7 +78,7 @@ pub struct Fit {
     /// Seeds the parameters and every draw.
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// Settings in TOML, such as the settings.toml of another run; flags go before them.
+    /// Settings in TOML, such as the settings.toml of another run; flags override them.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
     /// One setting, such as fit.batch=1024; can be given again.
