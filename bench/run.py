@@ -61,9 +61,12 @@ for label, name, a, b, key in rows:
         theirs = run(b, key)
         if theirs is None:
             break
-        pairs.append((run(a, key), theirs))
+        mine = run(a, key)
+        if mine is None:
+            sys.exit(f"ours failed: {' '.join(a)}")
+        pairs.append((mine, theirs))
     if not pairs:
-        print(f"{label:44} {run(a, key):9.3f} {'':>9}  {name:6} cannot be run here")
+        print(f"{label:44} {run(a, key) or float('nan'):9.3f} {'':>9}  {name:6} cannot be run here")
         continue
     mine, theirs = (statistics.median(p[i] for p in pairs) for i in (0, 1))
     ratio = statistics.median(b / a for a, b in pairs)
