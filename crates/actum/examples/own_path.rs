@@ -41,6 +41,6 @@ fn main() -> actum::error::Result<()> {
     let network = Mlp::new(1, 32, 2, &device, &mut rng)?;
     let dynamics = fit(network, &problem, &options, &mut ())?;
     let velocity = dynamics.velocity(0.5, &array![[3.0], [4.5], [6.0]])?;
-    println!("velocity at three points, 5 in truth: {velocity:.2?}");
+    println!("velocity at three points, 5 in truth: {velocity:.2}");
     Ok(())
 }
