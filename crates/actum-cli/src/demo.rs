@@ -87,7 +87,14 @@ pub fn run(arguments: &Demo) -> Result<()> {
     ));
 
     output::line("Pictures:");
-    plot::draw(&run, &dynamics, &snapshots, &[scored], &pictures)?;
+    plot::draw(
+        &run,
+        &dynamics,
+        &snapshots,
+        &[HELD_OUT],
+        &[scored],
+        &pictures,
+    )?;
     output::line(&format!(
         "\nDone in {:.0} s. For your own file (.npz, .csv or .parquet):\n  \
          actum check FILE\n  \

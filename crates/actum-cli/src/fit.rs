@@ -3,7 +3,7 @@
 use actum::{
     data,
     error::{ErrorKind, Result},
-    run::{Existing, Run, Settings},
+    run::{Existing, Record, Run, Settings},
     tensor,
 };
 use serde_json::json;
@@ -56,7 +56,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
 
 fn report(arguments: &Fit, run: &Run) -> Result<()> {
     let settings = run.settings();
-    let objective = run.last_step()?.map(|step| step.smoothed);
+    let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if objective.is_some_and(|level| level > 0.0) {
         eprintln!(
             "warning: the objective ended above 0, where a field that does nothing is; lower \

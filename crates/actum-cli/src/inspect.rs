@@ -14,7 +14,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
     let (source, settings) = (run.source(), run.settings());
     let done = run.steps_done()?;
     let log = if done > 0 { run.log()? } else { vec![] };
-    let last = if done > 0 { run.last_step()? } else { None };
+    let last = Record::last_step(&log);
     let is_rollback = |record: &&Record| matches!(record, Record::Rollback(_));
     let rollbacks = log.iter().filter(is_rollback).count();
     let held = run.held_out()?;

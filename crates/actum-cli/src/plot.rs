@@ -41,18 +41,26 @@ pub fn run(arguments: &Plot) -> Result<()> {
             )?);
         }
     }
-    draw(&run, &dynamics, &snapshots, &scores, &arguments.output)
+    draw(
+        &run,
+        &dynamics,
+        &snapshots,
+        &held,
+        &scores,
+        &arguments.output,
+    )
 }
 
 /// How many particles and instants a picture of trajectories has.
 const PARTICLES: usize = 200;
 const INSTANTS: usize = 121;
 
-/// Draws everything about a run into `folder`.
+/// Draws everything about a run into `folder`; `held` are the times that the fit did not see.
 pub fn draw(
     run: &Run,
     dynamics: &Dynamics<Mlp>,
     snapshots: &Snapshots,
+    held: &[usize],
     scores: &[Score],
     folder: &Path,
 ) -> Result<()> {
@@ -79,7 +87,6 @@ pub fn draw(
     let first = snapshots.cloud(0);
     let times = snapshots.times();
     let moved = flow::simulate(dynamics, first, times[0], times, Scheme::default())?;
-    let held = held_in(run, snapshots)?;
     let panels = (0..snapshots.len())
         .map(|i| {
             Ok(Panel {

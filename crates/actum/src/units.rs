@@ -254,7 +254,7 @@ impl Units {
 }
 
 /// The k with `knots[k] <= t < knots[k + 1]`; times outside count to the first and the last.
-fn interval(knots: &[f64], t: f64) -> usize {
+pub(crate) fn interval(knots: &[f64], t: f64) -> usize {
     knots.partition_point(|s| *s <= t).clamp(1, knots.len() - 1) - 1
 }
 

@@ -397,3 +397,34 @@ impl ModuleVisitor for Gradients<'_> {
             .extend(gradient.map_or(vec![0.0; size], |g| g.try_into_vec_as().unwrap()));
     }
 }
+
+#[test]
+fn velocities_are_the_gradient_of_the_action_in_the_units_of_the_user() {
+    let path = gaussian();
+    let units = Units::isotropic(vec![0.5, 0.0], 2.0, [0.0, 1.0]).unwrap();
+    let problem = Problem {
+        units: units.paced(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
+        ..problem(&path)
+    };
+    let dynamics = fit(network(2), &problem, &options(100), &mut ()).unwrap();
+    let points = array![[0.3, -0.4], [1.5, 2.0]];
+    for t in [0.1, 0.7] {
+        let velocity = dynamics.velocity(t, &points).unwrap();
+        assert!(velocity.iter().any(|v| v.abs() > 0.1), "{velocity}");
+        for j in 0..2 {
+            let h = 0.02;
+            let at = |step: f64| {
+                let mut moved = points.clone();
+                moved.column_mut(j).mapv_inplace(|x| x + step);
+                dynamics.action_at(t, &moved).unwrap()
+            };
+            for (i, (up, down)) in at(h).iter().zip(at(-h)).enumerate() {
+                let slope = (up - down) / (2.0 * h);
+                assert!(
+                    (slope - velocity[[i, j]]).abs() < 2e-3,
+                    "{slope} {velocity}"
+                );
+            }
+        }
+    }
+}

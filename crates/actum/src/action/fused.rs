@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::check_sizes;
 use crate::error::{Result, ensure};
 use product::{GROUP, LANES, Line, ROWS, accumulate, add_rows, panels};
 use tile::Tile;
@@ -71,13 +72,7 @@ impl Network {
         depth: usize,
         parameters: &[P],
     ) -> Result<Self> {
-        for (name, value) in [("dimension", dimension), ("width", width), ("depth", depth)] {
-            ensure!(
-                value > 0,
-                Setting,
-                "the network's {name} must be at least 1, got 0"
-            );
-        }
+        check_sizes(dimension, width, depth)?;
         let inputs = |layer| if layer == 0 { dimension + 1 } else { width };
         let mut network = Self {
             dimension,
@@ -92,11 +87,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Replaces the parameters.
-    ///
-    /// # Errors
-    /// Another number of slices or of numbers in a slice.
-    pub fn load<P: AsRef<[f32]> + Sync>(&mut self, parameters: &[P]) -> Result<()> {
+    fn load<P: AsRef<[f32]> + Sync>(&mut self, parameters: &[P]) -> Result<()> {
         let sizes = self.sizes();
         let got: Vec<usize> = parameters.iter().map(|p| p.as_ref().len()).collect();
         ensure!(

@@ -7,11 +7,8 @@ use burn::{
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Action, fused, parameters};
-use crate::{
-    error::{Result, ensure},
-    tensor::numbers,
-};
+use super::{Action, check_sizes, fused, parameters};
+use crate::{error::Result, tensor::numbers};
 
 /// `s = h_{L-1} w + b`, `h_l = phi(h_{l-1} W_l + b_l)`, `h_0 = (x, t)`, with
 /// `phi(z) = z / (1 + e^{-z})` (swish), which is smooth, as a field that is differentiated twice
@@ -40,13 +37,7 @@ impl Mlp {
         device: &Device,
         rng: &mut impl Rng,
     ) -> Result<Self> {
-        for (name, value) in [("dimension", dimension), ("width", width), ("depth", depth)] {
-            ensure!(
-                value > 0,
-                Setting,
-                "the network's {name} must be at least 1, got 0"
-            );
-        }
+        check_sizes(dimension, width, depth)?;
         let mut sizes = vec![dimension + 1];
         sizes.extend(std::iter::repeat_n(width, depth));
         let mut weights: Vec<Param<Tensor<2>>> = sizes

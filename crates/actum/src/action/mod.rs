@@ -8,6 +8,19 @@ use burn::tensor::Tensor;
 
 pub use mlp::Mlp;
 
+use crate::error::{Result, ensure};
+
+fn check_sizes(dimension: usize, width: usize, depth: usize) -> Result<()> {
+    for (name, value) in [("dimension", dimension), ("width", width), ("depth", depth)] {
+        ensure!(
+            value > 0,
+            Setting,
+            "the network's {name} must be at least 1, got 0"
+        );
+    }
+    Ok(())
+}
+
 /// An action `s_t(x)`, in the network's [units](crate::units::Units): `t` is `[n, 1]`, `x` is
 /// `[n, d]`, rows are independent of each other.
 pub trait Action {

@@ -76,31 +76,33 @@ impl<A: Action> Dynamics<A> {
     pub fn action_at(&self, t: f64, points: &Array2<f64>) -> Result<Vec<f64>> {
         self.check(points)?;
         let inner = self.units.points_in(points.view());
-        let values = self.by_rows(self.units.time_in(t), &inner, 1, |t, x| {
-            self.action.value(t, x)
-        });
+        let time = self.units.time_in(t);
+        let values = match self.action.fused() {
+            Some(network) => fused_rows(time, &inner, 1, |times, points, values| {
+                Workspace::default().value(&network, times, points, values)
+            }),
+            None => self.by_rows(time, &inner, 1, |t, x| self.action.value(t, x)),
+        };
         Ok(values.iter().map(|s| s * self.units.action(t)).collect())
     }
 
     /// The velocity in the network's units, for many calls.
     pub(crate) fn field(&self) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> + '_ {
         let network = self.action.fused();
+        let lagrangian = self.lagrangian;
         let workspace = RefCell::new(Workspace::default());
         move |t, points| {
             let Some(network) = &network else {
                 return self.by_rows(t, points, points.ncols(), |t, x| {
-                    self.lagrangian.velocity(self.action.gradient(t, x))
+                    lagrangian.velocity(self.action.gradient(t, x))
                 });
             };
-            let times = vec![t as f32; points.nrows()];
-            let single: Vec<f32> = points.iter().map(|x| *x as f32).collect();
-            let mut velocity = vec![0.0; single.len()];
             let workspace = &mut *workspace.borrow_mut();
-            rayon::scope(|_| workspace.gradient(network, &times, &single, &mut velocity))
-                .expect("points have the dimension of the action");
-            self.lagrangian.move_along(&mut velocity);
-            let velocity = velocity.into_iter().map(f64::from).collect();
-            Array2::from_shape_vec(points.dim(), velocity).expect("one velocity for every point")
+            fused_rows(t, points, points.ncols(), |times, points, velocity| {
+                workspace.gradient(network, times, points, velocity)?;
+                lagrangian.move_along(velocity);
+                Ok(())
+            })
         }
     }
 
@@ -130,6 +132,23 @@ impl<A: Action> Dynamics<A> {
         );
         Ok(())
     }
+}
+
+/// What `write` leaves in `columns` numbers for every point, given times `[n]` and points `[n, d]`
+/// in f32, called where its parallel loops need no switch of threads.
+fn fused_rows(
+    t: f64,
+    points: &Array2<f64>,
+    columns: usize,
+    write: impl FnOnce(&[f32], &[f32], &mut [f32]) -> Result<()> + Send,
+) -> Array2<f64> {
+    let times = vec![t as f32; points.nrows()];
+    let single: Vec<f32> = points.iter().map(|x| *x as f32).collect();
+    let mut out = vec![0.0; points.nrows() * columns];
+    rayon::scope(|_| write(&times, &single, &mut out))
+        .expect("points have the dimension of the action");
+    let out = out.into_iter().map(f64::from).collect();
+    Array2::from_shape_vec((points.nrows(), columns), out).expect("a row for every point")
 }
 
 /// Everything about a [`Dynamics`] of an [`Mlp`] except its numbers.

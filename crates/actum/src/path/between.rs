@@ -12,6 +12,7 @@ use crate::{
     data::Snapshots,
     error::{Error, ErrorKind, Result, ensure},
     transport::{self, Ground, Plan},
+    units::interval,
 };
 
 /// How points of one snapshot are matched with points of the next.
@@ -326,9 +327,9 @@ impl Path for Between {
         let mut rows = vec![0; self.times.len()];
         let mut weights = vec![(0.0, 0.0); self.times.len()];
         for (n, &t) in times.iter().enumerate() {
-            let interval = interval_of(&self.times, t);
-            let support = self.cardinal.weights(interval, t, &mut weights);
-            self.chain(interval, support.clone(), rng, &mut rows);
+            let k = interval(&self.times, t);
+            let support = self.cardinal.weights(k, t, &mut weights);
+            self.chain(k, support.clone(), rng, &mut rows);
             let mut x = points.row_mut(n);
             let mut v = velocities.row_mut(n);
             for k in support {
@@ -343,11 +344,6 @@ impl Path for Between {
             velocities: Some(velocities),
         }
     }
-}
-
-/// The `k` with `times[k] <= t < times[k + 1]`, the end counted to the last interval.
-fn interval_of(times: &[f64], t: f64) -> usize {
-    times.partition_point(|s| *s <= t).clamp(1, times.len() - 1) - 1
 }
 
 /// The cardinal functions `c_k(t)` of an interpolation: 1 at knot k, 0 at the others.
@@ -504,7 +500,7 @@ mod tests {
         let cardinal = Cardinal::new(&[0.0, 1.0, 1.5, 4.0], Interpolation::Cubic);
         for (t, values, slopes) in SCIPY {
             let mut weights = vec![(0.0, 0.0); 4];
-            cardinal.weights(interval_of(&cardinal.knots, t), t, &mut weights);
+            cardinal.weights(interval(&cardinal.knots, t), t, &mut weights);
             for k in 0..4 {
                 assert!((weights[k].0 - values[k]).abs() < 1e-12);
                 assert!((weights[k].1 - slopes[k]).abs() < 1e-12);

@@ -262,21 +262,6 @@ impl Run {
         Ok(TimeAxis::from_labels(&self.source.labels)?.0)
     }
 
-    /// The last logged step.
-    ///
-    /// # Errors
-    /// As [`log`](Run::log).
-    pub fn last_step(&self) -> Result<Option<Step>> {
-        Ok(self
-            .log()?
-            .into_iter()
-            .rev()
-            .find_map(|record| match record {
-                Record::Step(step) => Some(step),
-                Record::Rollback(_) => None,
-            }))
-    }
-
     /// The snapshots of a file as this run sees them: its columns, checked against it.
     ///
     /// # Errors
@@ -419,6 +404,16 @@ pub enum Record {
     Step(Step),
     /// The guard went back.
     Rollback(Rollback),
+}
+
+impl Record {
+    /// The last step of a log.
+    pub fn last_step(log: &[Self]) -> Option<Step> {
+        log.iter().rev().find_map(|record| match record {
+            Self::Step(step) => Some(*step),
+            Self::Rollback(_) => None,
+        })
+    }
 }
 
 /// Keeps a run's log and checkpoints while it is fitted, and passes everything on.

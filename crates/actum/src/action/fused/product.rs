@@ -66,6 +66,19 @@ pub(super) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
     });
 }
 
+/// Runs a kernel with the constants for vectors of 16, 8, 4 and fewer lanes: first how many make a
+/// line, then the block of a product that the registers hold.
+macro_rules! run_by_lanes {
+    ($kernel:ident, $simd:ident; $($a:expr),+; $($b:expr),+; $($c:expr),+; $($d:expr),+) => {
+        match S::F32_LANES {
+            16 => $kernel.run::<S, $({ $a }),+>($simd),
+            8 => $kernel.run::<S, $({ $b }),+>($simd),
+            4 => $kernel.run::<S, $({ $c }),+>($simd),
+            _ => $kernel.run::<S, $({ $d }),+>($simd),
+        }
+    };
+}
+
 struct Scale<'a> {
     rows: &'a [f32],
     columns: &'a [Line],
@@ -95,12 +108,7 @@ impl WithSimd for Scale<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1>(simd),
-            8 => self.run::<S, 2>(simd),
-            4 => self.run::<S, 4>(simd),
-            _ => self.run::<S, 16>(simd),
-        }
+        run_by_lanes!(self, simd; 1; 2; 4; 16)
     }
 }
 
@@ -133,12 +141,7 @@ impl WithSimd for AddRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1>(simd),
-            8 => self.run::<S, 2>(simd),
-            4 => self.run::<S, 4>(simd),
-            _ => self.run::<S, 16>(simd),
-        }
+        run_by_lanes!(self, simd; 1; 2; 4; 16)
     }
 }
 
@@ -252,12 +255,7 @@ impl<F: FnMut(usize, &mut [Line])> WithSimd for Multiply<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1, ROWS, GROUP>(simd),
-            8 => self.run::<S, 2, 4, 1>(simd),
-            4 => self.run::<S, 4, 4, 1>(simd),
-            _ => self.run::<S, 16, 1, 1>(simd),
-        }
+        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 4, 1; 4, 4, 1; 16, 1, 1)
     }
 }
 
@@ -315,12 +313,7 @@ impl WithSimd for Accumulate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match S::F32_LANES {
-            16 => self.run::<S, 1, ROWS, GROUP>(simd),
-            8 => self.run::<S, 2, 4, 1>(simd),
-            4 => self.run::<S, 4, 4, 1>(simd),
-            _ => self.run::<S, 16, 1, 1>(simd),
-        }
+        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 4, 1; 4, 4, 1; 16, 1, 1)
     }
 }
 
