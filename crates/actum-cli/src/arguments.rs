@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 /// Files are .npz (X [n, d], t [n], optional w [n]), .csv, .tsv or .parquet (a time column,
 /// coordinates, optional weight). Start with `actum demo`, or with `actum check FILE`.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(name = "actum", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

@@ -541,5 +541,7 @@ fn help_names_every_command() {
     ] {
         assert!(help.contains(&format!("  {command}")), "{help}");
     }
+    let version = bench.run("--version").done();
+    assert_eq!(version.trim(), concat!("actum ", env!("CARGO_PKG_VERSION")));
     bench.run("fly").error(&["fly"]);
 }
