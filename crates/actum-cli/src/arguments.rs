@@ -1,8 +1,14 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use actum::{data::ReadOptions, error::Result, path::Coupling, run::Settings};
+use actum::{
+    data::{self, ReadOptions},
+    error::Result,
+    lagrangian::{Cost, Noise},
+    path::Coupling,
+    run::{Growth, Mass, Settings},
+};
 use clap::{Args, Parser, Subcommand};
 
 /// Learn how a population moves from snapshots of it (Action Matching).
@@ -20,10 +26,11 @@ pub struct Arguments {
 pub enum Command {
     Demo(Demo),
     Check(Check),
-    Fit(Fit),
+    Fit(Box<Fit>),
     Simulate(Simulate),
     Score(Score),
     Plot(Plot),
+    Tell(Tell),
     Inspect(Inspect),
 }
 
@@ -69,9 +76,29 @@ pub struct Fit {
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub hold_out: Vec<String>,
     /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
-    /// mean squared distance, or independent.
+    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH.
     #[arg(long, value_name = "C")]
     pub coupling: Option<Coupling>,
+    /// Random motion: sigma, in units of distance per square root of time, or T:SIGMA,T:SIGMA,..
+    /// where it changes in time (entropic Action Matching).
+    #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
+    pub noise: Option<Noise>,
+    /// Birth and death at the rate lambda * action: lambda in 1/distance^2, or auto, where growing
+    /// e-fold costs what travelling the spread of the data does (unbalanced Action Matching).
+    #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true)]
+    pub growth: Option<Growth>,
+    /// The mass of every snapshot, with --growth: counts (every point is an individual), weights
+    /// (the sums of the weights), or one number for each time of the file [default: weights].
+    #[arg(long, value_name = "M,M,..", allow_hyphen_values = true)]
+    pub mass: Option<Mass>,
+    /// What a velocity costs: kinetic, power:P (|v|^P / P, P above 1), or metric:FILE, a table of
+    /// numbers whose rows are a symmetric positive matrix A (v'Av / 2) [default: kinetic].
+    #[arg(long, value_name = "COST")]
+    pub cost: Option<String>,
+    /// Take the velocities of the points, such as RNA velocity, for a known part of the motion and
+    /// learn the rest: the array of velocities, or their columns separated by commas.
+    #[arg(long, value_name = "K")]
+    pub drift: Option<String>,
     /// How many steps of the optimiser.
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
@@ -162,6 +189,23 @@ pub struct Plot {
     pub output: PathBuf,
 }
 
+/// Say what the learned action tells about points: speed, kinetic energy, growth rate, action.
+///
+/// For points that come with velocities, also how much of these a gradient field can follow.
+#[derive(Args)]
+pub struct Tell {
+    /// The run.
+    pub run: PathBuf,
+    /// Points with times [default: the file the run was fitted on].
+    pub file: Option<PathBuf>,
+    /// Also write it for every point: .npz, .csv, .tsv or .parquet.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Say what a run is made of.
 #[derive(Args)]
 pub struct Inspect {
@@ -184,6 +228,9 @@ pub struct Keys {
     /// The array or column of weights.
     #[arg(long, value_name = "K")]
     pub weight_key: Option<String>,
+    /// The array of velocities, or their columns separated by commas.
+    #[arg(long, value_name = "K")]
+    pub velocity_key: Option<String>,
 }
 
 impl Keys {
@@ -192,6 +239,7 @@ impl Keys {
             time_key: self.time_key.clone(),
             points_key: self.points_key.clone(),
             weight_key: self.weight_key.clone(),
+            velocity_key: self.velocity_key.clone(),
         }
     }
 }
@@ -217,6 +265,7 @@ impl Fit {
             (&self.keys.time_key, &mut data.time_key),
             (&self.keys.points_key, &mut data.points_key),
             (&self.keys.weight_key, &mut data.weight_key),
+            (&self.keys.velocity_key, &mut data.velocity_key),
         ] {
             if typed.is_some() {
                 setting.clone_from(typed);
@@ -228,6 +277,28 @@ impl Fit {
         data.standardize |= self.standardize;
         if !self.hold_out.is_empty() {
             data.hold_out.clone_from(&self.hold_out);
+        }
+        if let Some(mass) = &self.mass {
+            data.mass.clone_from(mass);
+        }
+        let terms = &mut settings.lagrangian;
+        if self.drift.is_some() {
+            data.velocity_key.clone_from(&self.drift);
+            terms.drift = true;
+        }
+        if let Some(noise) = &self.noise {
+            terms.noise.clone_from(noise);
+        }
+        if let Some(growth) = self.growth {
+            terms.growth = growth;
+        }
+        if let Some(cost) = &self.cost {
+            terms.cost = match cost.strip_prefix("metric:") {
+                Some(file) => {
+                    Cost::metric(data::read_matrix(Path::new(file))?).map_err(|e| e.within(file))?
+                }
+                None => cost.parse()?,
+            };
         }
         if let Some(coupling) = self.coupling {
             settings.path.coupling = coupling;

@@ -3,11 +3,17 @@
 use actum::{
     data::{self, Snapshots},
     error::Result,
+    smooth::{Share, gradient_share},
     units::Units,
 };
 use serde_json::json;
 
-use crate::{Verdict, arguments::Check, output};
+use crate::{
+    Verdict,
+    arguments::Check,
+    output,
+    tell::{SHARES, cycles, percent},
+};
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let snapshots = data::read(&arguments.file, &arguments.keys.read_options())?;
@@ -16,6 +22,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
     let suggestion = suggestion(arguments, &snapshots);
+    let shares = shares(&snapshots)?;
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
             .map(|i| {
@@ -24,6 +31,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
                     "time": snapshots.times()[i],
                     "points": snapshots.cloud(i).len(),
                     "mass": snapshots.cloud(i).mass(),
+                    "gradient_share": shares.get(i),
                 })
             })
             .collect();
@@ -39,7 +47,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "suggestion": problem.is_none().then_some(suggestion),
         }));
     } else {
-        print(arguments, &snapshots);
+        print(arguments, &snapshots, &shares);
         match &problem {
             None => output::line(&format!("\nSuggested:\n  {suggestion}")),
             Some(problem) => output::line(&format!("\nproblem: {problem}")),
@@ -52,7 +60,16 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
     })
 }
 
-fn print(arguments: &Check, snapshots: &Snapshots) {
+/// How much of the velocities of every time is a gradient; nothing where none were asked for.
+fn shares(snapshots: &Snapshots) -> Result<Vec<Share>> {
+    let given = snapshots.velocities().unwrap_or_default().iter();
+    given
+        .zip(snapshots.clouds())
+        .map(|(velocities, cloud)| gradient_share(cloud, velocities, 0))
+        .collect()
+}
+
+fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Share]) {
     let columns = snapshots.columns();
     let shown = columns
         .iter()
@@ -76,6 +93,9 @@ fn print(arguments: &Check, snapshots: &Snapshots) {
     if weighted {
         header.insert(2, "mass");
     }
+    if !shares.is_empty() {
+        header.extend(["gradient", "smooth"]);
+    }
     let rows: Vec<Vec<String>> = (0..snapshots.len())
         .map(|i| {
             let cloud = snapshots.cloud(i);
@@ -91,6 +111,9 @@ fn print(arguments: &Check, snapshots: &Snapshots) {
             if weighted {
                 row.insert(2, output::number(cloud.mass()));
             }
+            if let Some(share) = shares.get(i) {
+                row.extend([share.gradient, share.field].map(percent));
+            }
             row
         })
         .collect();
@@ -104,7 +127,12 @@ fn print(arguments: &Check, snapshots: &Snapshots) {
     for note in snapshots.notes() {
         output::line(&format!("\nnote: {note}"));
     }
-    for warning in snapshots.warnings() {
+    if !shares.is_empty() {
+        output::line(&format!("\n{SHARES}"));
+    }
+    let labels = snapshots.labels().iter().zip(shares);
+    let round = labels.filter_map(|(at, share)| cycles(at, *share)).next();
+    for warning in snapshots.warnings().into_iter().chain(round) {
         output::line(&format!("\nwarning: {warning}"));
     }
 }
@@ -116,6 +144,7 @@ fn suggestion(arguments: &Check, snapshots: &Snapshots) -> String {
         ("--time-key", &arguments.keys.time_key),
         ("--points-key", &arguments.keys.points_key),
         ("--weight-key", &arguments.keys.weight_key),
+        ("--drift", &arguments.keys.velocity_key),
     ] {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));

@@ -66,7 +66,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         neighbours,
         &scale,
     )?;
-    score::print(&scored, true);
+    score::print(&scored, true, false);
 
     let (first, last) = (snapshots.cloud(0), snapshots.times()[snapshots.len() - 1]);
     let moved = flow::simulate(
@@ -75,6 +75,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         snapshots.times()[0],
         &[last],
         Scheme::default(),
+        0,
     )?;
     let truth = Branching.sample(last, 4 * CELLS, &mut ChaCha8Rng::seed_from_u64(1))?;
     let again = Branching.sample(last, CELLS, &mut ChaCha8Rng::seed_from_u64(2))?;

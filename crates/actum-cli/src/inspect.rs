@@ -1,7 +1,10 @@
 //! `actum inspect`.
 
 use actum::{
+    action::Mlp,
+    dynamics::Dynamics,
     error::{ErrorKind, Result},
+    objective::Laplacian,
     run::{Record, Run},
     tensor,
 };
@@ -32,6 +35,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
             "last_step": last,
             "rollbacks": rollbacks,
             "units": finished.as_ref().ok().map(|d| &d.units),
+            "motion": finished.as_ref().ok().map(motion),
         }));
         return Ok(());
     }
@@ -46,13 +50,15 @@ pub fn run(arguments: &Inspect) -> Result<()> {
         .labels
         .iter()
         .zip(&source.counts)
+        .zip(&source.masses)
         .enumerate()
-        .map(|(i, (label, count))| {
+        .map(|(i, ((label, count), mass))| {
             let held = if held.contains(&i) { "held out" } else { "" };
-            vec![label.clone(), count.to_string(), held.to_owned()]
+            let mass = output::number(*mass);
+            vec![label.clone(), count.to_string(), mass, held.to_owned()]
         })
         .collect();
-    output::table(&["time", "points", ""], &rows);
+    output::table(&["time", "points", "mass", ""], &rows);
     output::line(&format!("columns   {}", source.columns.join(", ")));
     output::line(&format!(
         "state     {done} of {} steps{}{}",
@@ -67,9 +73,41 @@ pub fn run(arguments: &Inspect) -> Result<()> {
             String::new()
         },
     ));
-    if let Err(error) = finished {
-        output::line(&format!("          {error}"));
+    match &finished {
+        Ok(dynamics) => output::line(&format!("motion    {}", motion(dynamics))),
+        Err(error) => output::line(&format!("          {error}")),
     }
     output::line(&format!("\n{}", settings.to_toml().trim_end()));
     Ok(())
+}
+
+/// How the population moves, in a line.
+fn motion(dynamics: &Dynamics<Mlp>) -> String {
+    let lagrangian = &dynamics.lagrangian;
+    let mut terms = vec![];
+    terms.push(match lagrangian.cost() {
+        cost if cost.is_kinetic() => "kinetic cost".to_owned(),
+        cost if cost.dimension().is_some() => "cost of a metric".to_owned(),
+        cost => format!("cost |v|^{}", cost.exponent()),
+    });
+    if lagrangian.is_noisy() {
+        let [start, end] = dynamics.units.span().map(|t| lagrangian.sigma(t));
+        let laplacian = match Laplacian::of(dynamics.units.dimension()) {
+            Laplacian::Exact => "exact Laplacian",
+            Laplacian::Probe => "Laplacian by one probe a point",
+        };
+        let sigma = if start == end {
+            output::number(start)
+        } else {
+            format!("{} to {}", output::number(start), output::number(end))
+        };
+        terms.push(format!("noise {sigma} ({laplacian})"));
+    }
+    if lagrangian.grows() {
+        terms.push(format!("growth {}", output::number(lagrangian.lambda())));
+    }
+    if lagrangian.known_drift().is_some() {
+        terms.push("known drift".to_owned());
+    }
+    terms.join(", ")
 }

@@ -11,6 +11,7 @@ mod plot;
 mod progress;
 mod score;
 mod simulate;
+mod tell;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> Result<Verdict> {
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
         Command::Plot(plot) => plot::run(&plot)?,
+        Command::Tell(tell) => tell::run(&tell)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,
     }
     Ok(Verdict::Fine)

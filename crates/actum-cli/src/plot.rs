@@ -86,14 +86,16 @@ pub fn draw(
 
     let first = snapshots.cloud(0);
     let times = snapshots.times();
-    let moved = flow::simulate(dynamics, first, times[0], times, Scheme::default())?;
+    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let seed = run.settings().fit.seed;
+    let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
     let panels = (0..snapshots.len())
         .map(|i| {
             Ok(Panel {
                 time: times[i],
                 label: labels[i].clone(),
                 observed: Some(snapshots.cloud(i).clone()),
-                predicted: Some(Cloud::weighted(moved.at(i), first.weights().clone())?),
+                predicted: Some(moved.cloud(i)?),
                 held_out: held.contains(&i),
             })
         })
@@ -109,7 +111,7 @@ pub fn draw(
     let instants: Vec<f64> = (0..INSTANTS)
         .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
         .collect();
-    let paths = flow::simulate(dynamics, &some, times[0], &instants, Scheme::default())?;
+    let paths = flow::simulate(dynamics, &some, times[0], &instants, scheme, seed)?;
     save(
         plot::trajectories(&paths.times, &paths.points, &observed, &projection)?,
         "trajectories",

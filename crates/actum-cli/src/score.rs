@@ -48,8 +48,9 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         print_json(arguments, &run, scores);
     } else {
         output::line(&format!("Distances in {}.", units(&run)));
+        let grows = dynamics.lagrangian.grows();
         for (held_out, score) in scores {
-            print(score, held_out);
+            print(score, held_out, grows);
         }
     }
     Ok(())
@@ -93,7 +94,8 @@ fn units(run: &Run) -> &'static str {
     }
 }
 
-pub fn print(score: &Score, held_out: bool) {
+/// Prints a score, with the errors of masses where they are predicted.
+pub fn print(score: &Score, held_out: bool, masses: bool) {
     output::line(&format!(
         "\nFrom {} to {}{}",
         score.from,
@@ -114,11 +116,19 @@ pub fn print(score: &Score, held_out: bool) {
                 ("next snapshot", _, Some(time)) => format!("{name} ({time})"),
                 _ => name.to_owned(),
             };
-            let numbers = [d.w1, d.w2, d.mmd, d.energy].map(output::number);
-            std::iter::once(name).chain(numbers).collect()
+            let mut row = vec![name];
+            row.extend([d.w1, d.w2, d.mmd, d.energy].map(output::number));
+            if masses {
+                row.push(format!("{:+.1} %", 100.0 * d.mass_error));
+            }
+            row
         })
         .collect();
-    output::table(&["", "W1", "W2", "MMD^2", "energy"], &rows);
+    let mut header = vec!["", "W1", "W2", "MMD^2", "energy"];
+    if masses {
+        header.push("mass");
+    }
+    output::table(&header, &rows);
 }
 
 fn print_json<'a>(

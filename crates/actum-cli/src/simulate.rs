@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use actum::{
     cloud::Cloud,
-    data::{self, Snapshots},
+    data::{self, ParticleWeights, Snapshots},
     error::{Error, ErrorKind, Result},
-    flow::{self, Scheme},
+    flow::{self, Scheme, Trajectories},
     run::Run,
     tensor,
 };
@@ -43,12 +43,19 @@ pub fn run(arguments: &Simulate) -> Result<()> {
             format!("{from} is the last time; say where to go with --to or --times"),
         ));
     }
-    let moved = flow::simulate(&dynamics, &start, from, &times, Scheme::default())?;
+    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let seed = run.settings().fit.seed;
+    let moved = flow::simulate(&dynamics, &start, from, &times, scheme, seed)?;
+    let grows = dynamics.lagrangian.grows();
+    let weights = match grows {
+        true => ParticleWeights::Changing(&moved.weights),
+        false => ParticleWeights::Constant(start.weights()),
+    };
     data::write_trajectories(
         &arguments.output,
         &moved.times,
         &moved.points,
-        start.weights(),
+        weights,
         &source.columns,
     )?;
     output::line(&format!(
@@ -58,6 +65,29 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         output::count(times.len(), "time"),
         output::count(moved.evaluations, "time"),
     ));
+    if grows {
+        print_masses(&moved, &times, start.mass())?;
+    }
+    Ok(())
+}
+
+fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> {
+    let rows = moved.masses().into_iter().zip(times).enumerate();
+    let rows = rows.map(|(k, (mass, time))| {
+        Ok(vec![
+            time.to_string(),
+            output::number(mass),
+            output::number(mass / before),
+            output::number(moved.cloud(k)?.effective_size()),
+        ])
+    });
+    let header = [
+        "time",
+        "mass",
+        "over that of the start",
+        "effective particles",
+    ];
+    output::table(&header, &rows.collect::<Result<Vec<_>>>()?);
     Ok(())
 }
 

@@ -36,11 +36,7 @@ fn main() -> actum::error::Result<()> {
         Interpolation::Linear,
         &units.scale(),
     )?;
-    let problem = Problem {
-        path: &path,
-        lagrangian: Lagrangian::kinetic(),
-        units,
-    };
+    let problem = Problem::new(&path, Lagrangian::kinetic(), units);
     let options = Options {
         steps: 500,
         batch: 256,
@@ -49,9 +45,9 @@ fn main() -> actum::error::Result<()> {
     let network = Mlp::new(2, 64, 2, &Device::flex(), &mut rng)?;
     let dynamics = fit(network, &problem, &options, &mut ())?;
 
-    let forward = simulate(&dynamics, &early, 0.0, &[18.0, 36.0], Scheme::default())?;
+    let forward = simulate(&dynamics, &early, 0.0, &[18.0, 36.0], Scheme::default(), 0)?;
     let moved = Cloud::new(forward.at(1))?;
-    let back = simulate(&dynamics, &moved, 36.0, &[0.0], Scheme::default())?;
+    let back = simulate(&dynamics, &moved, 36.0, &[0.0], Scheme::default(), 0)?;
     println!("W2 before: {:.3}", metric::wasserstein_2(&early, &late)?);
     println!("W2 after:  {:.3}", metric::wasserstein_2(&moved, &late)?);
     println!(

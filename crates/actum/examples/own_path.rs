@@ -16,12 +16,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 fn main() -> actum::error::Result<()> {
-    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| Draw {
-        points: Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
+        Draw::still(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let mode = rng.random_range(0..5) as f64;
             mode + 0.2 * rng.random::<f64>() + 5.0 * times[i]
-        }),
-        velocities: None,
+        }))
     })?;
     let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -33,11 +32,11 @@ fn main() -> actum::error::Result<()> {
         estimator: Estimator::Samples,
         ..Options::default()
     };
-    let problem = Problem {
-        path: &path,
-        lagrangian: Lagrangian::kinetic(),
-        units: Units::isotropic(vec![4.5], 3.0, [0.0, 1.0])?,
-    };
+    let problem = Problem::new(
+        &path,
+        Lagrangian::kinetic(),
+        Units::isotropic(vec![4.5], 3.0, [0.0, 1.0])?,
+    );
     let network = Mlp::new(1, 32, 2, &device, &mut rng)?;
     let dynamics = fit(network, &problem, &options, &mut ())?;
     let velocity = dynamics.velocity(0.5, &array![[3.0], [4.5], [6.0]])?;

@@ -39,9 +39,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         0.0,
         &[1.0 / steps as f64],
         Scheme::RungeKutta4(1),
+        0,
     )?;
     let clock = Instant::now();
-    simulate(&dynamics, &start, 0.0, &[1.0], scheme)?;
+    simulate(&dynamics, &start, 0.0, &[1.0], scheme, 0)?;
     let seconds = clock.elapsed().as_secs_f64();
     println!(
         "{{\"peer\": \"actum\", \"dim\": {dim}, \"width\": {width}, \"particles\": {particles}, \

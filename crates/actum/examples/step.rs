@@ -58,12 +58,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (dim, width, batch) = (*dim as usize, *width as usize, *batch as usize);
 
-    let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| Draw {
-        points: Array2::from_shape_fn((times.len(), dim), |(i, _)| {
+    let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| {
+        Draw::still(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
             let (a, b): (f64, f64) = (rng.sample(StandardNormal), rng.sample(StandardNormal));
             (1.0 - times[i]) * a + times[i] * (b + 1.0)
-        }),
-        velocities: None,
+        }))
     })?;
     let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -80,11 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         steps: 0,
         elapsed: Duration::ZERO,
     };
-    let problem = Problem {
-        path: &path,
-        lagrangian: Lagrangian::kinetic(),
-        units: Units::identity(dim),
-    };
+    let problem = Problem::new(&path, Lagrangian::kinetic(), Units::identity(dim));
     let network = Mlp::new(dim, width, 3, &device, &mut rng)?;
     let stopped = fit(network, &problem, &options, &mut watch);
     if let Err(error) = stopped

@@ -1,6 +1,7 @@
 //! Weighted points: `sum_i w_i delta_{x_i}`.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rand::{Rng, RngExt};
 
 use crate::error::{Result, ensure};
 
@@ -151,6 +152,73 @@ impl Cloud {
         )
     }
 
+    /// The number of points of equal weight that say as much about a mean as these do,
+    /// `(sum w)^2 / sum w^2`, in [1, n]: n where all weights are equal, 1 where a single one is
+    /// not zero (Kish 1965, Survey Sampling).
+    pub fn effective_size(&self) -> f64 {
+        let weights = self.relative_weights();
+        let sum = weights.sum();
+        // Rounding must not leave the range.
+        (sum * sum / weights.dot(&weights)).clamp(1.0, self.len() as f64)
+    }
+
+    /// The same points with weights in the same proportions and this mass.
+    ///
+    /// # Errors
+    /// `mass` is not finite or not above 0, or so small that the weights become 0.
+    pub fn with_mass(&self, mass: f64) -> Result<Self> {
+        ensure!(
+            mass.is_finite() && mass > 0.0,
+            Value,
+            "expected a finite mass above 0, got {mass}"
+        );
+        let weights = self.relative_weights();
+        let sum = weights.sum();
+        Self::weighted(self.points.clone(), weights.mapv(|w| mass * w / sum))
+    }
+
+    /// A cloud of `count` points of equal weight and the same mass, drawn by systematic resampling
+    /// (Kitagawa 1996, Monte Carlo Filter and Smoother): one uniform number u in [0, 1), and for
+    /// each of j = 0, ..., `count` - 1 the point at which the weights, summed in order, pass
+    /// (j + u) mass / `count`.
+    ///
+    /// Point i appears `count` w_i / mass times on average, and always that number rounded down or up;
+    /// the points keep their order.
+    ///
+    /// # Errors
+    /// `count` is 0.
+    pub fn resample(&self, count: usize, rng: &mut impl Rng) -> Result<Self> {
+        ensure!(
+            count > 0,
+            Value,
+            "expected at least one point to draw, got 0"
+        );
+        let weights = self.relative_weights();
+        // The sum in the order of the loop: its rounding must be that of `passed`.
+        let sum: f64 = weights.iter().fold(0.0, |sum, w| sum + w);
+        let start: f64 = rng.random();
+        let mut passed = weights[0];
+        let mut i = 0;
+        let chosen: Vec<usize> = (0..count)
+            .map(|j| {
+                let mark = ((j as f64 + start) * sum / count as f64).min(sum.next_down());
+                while passed <= mark {
+                    i += 1;
+                    passed += weights[i];
+                }
+                i
+            })
+            .collect();
+        let weights = Array1::from_elem(count, self.mass() / count as f64);
+        Self::weighted(self.points.select(Axis(0), &chosen), weights)
+    }
+
+    /// The weights over the greatest of them: equal ones are exactly 1, and no sum overflows.
+    fn relative_weights(&self) -> Array1<f64> {
+        let greatest = self.weights.iter().copied().fold(0.0, f64::max);
+        &self.weights / greatest
+    }
+
     /// The cloud moved to other coordinates `(x - center) / scale`, column by column.
     ///
     /// # Panics
@@ -209,6 +277,99 @@ mod tests {
             kind(Cloud::weighted(two(), array![0.0, 0.0])),
             ErrorKind::Value
         );
+    }
+
+    #[test]
+    fn the_effective_size_is_between_one_and_all() {
+        let of = |weights: Vec<f64>| {
+            let points = Array2::zeros((weights.len(), 1));
+            let cloud = Cloud::weighted(points, Array1::from_vec(weights));
+            cloud.unwrap().effective_size()
+        };
+        // By hand: 10^2 / (1 + 4 + 9 + 16).
+        assert!((of(vec![1.0, 2.0, 3.0, 4.0]) - 100.0 / 30.0).abs() < 1e-15);
+        assert_eq!(of(vec![0.0, 0.3, 0.0]), 1.0);
+        assert_eq!(of(vec![0.1; 7]), 7.0);
+        assert_eq!(of(vec![1e300; 3]), 3.0);
+        assert_eq!(of(vec![1e-300, 1e-300]), 2.0);
+    }
+
+    #[test]
+    fn a_mass_can_be_given() {
+        let uneven = Cloud::weighted(array![[0.0], [4.0], [5.0]], array![4.0, 1.0, 3.0]).unwrap();
+        let heavy = uneven.with_mass(200.0).unwrap();
+        assert_eq!(heavy.weights(), array![100.0, 25.0, 75.0]);
+        assert_eq!(heavy.points(), uneven.points());
+        let even = Cloud::new(Array2::zeros((49, 1))).unwrap();
+        assert_eq!(
+            even.with_mass(49.0).unwrap().weights(),
+            Array1::<f64>::ones(49)
+        );
+        assert_eq!(even.with_mass(49.0).unwrap().with_mass(1.0).unwrap(), even);
+        for mass in [0.0, -1.0, f64::NAN, f64::INFINITY, 5e-324] {
+            assert_eq!(
+                even.with_mass(mass).unwrap_err().kind(),
+                ErrorKind::Value,
+                "{mass}"
+            );
+        }
+    }
+
+    #[test]
+    fn resampling_repeats_points_by_their_weight() {
+        use rand::SeedableRng;
+        use rand_chacha::ChaCha8Rng;
+
+        // Sums of these are exact, and so is the number of marks they pass.
+        let weights = [0.0, 5.0, 0.25, 0.0, 1.0, 0.5, 8.0, 1.25, 0.0];
+        let points = Array2::from_shape_fn((9, 2), |(i, j)| (10 * j + i) as f64);
+        let cloud = Cloud::weighted(points, Array1::from(weights.to_vec())).unwrap();
+        for count in [1, 3, 16, 64, 1000] {
+            let mut total = [0.0; 9];
+            let draws = 400;
+            for seed in 0..draws {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let drawn = cloud.resample(count, &mut rng).unwrap();
+                assert_eq!(drawn.len(), count);
+                assert!(drawn.is_uniform());
+                assert!((drawn.mass() - 16.0).abs() < 1e-12);
+                let u: f64 = ChaCha8Rng::seed_from_u64(seed).random();
+                let mut before = 0.0;
+                for (i, w) in weights.iter().enumerate() {
+                    let copies = drawn.points().outer_iter().filter(|p| *p == cloud.point(i));
+                    let copies = copies.count() as f64;
+                    let expected = count as f64 * w / 16.0;
+                    assert!(copies == expected.floor() || copies == expected.ceil());
+                    let after = before + expected;
+                    assert_eq!(copies, (after - u).ceil() - (before - u).ceil());
+                    before = after;
+                    total[i] += copies;
+                }
+                let order: Vec<f64> = drawn.points().column(0).to_vec();
+                assert!(order.is_sorted());
+            }
+            // The variance of floor or ceil is at most 1/4.
+            for (total, w) in total.iter().zip(weights) {
+                let mean = total / draws as f64;
+                assert!((mean - count as f64 * w / 16.0).abs() < 5.0 * 0.5 / (draws as f64).sqrt());
+            }
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let error = cloud.resample(0, &mut rng).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Value);
+    }
+
+    #[test]
+    fn resampling_equal_weights_gives_every_point_once() {
+        use rand::SeedableRng;
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        for n in [1, 3, 49, 1000, 12_345] {
+            let points = Array2::from_shape_fn((n, 1), |(i, _)| i as f64);
+            let cloud = Cloud::new(points.clone()).unwrap();
+            assert_eq!(cloud.resample(n, &mut rng).unwrap().points(), points);
+            let twice = cloud.resample(2 * n, &mut rng).unwrap();
+            assert!((0..2 * n).all(|j| twice.points()[[j, 0]] == (j / 2) as f64));
+        }
     }
 
     #[test]

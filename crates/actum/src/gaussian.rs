@@ -1,13 +1,13 @@
-//! A Gaussian that moves and breathes: a path and its action in closed form.
+//! A Gaussian that moves, breathes and grows: a path and its action in closed form.
 
 use burn::tensor::{Tensor, TensorData};
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::{
     action::Action,
-    path::{Draw, Path},
+    path::{Draw, Masses, Path},
     tensor::numbers,
 };
 
@@ -24,30 +24,107 @@ pub struct Moments {
     pub deviation_rate: f64,
 }
 
-/// `q_t = N(m_t, sigma_t^2 I)` for t in [0, 1]: the oracle of the tests.
+/// `M_t q_t` with `q_t = N(m_t, I / p_t)` for t in [0, 1], under noise and growth: the oracle of
+/// the tests.
 ///
-/// As a [`Path`] it draws `x_t = m_t + sigma_t z` with velocity `m' + sigma' z`. As an [`Action`]
-/// it is `s_t(x) = m'.x + (sigma' / 2 sigma) |x - m|^2`, whose gradient is that velocity, so the
-/// objective's minimum `-1/2 int (|m'|^2 + d sigma'^2) dt` is reached (docs/mathematics.md,
-/// section 8, row 4).
+/// As a [`Path`] it draws `x_t = m_t + z / sqrt(p_t)` with its velocity, and with masses if it has
+/// any. As an [`Action`] it is, with `y = x - m_t` and `l = log M + (d/2) log(p / 2 pi)`,
+///
+/// `s = a + b.y + c |y|^2 / 2,   c = -(p' + sigma^2 p^2) / (2p + lambda),   b = p m' / (p + lambda),
+/// a = (l' + d c + d sigma^2 p / 2) / lambda`
+///
+/// (a = 0 without growth), whose objective under the kinetic cost is the least,
+/// `-1/2 int M E[|grad s|^2 + lambda s^2] dt` (docs/mathematics.md, section 8).
 pub struct Gaussian<F> {
     dimension: usize,
     moments: F,
+    sigma: f64,
+    lambda: f64,
+    mass: Option<Mass>,
+}
+
+type Mass = Box<dyn Fn(f64) -> [f64; 2] + Sync>;
+
+/// The coefficients of the action at one time.
+struct Coefficients {
+    moments: Moments,
+    value: f64,
+    slope: Vec<f64>,
+    curvature: f64,
+    mass: f64,
 }
 
 impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
-    /// The Gaussian in `dimension` columns with these moments at every t in [0, 1].
+    /// The Gaussian in `dimension` columns with these moments at every t in [0, 1], mass 1, no
+    /// noise and no growth.
     pub fn new(dimension: usize, moments: F) -> Self {
-        Self { dimension, moments }
+        Self {
+            dimension,
+            moments,
+            sigma: 0.0,
+            lambda: 0.0,
+            mass: None,
+        }
     }
 
-    /// `-1/2 int_0^1 (|m'|^2 + d sigma'^2) dt` by Simpson's rule on 200 intervals.
+    /// The action under noise sigma and growth lambda.
+    pub fn under(self, sigma: f64, lambda: f64) -> Self {
+        Self {
+            sigma,
+            lambda,
+            ..self
+        }
+    }
+
+    /// The mass `M_t` and its time derivative.
+    pub fn weighing(self, mass: impl Fn(f64) -> [f64; 2] + Sync + 'static) -> Self {
+        Self {
+            mass: Some(Box::new(mass)),
+            ..self
+        }
+    }
+
+    fn mass(&self, t: f64) -> [f64; 2] {
+        self.mass.as_ref().map_or([1.0, 0.0], |mass| mass(t))
+    }
+
+    fn coefficients(&self, t: f64) -> Coefficients {
+        let moments = (self.moments)(t);
+        let [mass, mass_rate] = self.mass(t);
+        let (sigma, lambda, d) = (self.sigma, self.lambda, self.dimension as f64);
+        let precision = moments.deviation.powi(-2);
+        let precision_rate = -2.0 * precision * moments.deviation_rate / moments.deviation;
+        let curvature =
+            -(precision_rate + sigma * sigma * precision * precision) / (2.0 * precision + lambda);
+        let share = precision / (precision + lambda);
+        let slope = moments.mean_rate.iter().map(|v| share * v).collect();
+        let log_rate = mass_rate / mass + 0.5 * d * precision_rate / precision;
+        let value = if lambda > 0.0 {
+            (log_rate + d * curvature + 0.5 * d * sigma * sigma * precision) / lambda
+        } else {
+            0.0
+        };
+        Coefficients {
+            moments,
+            value,
+            slope,
+            curvature,
+            mass,
+        }
+    }
+
+    /// `-1/2 int_0^1 M E[|grad s|^2 + lambda s^2] dt` by Simpson's rule on 200 intervals.
     pub fn least_objective(&self) -> f64 {
         let intervals = 200;
+        let d = self.dimension as f64;
         let energy = |k: usize| {
-            let at = (self.moments)(k as f64 / intervals as f64);
-            let mean: f64 = at.mean_rate.iter().map(|v| v * v).sum();
-            mean + self.dimension as f64 * at.deviation_rate * at.deviation_rate
+            let at = self.coefficients(k as f64 / intervals as f64);
+            let (variance, c) = (at.moments.deviation.powi(2), at.curvature);
+            let slope: f64 = at.slope.iter().map(|b| b * b).sum();
+            let gradient = slope + c * c * d * variance;
+            let mean = at.value + 0.5 * c * d * variance;
+            let square = mean * mean + slope * variance + 0.5 * c * c * d * variance * variance;
+            at.mass * (gradient + self.lambda * square)
         };
         let sum: f64 = (0..=intervals)
             .map(|k| match k {
@@ -59,22 +136,24 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         -0.5 * sum / (3.0 * intervals as f64)
     }
 
-    /// The moments at the times of a tensor `[n, 1]`, one column of numbers each, as tensors:
-    /// `m` and `m'` `[n, d]`, `sigma'/sigma` `[n, 1]`.
-    fn at(&self, t: &Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
+    /// The coefficients at the times of a tensor `[n, 1]` as tensors: `a` `[n, 1]`, `b` `[n, d]`,
+    /// `c` `[n, 1]`, and `y` `[n, d]` for the points x.
+    fn at(&self, t: &Tensor<2>, x: Tensor<2>) -> [Tensor<2>; 4] {
         let device = t.device();
         let times: Vec<f64> = numbers(t.clone());
         let (n, d) = (times.len(), self.dimension);
-        let (mut mean, mut rate, mut growth) = (vec![], vec![], vec![]);
+        let [mut value, mut slope, mut curvature, mut mean] = [const { vec![] }; 4];
         for time in times {
-            let at = (self.moments)(time);
-            growth.push(at.deviation_rate / at.deviation);
-            mean.extend(at.mean);
-            rate.extend(at.mean_rate);
+            let at = self.coefficients(time);
+            value.push(at.value);
+            slope.extend(at.slope);
+            curvature.push(at.curvature);
+            mean.extend(at.moments.mean);
         }
         let tensor =
             |values, columns| Tensor::from_data(TensorData::new(values, [n, columns]), &device);
-        (tensor(mean, d), tensor(rate, d), tensor(growth, 1))
+        let y = x - tensor(mean, d);
+        [tensor(value, 1), tensor(slope, d), tensor(curvature, 1), y]
     }
 }
 
@@ -91,6 +170,10 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
         true
     }
 
+    fn has_mass(&self) -> bool {
+        self.mass.is_some()
+    }
+
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
         let shape = (times.len(), self.dimension);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
@@ -102,10 +185,16 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
                 velocities[[i, j]] = at.mean_rate[j] + at.deviation_rate * z;
             }
         }
-        Draw {
-            points,
-            velocities: Some(velocities),
+        let draw = Draw::moving(points, velocities);
+        if self.mass.is_none() {
+            return draw;
         }
+        let (values, rates): (Vec<f64>, Vec<f64>) =
+            times.iter().map(|t| self.mass(*t).into()).unzip();
+        draw.weighing(Masses {
+            values: Array1::from(values),
+            rates: Some(Array1::from(rates)),
+        })
     }
 }
 
@@ -115,14 +204,18 @@ impl<F: Fn(f64) -> Moments + Sync> Action for Gaussian<F> {
     }
 
     fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let (mean, rate, growth) = self.at(&t);
-        let y = x.clone() - mean;
-        (rate * x).sum_dim(1) + growth * y.square().sum_dim(1) * 0.5
+        let [value, slope, curvature, y] = self.at(&t, x);
+        value + (slope * y.clone()).sum_dim(1) + curvature * y.square().sum_dim(1) * 0.5
     }
 
     fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let (mean, rate, growth) = self.at(&t);
-        rate + growth * (x - mean)
+        let [_, slope, curvature, y] = self.at(&t, x);
+        slope + curvature * y
+    }
+
+    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
+        let [_, _, curvature, _] = self.at(&t, x);
+        curvature * direction.square().sum_dim(1)
     }
 
     /// The time derivative by a central difference: the moments are known, their second

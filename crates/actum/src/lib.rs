@@ -21,11 +21,11 @@
 //! // ... whose motion an action learns ...
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 //! let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng)?;
-//! let problem = objective::Problem { path: &path, lagrangian: Lagrangian::kinetic(), units };
+//! let problem = objective::Problem::new(&path, Lagrangian::kinetic(), units);
 //! let options = fit::Options { steps: 200, batch: 32, learning_rate: 1e-2, average: 0.9, ..Default::default() };
 //! let dynamics = fit::fit(network, &problem, &options, &mut ())?;
 //! // ... so that any point can be moved, forward or backward.
-//! let moved = flow::simulate(&dynamics, &early, 0.0, &[36.0], flow::Scheme::default())?;
+//! let moved = flow::simulate(&dynamics, &early, 0.0, &[36.0], flow::Scheme::default(), 0)?;
 //! assert!((moved.points[[0, 0, 0]] - 3.0).abs() < 0.5);
 //! # Ok::<(), actum::error::Error>(())
 //! ```
@@ -46,13 +46,15 @@ pub mod data;
 
 pub mod units;
 
+pub mod smooth;
+
 pub mod path;
+
+pub mod lagrangian;
 
 pub mod tensor;
 
 pub mod action;
-
-pub mod lagrangian;
 
 pub mod gaussian;
 
@@ -63,6 +65,8 @@ pub mod dynamics;
 pub mod fit;
 
 pub mod flow;
+
+pub mod likelihood;
 
 pub mod metric;
 

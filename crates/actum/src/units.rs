@@ -182,15 +182,43 @@ impl Units {
         [self.knots[0], self.knots[self.knots.len() - 1]]
     }
 
-    /// The network's objective of 1, in the units of the cost: `length^2 / duration`.
-    pub fn objective(&self) -> f64 {
-        let [first, last] = self.span();
-        self.length * self.length / (last - first)
+    /// The network's objective of 1, in the units of a cost of this exponent p (2 if kinetic):
+    /// `length^p / duration^(p - 1)`.
+    pub fn objective(&self, exponent: f64) -> f64 {
+        self.length.powf(exponent) / self.duration().powf(exponent - 1.0)
     }
 
-    /// The network's action of 1 at a time, in the units of the cost: `length^2 clock'(t)`.
-    pub fn action(&self, t: f64) -> f64 {
-        self.length * self.length * self.rate(t)
+    /// The network's action of 1 at a time, in the units of a cost of this exponent p:
+    /// `length^p clock'(t)^(p - 1)`.
+    pub fn action(&self, exponent: f64, t: f64) -> f64 {
+        self.length.powf(exponent) * self.rate(t).powf(exponent - 1.0)
+    }
+
+    /// The lambda of growth that, times the network's action, is a rate per unit of the network's
+    /// time: `lambda length^p clock'(t)^(p - 2)`.
+    pub(crate) fn growth_in(&self, exponent: f64, t: f64, lambda: f64) -> f64 {
+        lambda * self.action(exponent, t) / self.rate(t)
+    }
+
+    /// The noise sigma at a time, per square root of the network's time and in its lengths.
+    pub(crate) fn noise_in(&self, t: f64, sigma: f64) -> f64 {
+        sigma / (self.length * self.rate(t).sqrt())
+    }
+
+    /// The time between the first and the last.
+    pub fn duration(&self) -> f64 {
+        let [first, last] = self.span();
+        last - first
+    }
+
+    /// A length of the network, in units of distance.
+    pub fn length(&self) -> f64 {
+        self.length
+    }
+
+    /// The network's times where its clock may change its pace, from 0 to 1.
+    pub(crate) fn ticks(&self) -> &[f64] {
+        &self.clock
     }
 
     /// The network's time of a user's time.
@@ -203,8 +231,9 @@ impl Units {
         along(&self.clock, &self.knots, t)
     }
 
-    /// `clock'(t)`; at a knot that of the interval after it.
-    fn rate(&self, t: f64) -> f64 {
+    /// `clock'(t)`, how much of the network's time goes by in a unit of the user's; at a knot that
+    /// of the interval after it.
+    pub(crate) fn rate(&self, t: f64) -> f64 {
         let k = interval(&self.knots, t);
         (self.clock[k + 1] - self.clock[k]) / (self.knots[k + 1] - self.knots[k])
     }
@@ -221,6 +250,11 @@ impl Units {
         self.by_column(points, |x, j| {
             x * (self.scale[j] * self.length) + self.center[j]
         })
+    }
+
+    /// Differences of points `[n, d]` of the network in the user's coordinates.
+    pub(crate) fn lengths_out(&self, differences: ArrayView2<f64>) -> Array2<f64> {
+        self.by_column(differences, |x, j| x * (self.scale[j] * self.length))
     }
 
     /// Velocities `[n, d]` of the user at `times` `[n]`, per unit of the network's time and
@@ -340,9 +374,10 @@ mod tests {
             let inner = units.velocities_in(&[t], array![[3.0]].view());
             assert!((inner[[0, 0]] - 1.5 / rate).abs() < 1e-9);
             assert!((units.velocities_out(t, inner.view())[[0, 0]] - 3.0).abs() < 1e-12);
-            assert!((units.action(t) - 4.0 * rate).abs() < 1e-12);
+            assert!((units.action(2.0, t) - 4.0 * rate).abs() < 1e-12);
+            assert!((units.action(3.0, t) - 8.0 * rate * rate).abs() < 1e-12);
         }
-        assert_eq!(units.objective(), 0.4);
+        assert_eq!([units.objective(2.0), units.objective(3.0)], [0.4, 0.08]);
         let still = Units::identity(1)
             .paced(&[0.0, 0.2, 1.0], &[0.0, 0.0])
             .unwrap();

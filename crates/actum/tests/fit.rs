@@ -11,8 +11,8 @@ use actum::{
     error::{ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Rollback, Step, fit, resume},
     gaussian::{Gaussian, Moments},
-    lagrangian::Lagrangian,
-    objective::{Estimator, Objective, Problem},
+    lagrangian::{Cost, Drift, Lagrangian},
+    objective::{Estimator, Objective, Problem, Weight},
     path::{Draw, Path, Sampled},
     tensor::Device,
     units::Units,
@@ -35,11 +35,11 @@ fn gaussian() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
 }
 
 fn problem(path: &dyn Path) -> Problem<'_> {
-    Problem {
+    Problem::new(
         path,
-        lagrangian: Lagrangian::kinetic(),
-        units: Units::identity(path.dimension()),
-    }
+        Lagrangian::kinetic(),
+        Units::identity(path.dimension()),
+    )
 }
 
 fn network(d: usize) -> Mlp {
@@ -228,12 +228,11 @@ fn an_explosion_is_noticed_and_resuming_is_exact_across_it() {
 
 #[test]
 fn a_path_that_becomes_infinite_is_given_up_with_a_remedy() {
-    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| Draw {
-        points: Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
+        Draw::still(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let x: f64 = rng.random();
             if times[i] > 0.5 { x * f64::INFINITY } else { x }
-        }),
-        velocities: None,
+        }))
     })
     .unwrap();
     let mut seen = Rollbacks::default();
@@ -336,14 +335,45 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
     assert_eq!(text("actum", "other").kind(), ErrorKind::Format);
 }
 
+/// All terms at once; the Laplacian is exact in two columns and probed in three.
+fn all_terms() -> Lagrangian {
+    Lagrangian::new(Cost::power(3.0).unwrap())
+        .noise(0.7)
+        .and_then(|l| l.growth(0.9))
+        .unwrap()
+        .drift(Drift::function(|t, x, b| {
+            b.fill(t);
+            b[0] -= x[1];
+        }))
+}
+
 #[test]
 fn the_fused_layout_and_autodiff_agree() {
-    let path = gaussian();
-    let problem = problem(&path);
     let device = Device::flex();
-    for (width, depth, n) in [(33, 2, 100), (1, 1, 1), (16, 3, 300)] {
+    let kinetic = Lagrangian::kinetic;
+    for (lagrangian, d, width, depth, n) in [
+        (kinetic(), 2, 33, 2, 100),
+        (kinetic(), 2, 1, 1, 1),
+        (kinetic(), 2, 16, 3, 300),
+        (kinetic().noise(1.0).unwrap(), 2, 16, 3, 300),
+        (kinetic().growth(1.0).unwrap(), 2, 33, 2, 100),
+        (all_terms(), 2, 33, 1, 100),
+        (all_terms(), 3, 16, 3, 300),
+    ] {
+        let moments = move |t: f64| Moments {
+            mean: vec![t; d],
+            mean_rate: vec![1.0; d],
+            deviation: 1.0 + t,
+            deviation_rate: 1.0,
+        };
+        let mut path = Gaussian::new(d, moments);
+        if lagrangian.grows() {
+            path = path.weighing(|t| [1.0 + t * t, 2.0 * t]);
+        }
+        let problem = Problem::new(&path, lagrangian, Units::identity(d))
+            .weighted(Weight::new(|t| [1.0 + t, 1.0]));
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let fresh = Mlp::new(2, width, depth, &device, &mut rng).unwrap();
+        let fresh = Mlp::new(d, width, depth, &device, &mut rng).unwrap();
         // A few steps, so that the last layer is not zero.
         let network = fit(fresh, &problem, &options(20), &mut ()).unwrap().action;
         for estimator in [Estimator::Samples, Estimator::Velocity] {

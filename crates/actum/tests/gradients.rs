@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use actum::{
     action::{Action, Mlp},
     gaussian::{Gaussian, Moments},
-    lagrangian::Lagrangian,
-    objective::{Batch, Estimate, Estimator, Objective, Problem},
+    lagrangian::{Cost, Drift, Lagrangian, Noise},
+    objective::{Batch, Estimate, Estimator, Laplacian, Objective, Problem, Weight},
     path::Path,
     units::Units,
 };
@@ -15,6 +15,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, DeviceConfig, FloatDType, Tensor, TensorData},
 };
+use ndarray::array;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -120,6 +121,20 @@ fn the_push_is_the_directional_derivative() {
     }
 }
 
+#[test]
+fn the_curvature_is_the_second_directional_derivative() {
+    for (d, width, depth) in [(1, 3, 1), (3, 8, 2), (5, 17, 3)] {
+        let network = network(d, width, depth);
+        let (t, x, e) = (random(6, 1, 1), random(6, d, 2), random(6, d, 4));
+        let curvature = network.curvature(t.clone(), x.clone(), e.clone());
+        // Twice the gradient, which has been tested against the value.
+        let h = 1e-5;
+        let at = |h: f64| network.gradient(t.clone(), x.clone() + e.clone() * h);
+        let differences = (e.clone() * (at(h) - at(-h))).sum_dim(1) / (2.0 * h);
+        assert_close(&numbers(curvature), &numbers(differences), 1e-8);
+    }
+}
+
 fn path() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     Gaussian::new(3, |t| Moments {
         mean: vec![t, -t * t, 0.5],
@@ -129,12 +144,27 @@ fn path() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     })
 }
 
-fn problem(path: &dyn Path) -> Problem<'_> {
-    Problem {
-        path,
-        lagrangian: Lagrangian::kinetic(),
-        units: Units::identity(3),
-    }
+/// Every term alone, and sums of them.
+fn lagrangians() -> Vec<Lagrangian> {
+    let metric = array![[2.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 0.7]];
+    let turn = || Drift::function(|t, x, b| b.copy_from_slice(&[-x[1], x[0], t * x[2]]));
+    let rising = Noise::linear(vec![0.0, 1.0], vec![0.2, 1.5]).unwrap();
+    let growing = |l: Lagrangian| l.growth(0.7).unwrap();
+    vec![
+        Lagrangian::kinetic(),
+        Lagrangian::new(Cost::power(1.5).unwrap()),
+        Lagrangian::new(Cost::power(4.0).unwrap()),
+        Lagrangian::new(Cost::metric(metric.clone()).unwrap()),
+        Lagrangian::kinetic().noise_over_time(rising.clone()),
+        growing(Lagrangian::kinetic()),
+        Lagrangian::kinetic().drift(turn()),
+        growing(Lagrangian::kinetic().noise(0.8).unwrap()),
+        growing(
+            Lagrangian::new(Cost::metric(metric).unwrap())
+                .noise_over_time(rising)
+                .drift(turn()),
+        ),
+    ]
 }
 
 fn batch(objective: &Objective, n: usize) -> Batch {
@@ -161,9 +191,15 @@ fn the_gradient_of_the_objective_is_that_of_its_value() {
             self.1.extend(gradient);
         }
     }
-    let path = path();
-    let problem = problem(&path);
-    for estimator in [Estimator::Samples, Estimator::Velocity] {
+    let with_mass = || path().weighing(|t| [1.0 + t, 1.0]);
+    for (lagrangian, estimator) in lagrangians()
+        .into_iter()
+        .flat_map(|l| [Estimator::Samples, Estimator::Velocity].map(|e| (l.clone(), e)))
+    {
+        let (plain, heavy) = (path(), with_mass());
+        let path: &dyn Path = if lagrangian.grows() { &heavy } else { &plain };
+        let problem = Problem::new(path, lagrangian, Units::identity(3))
+            .weighted(Weight::new(|t| [t * t * (2.0 - t), 4.0 * t - 3.0 * t * t]));
         let objective = Objective::new(&problem, estimator).unwrap();
         let network = network(3, 6, 2);
         let batch = batch(&objective, 32);
@@ -197,32 +233,171 @@ fn the_gradient_of_the_objective_is_that_of_its_value() {
 #[test]
 fn both_estimators_have_the_same_level_at_any_action() {
     let network = network(3, 6, 2);
-    let path = path();
-    let problem = problem(&path);
-    let [samples, velocity] = [Estimator::Samples, Estimator::Velocity].map(|estimator| {
-        let objective = Objective::new(&problem, estimator).unwrap();
-        estimate(&objective, &network, &batch(&objective, 400_000)).value
-    });
-    assert!(
-        (samples - velocity).abs() < 0.02 * velocity.abs().max(1.0),
-        "{samples} {velocity}"
-    );
+    // A weight that is 0 at one end, where the boundary is dropped, and not at the other.
+    let weights = || {
+        [
+            Weight::uniform(),
+            Weight::new(|t| [t * t, 2.0 * t]),
+            Weight::new(|t| [1.0 - 0.5 * t, -0.5]),
+        ]
+    };
+    for (k, lagrangian) in lagrangians().into_iter().enumerate() {
+        // Every weight alone, and for the rest one of them in turn.
+        let weights = weights().into_iter().enumerate();
+        for (_, weight) in weights.filter(|(j, _)| k == 0 || *j == k % 3) {
+            let (plain, heavy) = (path(), path().weighing(|t| [1.0 + t * t, 2.0 * t]));
+            let path: &dyn Path = if lagrangian.grows() { &heavy } else { &plain };
+            let problem =
+                Problem::new(path, lagrangian.clone(), Units::identity(3)).weighted(weight);
+            let [samples, velocity] = [Estimator::Samples, Estimator::Velocity].map(|estimator| {
+                let objective = Objective::new(&problem, estimator).unwrap();
+                estimate(&objective, &network, &batch(&objective, 100_000)).value
+            });
+            assert!(
+                (samples - velocity).abs() < 0.03 * velocity.abs().max(1.0),
+                "{samples} {velocity} {lagrangian:?}"
+            );
+        }
+    }
+}
+
+/// The oracle under noise, growth, both and neither, with mass and without.
+#[test]
+fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
+    for (sigma, lambda, rate) in [
+        (0.0, 0.0, 0.0),
+        (0.9, 0.0, 0.0),
+        (0.0, 0.6, 0.0),
+        (0.0, 0.6, 0.8),
+        (0.9, 0.6, 0.0),
+        (0.9, 0.6, -0.8),
+    ] {
+        let mut path = path().under(sigma, lambda);
+        if rate != 0.0 {
+            path = path.weighing(move |t| [(rate * t).exp(), rate * (rate * t).exp()]);
+        }
+        let lagrangian = Lagrangian::kinetic()
+            .noise(sigma)
+            .and_then(|l| l.growth(lambda))
+            .unwrap();
+        let problem = Problem::new(&path, lagrangian, Units::identity(3));
+        let least = path.least_objective();
+        for estimator in [Estimator::Samples, Estimator::Velocity] {
+            let objective = Objective::new(&problem, estimator).unwrap();
+            let batch = batch(&objective, 200_000);
+            let value = objective.estimate(&path, &path, &batch, &device()).value;
+            assert!(
+                (value - least).abs() < 0.02 * least.abs().max(1.0),
+                "{estimator:?}: {value} {least} with {sigma} {lambda} {rate}"
+            );
+            // Another action on the same batch is charged more.
+            let other = estimate(&objective, &network(3, 6, 2), &batch).value;
+            assert!(other > least, "{other} {least}");
+        }
+    }
+    // 1/2 int (1 + 4 t^2 + 3/4) dt
+    let least = -(1.0 + 4.0 / 3.0 + 0.75) / 2.0;
+    assert!((path().least_objective() - least).abs() < 1e-9);
+    // q_t = e^{at} q_0 has s = a / lambda and the level -a^2 / (2 lambda) int e^{at}.
+    let (a, lambda): (f64, f64) = (0.8, 0.6);
+    let still = |_: f64| Moments {
+        mean: vec![0.0; 3],
+        mean_rate: vec![0.0; 3],
+        deviation: 1.3,
+        deviation_rate: 0.0,
+    };
+    let grown = Gaussian::new(3, still)
+        .under(0.0, lambda)
+        .weighing(move |t| [(a * t).exp(), a * (a * t).exp()]);
+    let level = -a * (a.exp() - 1.0) / (2.0 * lambda);
+    assert!((grown.least_objective() - level).abs() < 1e-9);
+}
+
+/// The oracle solves `d_t rho = -div(rho v) + sigma^2/2 Lap rho + lambda s rho`, checked by
+/// differences on the density itself.
+#[test]
+fn the_oracle_solves_the_equation_of_motion() {
+    let (sigma, lambda) = (0.9, 0.6);
+    let mass = |t: f64| 1.0 + 0.5 * t * t;
+    let oracle = path().under(sigma, lambda).weighing(move |t| [mass(t), t]);
+    let log_density = |t: f64, x: &[f64]| {
+        let (mean, deviation) = ([t, -t * t, 0.5], 1.0 + 0.5 * t);
+        let square: f64 = x.iter().zip(mean).map(|(x, m)| (x - m) * (x - m)).sum();
+        mass(t).ln() - 3.0 * deviation.ln() - 0.5 * square / (deviation * deviation)
+    };
+    let row = |x: &[f64]| Tensor::<2>::from_data(TensorData::new(x.to_vec(), [1, 3]), &device());
+    let at = |t: f64| Tensor::<2>::from_data(TensorData::new(vec![t], [1, 1]), &device());
+    let h = 1e-4;
+    for (t, x) in [(0.2, [0.3, -0.8, 1.0]), (0.7, [-1.0, 0.2, 0.1])] {
+        let moved = |j: usize, h: f64| {
+            let mut x = x;
+            x[j] += h;
+            x
+        };
+        let rate = (log_density(t + h, &x) - log_density(t - h, &x)) / (2.0 * h);
+        let velocity = numbers(oracle.gradient(at(t), row(&x)));
+        let s = numbers(oracle.value(at(t), row(&x)))[0];
+        let mut right = lambda * s;
+        for j in 0..3 {
+            let mut unit = [0.0; 3];
+            unit[j] = 1.0;
+            let [up, mid, down] = [h, 0.0, -h].map(|h| log_density(t, &moved(j, h)));
+            let (slope, bend) = ((up - down) / (2.0 * h), (up - 2.0 * mid + down) / (h * h));
+            let divergence = numbers(oracle.curvature(at(t), row(&x), row(&unit)))[0];
+            right +=
+                -velocity[j] * slope - divergence + 0.5 * sigma * sigma * (bend + slope * slope);
+        }
+        assert!((rate - right).abs() < 1e-5, "{rate} {right}");
+    }
 }
 
 #[test]
-fn the_oracle_reaches_the_least_objective() {
-    let path = path();
-    let problem = problem(&path);
-    // 1/2 int (1 + 4 t^2 + 3/4) dt
-    let least = -(1.0 + 4.0 / 3.0 + 0.75) / 2.0;
-    assert!((path.least_objective() - least).abs() < 1e-9);
-    for estimator in [Estimator::Samples, Estimator::Velocity] {
-        let objective = Objective::new(&problem, estimator).unwrap();
-        let batch = batch(&objective, 400_000);
-        let value = objective.estimate(&path, &path, &batch, &device()).value;
+fn the_laplacian_by_probes_is_right_on_average() {
+    // In three dimensions one probe stands for the Laplacian, in two it is exact: embedding the
+    // same problem must not change its value.
+    let noisy = || Lagrangian::kinetic().noise(1.2).unwrap();
+    let level = |d: usize| {
+        let path = Gaussian::new(d, move |t| Moments {
+            mean: (0..d).map(|j| if j == 0 { t } else { 0.0 }).collect(),
+            mean_rate: (0..d).map(|j| f64::from(j == 0)).collect(),
+            deviation: 1.0,
+            deviation_rate: 0.0,
+        })
+        .under(0.5, 0.0);
+        let problem = Problem::new(&path, noisy(), Units::identity(d));
+        let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
+        let batch = batch(&objective, 100_000);
+        objective.estimate(&path, &path, &batch, &device()).value
+    };
+    assert_eq!(Laplacian::of(2), Laplacian::Exact);
+    assert_eq!(Laplacian::of(3), Laplacian::Probe);
+    // c = -sigma^2/2 with 0.5 for sigma; per column 1/2 c^2 + 1.44/2 c, and -1/2 for the mean.
+    let c = -0.125;
+    let column = 0.5 * c * c + 0.72 * c;
+    for d in [1, 2, 3, 6] {
+        let expected = -0.5 + d as f64 * column;
         assert!(
-            (value - least).abs() < 0.02,
-            "{estimator:?}: {value} {least}"
+            (level(d) - expected).abs() < 0.02,
+            "{d}: {} {expected}",
+            level(d)
         );
     }
+}
+
+#[test]
+fn mismatches_are_refused() {
+    let message = |path: &dyn Path, lagrangian: Lagrangian, weight: Weight| {
+        let problem = Problem::new(path, lagrangian, Units::identity(3)).weighted(weight);
+        let objective = Objective::new(&problem, Estimator::Velocity);
+        objective.err().map_or(String::new(), |e| e.to_string())
+    };
+    let heavy = path().weighing(|t| [1.0 + t, 1.0]);
+    let plain = Lagrangian::kinetic;
+    assert!(message(&heavy, plain(), Weight::uniform()).contains("needs growth"));
+    let metric = Lagrangian::new(Cost::metric(array![[1.0]]).unwrap());
+    assert!(message(&path(), metric, Weight::uniform()).contains("for 1 columns"));
+    let falling = message(&path(), plain(), Weight::new(|t| [0.5 - t, -1.0]));
+    assert!(falling.contains("at 0.51 they are -0.01"), "{falling}");
+    let nothing = Weight::new(|_| [0.0, 0.0]);
+    assert!(message(&path(), plain(), nothing).contains("0 at all times"));
 }

@@ -33,11 +33,11 @@ fn learn(path: &dyn Path, length: f64, estimator: Estimator) -> Dynamics<Mlp> {
         .sample(&vec![0.5; 1000], &mut rng)
         .points
         .mean_axis(ndarray::Axis(0));
-    let problem = Problem {
+    let problem = Problem::new(
         path,
-        lagrangian: Lagrangian::kinetic(),
-        units: Units::isotropic(center.unwrap().to_vec(), length, path.span()).unwrap(),
-    };
+        Lagrangian::kinetic(),
+        Units::isotropic(center.unwrap().to_vec(), length, path.span()).unwrap(),
+    );
     let network = Mlp::new(d, 64, 2, &device, &mut rng).unwrap();
     fit(network, &problem, &options, &mut ()).unwrap()
 }
@@ -49,11 +49,7 @@ fn level_and_error(
     path: &dyn Path,
     truth: impl Fn(f64, &[f64]) -> Vec<f64>,
 ) -> (f64, f64) {
-    let problem = Problem {
-        path,
-        lagrangian: dynamics.lagrangian,
-        units: dynamics.units.clone(),
-    };
+    let problem = Problem::new(path, dynamics.lagrangian.clone(), dynamics.units.clone());
     let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
     let n = 40_000;
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -74,7 +70,7 @@ fn level_and_error(
         }
     }
     (
-        estimate.value * dynamics.units.objective(),
+        estimate.value * dynamics.units.objective(2.0),
         (off / total).sqrt(),
     )
 }
@@ -122,12 +118,12 @@ fn a_shrinking_gaussian_has_level_minus_8() {
 #[test]
 fn a_translated_mixture_has_level_minus_12_5() {
     let modes = [-2.0, -0.7, 0.1, 1.1, 2.5];
-    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| Draw {
-        points: Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+        let points = Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let z: f64 = rng.sample(StandardNormal);
             modes[rng.random_range(0..5)] + 0.1 * z + 5.0 * times[i]
-        }),
-        velocities: Some(Array2::from_elem((times.len(), 1), 5.0)),
+        });
+        Draw::moving(points, Array2::from_elem((times.len(), 1), 5.0))
     })
     .unwrap();
     assert_learns(&path, 3.0, -12.5, |_, _| vec![5.0], 0.02);
@@ -152,10 +148,7 @@ fn a_dequantised_bernoulli_has_level_minus_ln_2_over_9() {
         });
         let velocities =
             Array2::from_shape_fn(points.dim(), |(i, _)| velocity(times[i], points[[i, 0]]));
-        Draw {
-            points,
-            velocities: Some(velocities),
-        }
+        Draw::moving(points, velocities)
     })
     .unwrap();
     let least = -2f64.ln() / 9.0;

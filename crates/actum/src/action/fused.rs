@@ -5,6 +5,7 @@
 //! The rows of a batch are cut into tiles whose activations stay in a core's cache. Neither the
 //! tiles nor the order of any sum depends on the number of threads, so neither do the bits.
 
+mod bend;
 mod product;
 mod swish;
 mod tile;
@@ -16,7 +17,7 @@ use rayon::prelude::*;
 use super::check_sizes;
 use crate::error::{Result, ensure};
 use product::{GROUP, LANES, Line, ROWS, accumulate, add_rows, panels};
-use tile::Tile;
+use tile::{Layer, Tile};
 
 /// The most rows of a tile.
 const TILE: usize = 128;
@@ -35,12 +36,66 @@ pub struct Rows<'a> {
     pub coefficients: &'a [f32],
 }
 
+/// The rows of the interior and what is differentiated there.
+#[derive(Debug, Clone, Copy)]
+pub struct Interior<'a> {
+    /// The rows; where the curvature has a weight above 0, the coefficient is at least 0.
+    pub rows: Rows<'a>,
+    /// How far the directional derivative goes along t.
+    pub dt: f32,
+    /// Second derivatives to add.
+    pub curvature: Option<Curvature<'a>>,
+}
+
+/// Second directional derivatives `kappa e' (grad^2 s) e`, with which the interior term has a
+/// Laplacian.
+#[derive(Debug, Clone, Copy)]
+pub struct Curvature<'a> {
+    /// `kappa`, at least 0, `[n]`.
+    pub weights: &'a [f32],
+    /// Where e points.
+    pub directions: Directions<'a>,
+}
+
+/// The directions of second derivatives.
+#[derive(Debug, Clone, Copy)]
+pub enum Directions<'a> {
+    /// The sum over the d axes, which is the Laplacian itself; for few dimensions, since memory
+    /// and time grow with them.
+    Axes,
+    /// One for each row, `[n, d]`: random signs estimate the Laplacian without bias (Hutchinson
+    /// 1989).
+    Probes(&'a [f32]),
+}
+
+/// The action at some interior rows.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// `s`, `[rows]`.
+    pub values: &'a [f32],
+    /// `grad s`, `[rows, d]`.
+    pub gradients: &'a [f32],
+}
+
+/// What a caller chooses at some interior rows, to be filled in.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    /// The directions `dx`, `[rows, d]`, with anything in them at first.
+    pub directions: &'a mut [f32],
+    /// The coefficients `a` of `s`, `[rows]`, 0 at first.
+    pub values: &'a mut [f32],
+    /// What the derivatives have beyond the interior term, `[rows]`, 0 at first.
+    pub excess: &'a mut [f32],
+}
+
 /// What a step computed besides the gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
-    /// The directional derivative less the excess at every interior row, `[n]`, without the
-    /// coefficient.
+    /// The directional derivative and the curvature, less the excess, at every interior row,
+    /// `[n]`, without the coefficient. Where that is 0 the curvature is left out.
     pub interior: Vec<f32>,
+    /// `s` at every interior row, `[n]`.
+    pub values: Vec<f32>,
     /// `s` at every boundary row, in the order given, without the coefficient.
     pub boundary: Vec<f32>,
 }
@@ -164,6 +219,33 @@ impl Network {
         Ok(())
     }
 
+    fn check_curvature(&self, rows: Rows<'_>, curvature: Curvature<'_>) -> Result<()> {
+        let n = rows.times.len();
+        let got = curvature.weights.len();
+        self.check(rows.times, rows.points, "weights of the curvature", got, n)?;
+        if let Directions::Probes(probes) = curvature.directions {
+            let (got, expected) = (probes.len(), rows.points.len());
+            self.check(
+                rows.times,
+                rows.points,
+                "numbers in the probes",
+                got,
+                expected,
+            )?;
+        }
+        for (row, (weight, coefficient)) in
+            curvature.weights.iter().zip(rows.coefficients).enumerate()
+        {
+            ensure!(
+                *weight == 0.0 || (*weight > 0.0 && *coefficient >= 0.0),
+                Value,
+                "a weight of the curvature is 0, or positive with a coefficient of at least 0; \
+                 got {weight} with {coefficient} in row {row}"
+            );
+        }
+        Ok(())
+    }
+
     fn depth(&self) -> usize {
         self.forward.len()
     }
@@ -194,8 +276,9 @@ impl Workspace {
         values: &mut [f32],
     ) -> Result<()> {
         network.check(times, points, "values", values.len(), times.len())?;
-        self.evaluate(network, times, points, values, |tile, values| {
-            tile.values(network, values);
+        self.evaluate(network, times, points, 0, [values], |tile, _, [values]| {
+            tile.values(network);
+            values.copy_from_slice(&tile.values);
         });
         Ok(())
     }
@@ -212,80 +295,153 @@ impl Workspace {
         gradients: &mut [f32],
     ) -> Result<()> {
         network.check(times, points, "gradients", gradients.len(), points.len())?;
-        self.evaluate(network, times, points, gradients, |tile, gradients| {
-            tile.pull(network);
-            tile.gradient(network);
-            gradients.copy_from_slice(&tile.gradient);
-        });
+        self.evaluate(
+            network,
+            times,
+            points,
+            0,
+            [gradients],
+            |tile, _, [gradients]| {
+                tile.pull(network);
+                tile.gradient(network);
+                gradients.copy_from_slice(&tile.gradient);
+            },
+        );
         Ok(())
     }
 
-    /// Calls `write` for every tile after its forward pass with the tile's part of `out`. Every
-    /// thread takes neighbouring tiles, one after the other in the same memory.
-    fn evaluate(
+    /// [`value`](Self::value) and [`gradient`](Self::gradient) at once, for the products of the
+    /// gradient alone.
+    ///
+    /// # Errors
+    /// Slices of other sizes.
+    pub fn value_and_gradient(
         &mut self,
         network: &Network,
         times: &[f32],
         points: &[f32],
-        out: &mut [f32],
-        write: impl Fn(&mut Tile, &mut [f32]) + Sync,
+        values: &mut [f32],
+        gradients: &mut [f32],
+    ) -> Result<()> {
+        network.check(times, points, "values", values.len(), times.len())?;
+        network.check(times, points, "gradients", gradients.len(), points.len())?;
+        self.evaluate(
+            network,
+            times,
+            points,
+            0,
+            [values, gradients],
+            |tile, _, [values, gradients]| {
+                tile.values(network);
+                tile.pull(network);
+                tile.gradient(network);
+                values.copy_from_slice(&tile.values);
+                gradients.copy_from_slice(&tile.gradient);
+            },
+        );
+        Ok(())
+    }
+
+    /// `e' (grad_x^2 s) e` at times `[n]` and points `[n, d]` along `directions` e `[n, d]`, into
+    /// `curvatures` `[n]`, for three times the products of a value.
+    ///
+    /// # Errors
+    /// Slices of other sizes.
+    pub fn curvature(
+        &mut self,
+        network: &Network,
+        times: &[f32],
+        points: &[f32],
+        directions: &[f32],
+        curvatures: &mut [f32],
+    ) -> Result<()> {
+        network.check(times, points, "directions", directions.len(), points.len())?;
+        network.check(times, points, "curvatures", curvatures.len(), times.len())?;
+        let d = network.dimension;
+        self.evaluate(
+            network,
+            times,
+            points,
+            1,
+            [curvatures],
+            |tile, rows, [curvatures]| {
+                let directions = &directions[rows.start * d..rows.end * d];
+                tile.curvature(network, directions, curvatures);
+            },
+        );
+        Ok(())
+    }
+
+    /// Calls `write` for every tile after its forward pass, with room for so many bends, with its
+    /// rows and their part of every slice of `out`. Every thread takes neighbouring tiles, one
+    /// after the other in the same memory.
+    fn evaluate<const N: usize>(
+        &mut self,
+        network: &Network,
+        times: &[f32],
+        points: &[f32],
+        bends: usize,
+        mut out: [&mut [f32]; N],
+        write: impl Fn(&mut Tile, Range<usize>, [&mut [f32]; N]) + Sync,
     ) {
-        if times.is_empty() {
+        let rows = times.len();
+        if rows == 0 {
             return;
         }
-        let columns = out.len() / times.len();
-        let height = height(times.len());
+        let columns = out.each_ref().map(|out| out.len() / rows);
+        let height = height(rows);
         let threads = rayon::current_num_threads();
-        let share = times.len().div_ceil(height).div_ceil(threads) * height;
+        let share = rows.div_ceil(height).div_ceil(threads) * height;
         self.prepare(network, threads);
-        self.tiles
-            .par_iter_mut()
-            .zip(out.par_chunks_mut(share * columns))
-            .enumerate()
-            .for_each(|(thread, (tile, out))| {
-                let mut first = thread * share;
-                for out in out.chunks_mut(height * columns) {
-                    let rows = first..first + out.len() / columns;
-                    first = rows.end;
-                    tile.input(network, times, points, rows);
-                    tile.forward(network);
-                    write(tile, out);
-                }
-            });
+        let shares = ranges(0..rows, share).map(|range| {
+            let out = split_off(&mut out, columns, range.len());
+            (range, out)
+        });
+        let tasks: Vec<_> = self.tiles.iter_mut().zip(shares).collect();
+        tasks.into_par_iter().for_each(|(tile, (rows, mut out))| {
+            for rows in ranges(rows, height) {
+                let out = split_off(&mut out, columns, rows.len());
+                tile.input(network, times, points, rows.clone(), bends);
+                tile.forward(network);
+                write(tile, rows, out);
+            }
+        });
     }
 
     /// The gradient in the parameters, written to `gradient`, of
     ///
-    /// `sum_i c_i (dt d/dt + dx_i . grad) s(t_i, x_i) + sum_j c_j s(t_j, x_j)`
+    /// `sum_i c_i [(dt d/dt + dx_i . grad) s + kappa_i e_i' (grad^2 s) e_i](t_i, x_i)
+    /// + sum_i a_i s(t_i, x_i) + sum_j c_j s(t_j, x_j)`
     ///
-    /// over `interior` rows i and the rows j of every `boundary`. The directions `dx` are held
-    /// constant; `direction(rows, p, dx, excess)` chooses them for a range of interior rows from
-    /// the gradients `p = grad s` `[rows, d]`: it fills `dx` `[rows, d]`, and in `excess`
-    /// `[rows]`, 0 at first, what the directional derivative has beyond the interior term.
+    /// over `interior` rows i and the rows j of every `boundary`. The directions `dx` and the
+    /// coefficients `a` are held constant; `direction(rows, at, choice)` chooses them for a range
+    /// of interior rows from the action there.
     ///
-    /// An interior row costs six times the products of a value, a boundary row three times. Call
-    /// it from a thread of the pool (in `rayon::scope`, say): from outside, every one of its
-    /// parallel loops costs two switches of threads.
+    /// An interior row costs six times the products of a value, and three times more for each of
+    /// its directions of second derivatives; a boundary row three times. Call it from a thread of
+    /// the pool (in `rayon::scope`, say): from outside, every one of its parallel loops costs two
+    /// switches of threads.
     ///
     /// Plain Action Matching from samples has `dt = 1`, `dx = p`, the excess `|p|^2 / 2`, and
     /// coefficients `1/n` over the density of the time, `1/n` at t = 0 and `-1/n` at t = 1; from
-    /// velocities u, `dt = 0`, `dx = p - u` and no boundary.
+    /// velocities u, `dt = 0`, `dx = p - u` and no boundary. Noise adds the weights
+    /// `kappa = sigma^2 / 2`, growth `a = c lambda s`.
     ///
     /// # Errors
-    /// Slices of other sizes than the network's or the number of rows.
+    /// Slices of other sizes than the network's or the number of rows; a weight of the curvature
+    /// that is negative or not a number, or has a coefficient that is.
     pub fn step<D>(
         &mut self,
         network: &Network,
-        interior: Rows<'_>,
-        dt: f32,
+        interior: Interior<'_>,
         boundary: &[Rows<'_>],
         direction: D,
         gradient: &mut [Vec<f32>],
     ) -> Result<Terms>
     where
-        D: Fn(Range<usize>, &[f32], &mut [f32], &mut [f32]) + Sync,
+        D: Fn(Range<usize>, At<'_>, Choice<'_>) + Sync,
     {
-        for rows in boundary.iter().chain([&interior]) {
+        for rows in boundary.iter().chain([&interior.rows]) {
             let coefficients = rows.coefficients.len();
             network.check(
                 rows.times,
@@ -295,6 +451,9 @@ impl Workspace {
                 rows.times.len(),
             )?;
         }
+        if let Some(curvature) = interior.curvature {
+            network.check_curvature(interior.rows, curvature)?;
+        }
         let sizes = network.sizes();
         let got: Vec<usize> = gradient.iter().map(Vec::len).collect();
         ensure!(
@@ -302,7 +461,7 @@ impl Workspace {
             Shape,
             "the gradient of this network has the sizes {sizes:?}, got {got:?}"
         );
-        let tasks: Vec<(Option<usize>, Range<usize>)> = tiles(interior.times.len())
+        let tasks: Vec<(Option<usize>, Range<usize>)> = tiles(interior.rows.times.len())
             .map(|range| (None, range))
             .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
                 tiles(rows.times.len()).map(move |range| (Some(which), range))
@@ -315,8 +474,10 @@ impl Workspace {
             lines.fill([0.0; LANES]);
         }
 
+        let mut last_bias = 0.0;
         let mut terms = Terms {
-            interior: Vec::with_capacity(interior.times.len()),
+            interior: Vec::with_capacity(interior.rows.times.len()),
+            values: Vec::with_capacity(interior.rows.times.len()),
             boundary: vec![],
         };
         for tasks in tasks.chunks(chunk) {
@@ -326,19 +487,22 @@ impl Workspace {
                 .zip(tasks)
                 .with_max_len(1)
                 .for_each(|(tile, (which, range))| match which {
-                    None => tile.interior(network, interior, range.clone(), dt, &direction),
+                    None => tile.interior(network, interior, range.clone(), &direction),
                     Some(which) => tile.boundary(network, boundary[*which], range.clone()),
                 });
             for (tile, (which, _)) in tiles.iter().zip(tasks) {
+                last_bias += tile.last_bias;
                 match which {
-                    None => terms.interior.extend(&tile.terms),
-                    Some(_) => terms.boundary.extend(&tile.terms),
+                    None => {
+                        terms.interior.extend(&tile.terms);
+                        terms.values.extend(&tile.values);
+                    }
+                    Some(_) => terms.boundary.extend(&tile.values),
                 }
             }
             self.accumulate(tasks.len());
         }
-        let coefficients = boundary.iter().flat_map(|rows| rows.coefficients);
-        self.unpack(network, coefficients.sum(), gradient);
+        self.unpack(network, last_bias, gradient);
         Ok(terms)
     }
 
@@ -383,13 +547,21 @@ impl Workspace {
                 for tile in tiles {
                     let rows = tile.padded;
                     let columns = panel * rows..(panel + biases.len()) * rows;
-                    let r = &tile.layers[layer].r[columns.clone()];
+                    let Layer { r, g, bend, .. } = &tile.layers[layer];
+                    let r = &r[columns.clone()];
                     let (h, dh) = match layer {
                         0 => (&tile.h, &tile.dh),
                         _ => (&tile.layers[layer - 1].h, &tile.layers[layer - 1].dh),
                     };
-                    let pairs = [[h.as_slice(), r], [dh, &tile.layers[layer].g[columns]]];
+                    let pairs = [[h.as_slice(), r], [dh, &g[columns.clone()]]];
                     accumulate(rows, if tile.moves { &pairs } else { &pairs[..1] }, weights);
+                    for (direction, tangent) in bend.tangents[..tile.bends].iter().enumerate() {
+                        let h = match layer {
+                            0 => &tile.directions[direction],
+                            _ => &tile.layers[layer - 1].bend.tangents[direction].h,
+                        };
+                        accumulate(rows, &[[h, &tangent.z[columns.clone()]]], weights);
+                    }
                     add_rows(&ONES[..rows], r, biases);
                 }
             });
@@ -424,10 +596,28 @@ impl Workspace {
 
 /// The ranges of rows of the tiles of `rows` rows.
 fn tiles(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    let height = height(rows);
-    (0..rows)
-        .step_by(height)
-        .map(move |first| first..(first + height).min(rows))
+    ranges(0..rows, height(rows))
+}
+
+/// Parts of a range, of `size` rows but for the last.
+fn ranges(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(size)
+        .map(move |first| first..(first + size).min(end))
+}
+
+/// Takes the first `rows` rows of every slice.
+fn split_off<'a, const N: usize>(
+    slices: &mut [&'a mut [f32]; N],
+    columns: [usize; N],
+    rows: usize,
+) -> [&'a mut [f32]; N] {
+    std::array::from_fn(|i| {
+        slices[i]
+            .split_off_mut(..rows * columns[i])
+            .expect("a slice has the rows of its range")
+    })
 }
 
 /// The rows of a tile of `rows` rows: fewer when there are few, so that some threads share them.

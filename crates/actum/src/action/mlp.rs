@@ -88,6 +88,13 @@ fn swish_slope(z: Tensor<2>, sigmoid: Tensor<2>) -> Tensor<2> {
     sigmoid * (z * complement + 1.0)
 }
 
+/// `phi''(z)` from `z` and `sigmoid(z)`.
+fn swish_curvature(z: Tensor<2>, sigmoid: Tensor<2>) -> Tensor<2> {
+    let complement = -sigmoid.clone() + 1.0;
+    let balance = complement.clone() - sigmoid.clone();
+    sigmoid * complement * (z * balance + 2.0)
+}
+
 impl Action for Mlp {
     fn dimension(&self) -> usize {
         self.weights[0].dims()[0] - 1
@@ -131,6 +138,33 @@ impl Action for Mlp {
             dh = swish_slope(z, s) * dz;
         }
         dh.matmul(self.weights[self.depth()].val())
+    }
+
+    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
+        let still = t.zeros_like();
+        let mut h = Self::inputs(t, x);
+        let mut first = Tensor::cat(vec![direction, still], 1);
+        let mut second: Option<Tensor<2>> = None;
+        for layer in 0..self.depth() {
+            let weights = self.weights[layer].val();
+            let z = self.affine(layer, h);
+            let (dz, ddz) = (
+                first.matmul(weights.clone()),
+                second.map(|second| second.matmul(weights)),
+            );
+            let s = sigmoid(z.clone());
+            h = z.clone() * s.clone();
+            let slope = swish_slope(z.clone(), s.clone());
+            let bent = swish_curvature(z, s) * dz.clone().square();
+            second = Some(match ddz {
+                Some(ddz) => slope.clone() * ddz + bent,
+                None => bent,
+            });
+            first = slope * dz;
+        }
+        second
+            .expect("there is a hidden layer")
+            .matmul(self.weights[self.depth()].val())
     }
 
     fn fused(&self) -> Option<fused::Network> {

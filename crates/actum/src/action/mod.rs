@@ -38,6 +38,11 @@ pub trait Action {
     /// gradient in the parameters (docs/mathematics.md, section 3).
     fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2>;
 
+    /// The second derivative of `s` along a direction e of every row, `e' (grad^2 s) e`, `[n, 1]`
+    /// for directions `[n, d]`, in ordinary tensor operations like [`push`](Self::push): the
+    /// second coefficient of its Taylor series. Over the unit vectors it adds up to the Laplacian.
+    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2>;
+
     /// The same function laid out for the CPU, where it is there and has such a layout: then that
     /// is used in place of tensors, and gives the same numbers sooner.
     fn fused(&self) -> Option<fused::Network> {

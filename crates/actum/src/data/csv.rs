@@ -3,13 +3,42 @@
 use std::{fs::File, io, path::Path};
 
 use csv::{ByteRecord, ErrorKind as Cause, StringRecord};
-use ndarray::{Array1, Array3};
+use ndarray::{Array1, Array2, Array3};
 
 use crate::{
-    data::{ReadOptions, Snapshots, Table, Times, columns, has_default_weights},
+    data::{ParticleWeights, ReadOptions, Snapshots, Table, Times, columns, has_default_weights},
     error::{Error, ErrorKind, Result, ensure},
     file,
 };
+
+/// The numbers of a table without a header, `[rows, columns]`.
+pub(super) fn read_matrix(path: &Path, delimiter: u8) -> Result<Array2<f64>> {
+    let text = file::read(path)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_slice());
+    let mut values = vec![];
+    let mut rows = 0;
+    for record in reader.records() {
+        let record = record.map_err(|cause| {
+            Error::new(ErrorKind::Format, "its rows cannot be read").because(cause)
+        })?;
+        for cell in &record {
+            let number = cell.parse::<f64>().map_err(|_| {
+                Error::new(
+                    ErrorKind::Format,
+                    format!("row {rows} (counted from 0): expected a number, got {cell:?}"),
+                )
+            })?;
+            values.push(number);
+        }
+        rows += 1;
+    }
+    let columns = values.len() / rows.max(1);
+    Ok(Array2::from_shape_vec((rows, columns), values).expect("rows of one length"))
+}
 
 const MISSING: [&str; 8] = ["", "na", "n/a", "nan", "null", "none", "<na>", "-nan"];
 
@@ -94,6 +123,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
     let mut missing_times = Column::default();
     let mut weight = roles.weight.map(|_| Column::default());
     let mut points: Vec<Column> = roles.points.iter().map(|_| Column::default()).collect();
+    let velocity = roles.velocity.as_deref().unwrap_or_default();
+    let mut velocities: Vec<Column> = velocity.iter().map(|_| Column::default()).collect();
     let mut record = StringRecord::new();
     while reader.read_record(&mut record).map_err(failed)? {
         let line = record.position().map_or(0, csv::Position::line);
@@ -117,6 +148,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
         }
         for (column, i) in points.iter_mut().zip(&roles.points) {
             column.push(record[*i].trim(), line, &names[*i], roles.named)?;
+        }
+        for (column, i) in velocities.iter_mut().zip(velocity) {
+            column.push(record[*i].trim(), line, &names[*i], true)?;
         }
     }
     ensure!(rows > 0, Format, "expected rows after the header, got none");
@@ -145,10 +179,17 @@ pub(super) fn read(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
         check_bad([(&names[i], weight)].into_iter(), rows)?;
     }
     let (kept, values): (Vec<_>, Vec<_>) = numbers.into_iter().map(|(n, c)| (n, c.values)).unzip();
+    let velocities = roles.velocity.and_then(|indices| {
+        let names: Vec<String> = indices.iter().map(|i| names[*i].clone()).collect();
+        check_bad(names.iter().zip(&velocities), rows)?;
+        let values: Vec<_> = velocities.into_iter().map(|c| c.values).collect();
+        columns::velocities(&names, &values, &kept)
+    });
     Ok(Table {
         points: columns::matrix(&values)?,
         times: roles.time.map(|_| Times::Labels(labels)),
         weights: weight.map(|column| Array1::from_vec(column.values)),
+        velocities,
         columns: Some(kept),
         notes,
     })
@@ -201,6 +242,11 @@ fn shortest(x: f64) -> String {
 pub(super) fn write(path: &Path, snapshots: &Snapshots, delimiter: u8) -> Result<()> {
     columns::check_reserved(snapshots.columns(), &["t", "w"])?;
     let weighted = !has_default_weights(snapshots);
+    let velocities = snapshots.velocities();
+    let velocity_names = match velocities {
+        Some(_) => columns::velocity_names(snapshots.columns())?,
+        None => Vec::new(),
+    };
     file::replace(path, |out| {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
@@ -210,21 +256,27 @@ pub(super) fn write(path: &Path, snapshots: &Snapshots, delimiter: u8) -> Result
         snapshots
             .columns()
             .iter()
+            .chain(&velocity_names)
             .for_each(|name| row.push_field(name.as_bytes()));
         if weighted {
             row.push_field(b"w");
         }
         writer.write_byte_record(&row)?;
-        for (label, cloud) in snapshots.labels().iter().zip(snapshots.clouds()) {
-            for (point, w) in cloud.points().outer_iter().zip(cloud.weights()) {
+        for (time, (label, cloud)) in snapshots
+            .labels()
+            .iter()
+            .zip(snapshots.clouds())
+            .enumerate()
+        {
+            for (i, (point, w)) in cloud.points().outer_iter().zip(cloud.weights()).enumerate() {
                 row.clear();
                 row.push_field(label.as_bytes());
+                let velocity = velocities.map(|v| v[time].row(i));
                 point
                     .iter()
+                    .chain(velocity.iter().flatten())
+                    .chain(weighted.then_some(w))
                     .for_each(|x| row.push_field(shortest(*x).as_bytes()));
-                if weighted {
-                    row.push_field(shortest(*w).as_bytes());
-                }
                 writer.write_byte_record(&row)?;
             }
         }
@@ -236,7 +288,7 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
-    weights: Option<&Array1<f64>>,
+    weights: ParticleWeights,
     names: &[String],
     delimiter: u8,
 ) -> Result<()> {
@@ -248,19 +300,19 @@ pub(super) fn write_trajectories(
         let header = ["particle", "t"]
             .into_iter()
             .chain(names.iter().map(String::as_str))
-            .chain(weights.map(|_| "w"));
+            .chain(weights.are_given().then_some("w"));
         writer.write_record(header)?;
         let mut row = ByteRecord::new();
         for (particle, path) in points.axis_iter(ndarray::Axis(1)).enumerate() {
-            for (t, point) in times.iter().zip(path.outer_iter()) {
+            for (k, (t, point)) in times.iter().zip(path.outer_iter()).enumerate() {
                 row.clear();
                 row.push_field(particle.to_string().as_bytes());
                 row.push_field(shortest(*t).as_bytes());
                 point
                     .iter()
                     .for_each(|x| row.push_field(shortest(*x).as_bytes()));
-                if let Some(weights) = weights {
-                    row.push_field(shortest(weights[particle]).as_bytes());
+                if let Some(w) = weights.of(k, particle) {
+                    row.push_field(shortest(w).as_bytes());
                 }
                 writer.write_byte_record(&row)?;
             }

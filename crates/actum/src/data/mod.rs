@@ -3,10 +3,12 @@
 //! | file | time | points | weight |
 //! |---|---|---|---|
 //! | `.npz` | `t` `[n]`, numbers or text | `X` `[n, d]` | `w` or `weights` `[n]` |
+//! | `.npz`, trajectories | `t` `[k]` | `X` `[k, n, d]` | `w` `[n]` or `[k, n]` |
 //! | `.csv`, `.tsv`, `.parquet` | a column `t`, `time`, `timepoint`, `time_point`, `day` or `hour` | all other columns of numbers | `w`, `weight` or `weights` |
 //!
 //! Names of columns agree in upper and lower case; [`ReadOptions`] chooses others. Times are
 //! numbers or labels such as `Day 2`, see [`TimeAxis`]. Without weights every time has mass 1.
+//! Velocities are read where [`ReadOptions::velocity_key`] says.
 
 mod columns;
 mod csv;
@@ -19,7 +21,7 @@ mod time;
 
 use std::path::Path;
 
-use ndarray::{Array1, Array2, Array3};
+use ndarray::{Array1, Array2, Array3, Axis};
 
 pub use self::{
     snapshots::Snapshots,
@@ -31,7 +33,7 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
 };
 
-/// Where in a file the times, points and weights are, when not where the [module](self) says.
+/// Where in a file the times, points, weights and velocities are, when not where the [module](self) says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The array or column of times.
@@ -40,6 +42,9 @@ pub struct ReadOptions {
     pub points_key: Option<String>,
     /// The array or column of weights.
     pub weight_key: Option<String>,
+    /// The array of velocities, of the shape of the points; for tables their columns, one for each
+    /// coordinate and in that order, separated by commas. Without it no velocities are read.
+    pub velocity_key: Option<String>,
 }
 
 /// What a reader finds in a file, row by row.
@@ -48,6 +53,8 @@ struct Table {
     /// The error is why there are none, for those who need them.
     times: Result<Times>,
     weights: Option<Array1<f64>>,
+    /// Those asked for; the error is why there are none, for those who need them.
+    velocities: Result<Option<Array2<f64>>>,
     columns: Option<Vec<String>>,
     notes: Vec<String>,
 }
@@ -55,6 +62,15 @@ struct Table {
 enum Times {
     Numbers(Vec<f64>),
     Labels(Vec<String>),
+}
+
+impl Times {
+    fn axis(&self) -> Result<(TimeAxis, Vec<usize>)> {
+        match self {
+            Self::Numbers(times) => TimeAxis::from_values(times),
+            Self::Labels(times) => TimeAxis::from_labels(times),
+        }
+    }
 }
 
 enum Format {
@@ -93,7 +109,8 @@ fn format_of(path: &Path) -> Result<Format> {
 /// Reads snapshots from a `.npz`, `.csv`, `.tsv` or `.parquet` file.
 ///
 /// Columns of tables that are not numbers, and the row index pandas writes, are left out;
-/// [`Snapshots::notes`] says which.
+/// [`Snapshots::notes`] says which, and whether the weights in the file give the times unequal
+/// masses.
 ///
 /// # Errors
 /// The file is missing, truncated or of another format, a key is not in it, lengths disagree, a
@@ -105,19 +122,43 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Snapshots> {
             points,
             times,
             weights,
+            velocities,
             columns,
-            notes,
+            mut notes,
         } = table(path, options)?;
-        let snapshots = match times? {
-            Times::Numbers(t) => Snapshots::from_rows(points, &t, weights, columns),
-            Times::Labels(t) => Snapshots::from_labelled_rows(points, &t, weights, columns),
-        };
-        Ok(snapshots?.with_notes(notes))
+        let (axis, index) = times?.axis()?;
+        let rows = snapshots::rows_by_time(&axis, &index);
+        let is_weighted = weights.is_some();
+        let mut snapshots = Snapshots::grouped(axis, &index, points, weights, columns)?;
+        if let Some(all) = velocities? {
+            let velocities = rows.iter().map(|rows| all.select(Axis(0), rows));
+            snapshots = snapshots.with_velocities(velocities.collect())?;
+        }
+        if is_weighted {
+            notes.extend(unequal_masses(&snapshots));
+        }
+        Ok(snapshots.with_notes(notes))
+    })
+}
+
+fn unequal_masses(snapshots: &Snapshots) -> Option<String> {
+    let masses = snapshots.masses();
+    let least = masses.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = masses.iter().copied().fold(0.0, f64::max);
+    let shown = |mass: f64| format!("{mass:.4e}").parse().unwrap_or(mass);
+    // Weights in single precision that were made to sum to 1 do so to about 1e-7.
+    (greatest > least * (1.0 + 1e-6)).then(|| {
+        format!(
+            "the weights in the file give the snapshots unequal masses ({} to {}): they count in a \
+             fit with growth alone",
+            shown(least),
+            shown(greatest)
+        )
     })
 }
 
 /// Reads one cloud, and its time where the file tells one: all points of a file without times or
-/// with a single one, else those at `time`.
+/// with a single one, else those at `time`. Velocities are left out, and need not be there.
 ///
 /// # Errors
 /// As [`read`], and a file with several times of which `time` is none or not given.
@@ -138,8 +179,7 @@ pub fn read_cloud(
         let all = Cloud::weighted(points, weights)?;
         let (axis, index) = match times {
             Err(_) => return Ok((all, None)),
-            Ok(Times::Numbers(t)) => TimeAxis::from_values(&t)?,
-            Ok(Times::Labels(t)) => TimeAxis::from_labels(&t)?,
+            Ok(times) => times.axis()?,
         };
         let chosen = match (axis.values(), time) {
             (_, Some(time)) => axis.index_of(&time.to_string())?,
@@ -179,16 +219,32 @@ fn table(path: &Path, options: &ReadOptions) -> Result<Table> {
     }
 }
 
+/// Reads the numbers of a table without a header, `.csv` or `.tsv`: `[rows, columns]`.
+///
+/// # Errors
+/// Another extension, a file that cannot be read, rows of different lengths, or a cell that is not
+/// a number.
+pub fn read_matrix(path: &Path) -> Result<Array2<f64>> {
+    within(path, || match format_of(path)? {
+        Format::Text { delimiter } => csv::read_matrix(path, delimiter),
+        Format::Npz | Format::Parquet => Err(Error::new(
+            ErrorKind::Format,
+            "a matrix is read from .csv or .tsv",
+        )),
+    })
+}
+
 /// Writes snapshots so that [`read`] gives them back, bit for bit, in the format that the
 /// extension of `path` names.
 ///
 /// Times are numbers, or the labels where these are more than numbers (`Day 2`). Weights are
 /// written unless every time has equal weights and mass 1. In `.npz`, names of the coordinates
-/// are in `columns` `[d]`, if they have any.
+/// are in `columns` `[d]`, if they have any. Velocities are the array `V` `[n, d]`, in tables the
+/// columns `v_` and the name of the coordinate; [`ReadOptions::velocity_key`] must name them.
 ///
 /// # Errors
-/// An unknown extension, a column of a table named as the time or the weight is, or a file that
-/// cannot be written; what was at `path` is then untouched.
+/// An unknown extension, a column of a table named as the time, the weight or a velocity is, or a
+/// file that cannot be written; what was at `path` is then untouched.
 pub fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
     match within(path, || format_of(path))? {
         Format::Npz => npz::write(path, snapshots),
@@ -197,12 +253,56 @@ pub fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
     }
 }
 
-/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, of `weights` `[n]`,
+/// Weights of n particles at k times.
+#[derive(Debug, Clone, Copy)]
+pub enum ParticleWeights<'a> {
+    /// All equal, at all times.
+    Equal,
+    /// One for each particle, `[n]`, at all times.
+    Constant(&'a Array1<f64>),
+    /// One for each time and particle, `[k, n]`.
+    Changing(&'a Array2<f64>),
+}
+
+impl ParticleWeights<'_> {
+    fn are_given(&self) -> bool {
+        !matches!(self, Self::Equal)
+    }
+
+    fn of(&self, time: usize, particle: usize) -> Option<f64> {
+        match self {
+            Self::Equal => None,
+            Self::Constant(weights) => Some(weights[particle]),
+            Self::Changing(weights) => Some(weights[[time, particle]]),
+        }
+    }
+
+    fn check(&self, k: usize, n: usize) -> Result<()> {
+        match self {
+            Self::Equal => (),
+            Self::Constant(weights) => ensure!(
+                weights.len() == n,
+                Shape,
+                "expected one weight for each of {n} particles, got {}",
+                weights.len()
+            ),
+            Self::Changing(weights) => ensure!(
+                weights.dim() == (k, n),
+                Shape,
+                "expected weights of shape [{k}, {n}], one for each time and particle, got {:?}",
+                weights.shape()
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, with their weights,
 /// coordinates named `columns` `[d]`; [`read`] takes the file for snapshots.
 ///
-/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]`. In tables one row for each particle and time,
-/// particle by particle: `particle` (from 0), `t`, the coordinates, `w`. Equal weights are left
-/// out.
+/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]` or `[k, n]`. In tables one row for each
+/// particle and time, particle by particle: `particle` (from 0), `t`, the coordinates, `w`.
+/// Constant weights that are equal are left out; changing ones are written as they are.
 ///
 /// # Errors
 /// Lengths that disagree, and as [`write()`].
@@ -210,18 +310,15 @@ pub fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
-    weights: &Array1<f64>,
+    weights: ParticleWeights,
     columns: &[String],
 ) -> Result<()> {
     let (k, n, d) = points.dim();
-    ensure!(
-        weights.len() == n,
-        Shape,
-        "expected one weight for each of {n} particles, got {}",
-        weights.len()
-    );
-    let uneven = weights.iter().any(|w| *w != weights[0]);
-    let weights = uneven.then_some(weights);
+    weights.check(k, n)?;
+    let weights = match weights {
+        ParticleWeights::Constant(w) if w.iter().all(|x| *x == w[0]) => ParticleWeights::Equal,
+        given => given,
+    };
     ensure!(
         times.len() == k,
         Shape,

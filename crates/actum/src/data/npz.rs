@@ -6,11 +6,14 @@ use std::{
     path::Path,
 };
 
-use ndarray::{Array1, Array3, Dimension, ShapeBuilder};
+use ndarray::{Array1, Array2, Array3, Dimension, ShapeBuilder};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 use crate::{
-    data::{ReadOptions, Snapshots, Table, Times, has_default_weights, snapshots::default_columns},
+    data::{
+        ParticleWeights, ReadOptions, Snapshots, Table, Times, has_default_weights,
+        snapshots::{check_finite, default_columns},
+    },
     error::{Error, ErrorKind, Result, ensure},
     file,
 };
@@ -131,6 +134,29 @@ impl Header {
             numbers.push(decode(item))
         })?;
         Ok(numbers)
+    }
+
+    /// Vectors of d numbers, `(k, n, d)`; k is 1 unless they are of trajectories.
+    fn vectors(&self) -> Result<(usize, usize, usize)> {
+        match self.shape[..] {
+            [n] => Ok((1, n, 1)),
+            [n, d] => Ok((1, n, d)),
+            [k, n, d] => Ok((k, n, d)),
+            _ => Err(wrong_shape(self, "[n, d] (or trajectories, [times, n, d])")),
+        }
+    }
+
+    /// All vectors, one after another in time, `[k n, d]`.
+    fn rows(&self, source: &mut dyn Read) -> Result<Array2<f64>> {
+        let (k, n, d) = self.vectors()?;
+        let shape = (k, n, d).set_f(self.fortran);
+        let cube =
+            Array3::from_shape_vec(shape, self.numbers(source)?).expect("a number for each place");
+        Ok(cube
+            .as_standard_layout()
+            .into_owned()
+            .into_shape_with_order((k * n, d))
+            .expect("the same numbers in the same order"))
     }
 
     fn is_text(&self) -> bool {
@@ -284,23 +310,19 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
     let time_key = archive.find(options.time_key.as_deref().unwrap_or("t"), "--time-key");
     let weight_key = match &options.weight_key {
         Some(key) => Some(archive.find(key, "--weight-key")?),
-        None => archive.first(&["w", "weights"]),
+        None => {
+            let velocity = options.velocity_key.as_deref();
+            let known = ["w", "weights"].into_iter();
+            let known: Vec<_> = known.filter(|name| Some(*name) != velocity).collect();
+            archive.first(&known)
+        }
     };
 
     // Trajectories [k, n, d] have one time for n points.
     let mut particles = None;
+    let mut points_shape = Vec::new();
     let points = archive.array(&points_key, |header, source| {
-        let (k, n, d) = match header.shape[..] {
-            [n] => (1, n, 1),
-            [n, d] => (1, n, d),
-            [k, n, d] => (k, n, d),
-            _ => {
-                return Err(wrong_shape(
-                    &header,
-                    "[n, d] (or trajectories, [times, n, d])",
-                ));
-            }
-        };
+        let (k, n, d) = header.vectors()?;
         ensure!(
             k * n * d > 0,
             Shape,
@@ -308,14 +330,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
             header.shape
         );
         particles = (header.shape.len() == 3).then_some(n);
-        let shape = (k, n, d).set_f(header.fortran);
-        let points = Array3::from_shape_vec(shape, header.numbers(source)?)
-            .expect("a number for each place");
-        Ok(points
-            .as_standard_layout()
-            .into_owned()
-            .into_shape_with_order((k * n, d))
-            .expect("the same numbers in the same order"))
+        points_shape.clone_from(&header.shape);
+        header.rows(source)
     })?;
     let n = points.nrows() / particles.unwrap_or(1);
     let rows = if particles.is_some() { "times" } else { "rows" };
@@ -351,16 +367,29 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
     };
     let weights = weight_key.map(|key| {
         archive.array(&key, |header, source| {
-            if particles.is_some_and(|n| header.shape == [n]) {
-                let one_time = header.numbers(source)?;
-                return Ok(one_time
-                    .iter()
-                    .copied()
-                    .cycle()
-                    .take(points.nrows())
-                    .collect());
+            match (particles, &header.shape[..]) {
+                (Some(count), [m]) if *m == count => {
+                    let one_time = header.numbers(source)?;
+                    return Ok(one_time
+                        .iter()
+                        .copied()
+                        .cycle()
+                        .take(points.nrows())
+                        .collect());
+                }
+                (Some(count), [k, m]) if (*k, *m) == (n, count) => {
+                    let shape = (n, count).set_f(header.fortran);
+                    let all = Array2::from_shape_vec(shape, header.numbers(source)?)
+                        .expect("a number for each place");
+                    return Ok(all.iter().copied().collect());
+                }
+                (Some(count), [_, m]) if *m > 1 => {
+                    let expected =
+                        format!("[{count}], or [{n}, {count}] where they change in time");
+                    return Err(wrong_shape(&header, &expected));
+                }
+                _ => one_for_each_point(&header)?,
             }
-            one_for_each_point(&header)?;
             Ok(Array1::from_vec(repeated(
                 header.numbers(source)?,
                 particles,
@@ -385,10 +414,30 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
             Ok(())
         })?;
     }
+    let velocities = options.velocity_key.as_deref().map(|key| {
+        let key = archive.find(key, "--velocity-key")?;
+        archive.array(&key, |header, source| {
+            let expected = particles.map_or((1, n), |count| (n, count));
+            let is_expected = |(k, n, d)| ((k, n), d) == (expected, points.ncols());
+            ensure!(
+                header.vectors().is_ok_and(is_expected),
+                Shape,
+                "array {key:?}: expected shape {points_shape:?}, as {points_key:?} has, got {:?}",
+                header.shape
+            );
+            let velocities = header.rows(source)?;
+            let names = columns.clone();
+            let names = names.unwrap_or_else(|| default_columns(points.ncols()));
+            check_finite(velocities.view(), &names)
+                .map_err(|error| error.within(format_args!("array {key:?}")))?;
+            Ok(velocities)
+        })
+    });
     Ok(Table {
         points,
         times,
         weights: weights.transpose()?,
+        velocities: velocities.transpose(),
         columns,
         notes,
     })
@@ -513,6 +562,9 @@ pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
                 .collect();
             writer.texts("t", rows.into_iter())?;
         }
+        if let Some(velocities) = snapshots.velocities() {
+            writer.numbers("V", &shape, velocities.iter().flatten())?;
+        }
         if !has_default_weights(snapshots) {
             writer.numbers("w", &[n], clouds.iter().flat_map(|cloud| cloud.weights()))?;
         }
@@ -526,15 +578,17 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
-    weights: Option<&Array1<f64>>,
+    weights: ParticleWeights,
     columns: &[String],
 ) -> Result<()> {
     file::replace(path, |out| {
         let mut writer = Writer(ZipWriter::new_stream(out));
         writer.numbers("X", points.raw_dim().slice(), points.iter())?;
         writer.numbers("t", &[times.len()], times.iter())?;
-        if let Some(weights) = weights {
-            writer.numbers("w", &[weights.len()], weights.iter())?;
+        match weights {
+            ParticleWeights::Equal => (),
+            ParticleWeights::Constant(w) => writer.numbers("w", &[w.len()], w.iter())?,
+            ParticleWeights::Changing(w) => writer.numbers("w", w.shape(), w.iter())?,
         }
         writer.columns(columns)?;
         writer.0.finish()?;

@@ -22,8 +22,8 @@ use parquet::{
 
 use crate::{
     data::{
-        ReadOptions, Snapshots, Table, Times, columns, has_default_weights, npz::decimal,
-        pages::ZstdPages,
+        ParticleWeights, ReadOptions, Snapshots, Table, Times, columns, has_default_weights,
+        npz::decimal, pages::ZstdPages,
     },
     error::{Error, ErrorKind, Result, ensure},
     file,
@@ -259,16 +259,22 @@ fn table(bytes: Bytes, options: &ReadOptions) -> Result<Table> {
         .iter()
         .partition(|i| roles.named || is_number(&source.column(**i)));
     let mut notes = roles.notes;
-    notes.extend(columns::left_out(
-        &text.iter().map(|i| names[*i].clone()).collect::<Vec<_>>(),
-    ));
+    let named =
+        |indices: &[usize]| -> Vec<String> { indices.iter().map(|i| names[*i].clone()).collect() };
+    notes.extend(columns::left_out(&named(&text)));
     let values: Vec<Vec<f64>> = points.iter().map(|i| number(*i)).collect::<Result<_>>()?;
     let weights = roles.weight.map(number).transpose()?;
+    let columns = named(&points);
+    let velocities = roles.velocity.and_then(|indices| {
+        let values: Vec<Vec<f64>> = indices.iter().map(|i| number(*i)).collect::<Result<_>>()?;
+        columns::velocities(&named(&indices), &values, &columns)
+    });
     Ok(Table {
         points: columns::matrix(&values)?,
         times,
         weights: weights.map(Array1::from_vec),
-        columns: Some(points.iter().map(|i| names[*i].clone()).collect()),
+        velocities,
+        columns: Some(columns),
         notes,
     })
 }
@@ -346,11 +352,20 @@ pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
                 .collect(),
         )
     };
+    let velocity_names = match snapshots.velocities() {
+        Some(_) => columns::velocity_names(snapshots.columns())?,
+        None => Vec::new(),
+    };
     let mut table = vec![("t", times)];
     for (j, name) in snapshots.columns().iter().enumerate() {
         let column = clouds
             .iter()
             .flat_map(|cloud| cloud.points().column(j).to_vec());
+        table.push((name, Values::Double(column.collect())));
+    }
+    for (j, name) in velocity_names.iter().enumerate() {
+        let velocities = snapshots.velocities().into_iter().flatten();
+        let column = velocities.flat_map(|v| v.column(j).to_vec());
         table.push((name, Values::Double(column.collect())));
     }
     if !has_default_weights(snapshots) {
@@ -364,7 +379,7 @@ pub(super) fn write_trajectories(
     path: &Path,
     times: &[f64],
     points: &Array3<f64>,
-    weights: Option<&Array1<f64>>,
+    weights: ParticleWeights,
     names: &[String],
 ) -> Result<()> {
     columns::check_reserved(names, &["particle", "t", "w"])?;
@@ -383,8 +398,8 @@ pub(super) fn write_trajectories(
             Values::Double(each().map(|(i, k)| points[[k, i, j]]).collect()),
         ));
     }
-    if let Some(weights) = weights {
-        let each = each().map(|(i, _)| weights[i]);
+    if weights.are_given() {
+        let each = each().filter_map(|(i, k)| weights.of(k, i));
         table.push(("w", Values::Double(each.collect())));
     }
     save(path, &table)

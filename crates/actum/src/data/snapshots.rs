@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// A population observed at strictly increasing times: one [`Cloud`] for each, all of one
-/// dimension d, each of at least two points. The points of different times are unrelated.
+/// dimension d, each of at least two points. The points of different times are unrelated. Every
+/// point may have a [velocity](Snapshots::velocities).
 ///
 /// ```
 /// use actum::{cloud::Cloud, data::Snapshots};
@@ -30,6 +31,7 @@ use crate::{
 pub struct Snapshots {
     axis: TimeAxis,
     clouds: Vec<Cloud>,
+    velocities: Option<Vec<Array2<f64>>>,
     columns: Vec<String>,
     notes: Vec<String>,
 }
@@ -75,7 +77,6 @@ impl Snapshots {
         weights: Option<Array1<f64>>,
         columns: Option<Vec<String>>,
     ) -> Result<Self> {
-        check_lengths(&points, times.len(), &weights)?;
         let (axis, index) = TimeAxis::from_values(times)?;
         Self::grouped(axis, &index, points, weights, columns)
     }
@@ -90,25 +91,23 @@ impl Snapshots {
         weights: Option<Array1<f64>>,
         columns: Option<Vec<String>>,
     ) -> Result<Self> {
-        check_lengths(&points, labels.len(), &weights)?;
         let (axis, index) = TimeAxis::from_labels(labels)?;
         Self::grouped(axis, &index, points, weights, columns)
     }
 
-    fn grouped(
+    /// Rows of the times `index` on `axis`.
+    pub(super) fn grouped(
         axis: TimeAxis,
         index: &[usize],
         points: Array2<f64>,
         weights: Option<Array1<f64>>,
         columns: Option<Vec<String>>,
     ) -> Result<Self> {
+        check_lengths(&points, index.len(), &weights)?;
         let columns = columns.unwrap_or_else(|| default_columns(points.ncols()));
         check_columns(&columns, points.ncols())?;
         check_finite(points.view(), &columns)?;
-        let mut rows_of = vec![Vec::new(); axis.values().len()];
-        for (row, time) in index.iter().enumerate() {
-            rows_of[*time].push(row);
-        }
+        let rows_of = rows_by_time(&axis, index);
         check_sizes(&axis, rows_of.iter().map(Vec::len))?;
         let clouds = rows_of
             .iter()
@@ -139,8 +138,72 @@ impl Snapshots {
         Ok(Self {
             axis,
             clouds,
+            velocities: None,
             columns,
             notes: Vec::new(),
+        })
+    }
+
+    /// The snapshots with a velocity for every point: for each time an array `[n, d]`, its rows in
+    /// the order of the points of that time, in units of the coordinates per unit of time (the
+    /// velocity of a drifter, RNA velocity).
+    ///
+    /// # Errors
+    /// As many arrays as times not given, another shape than that of the points, or a number that
+    /// is not finite.
+    pub fn with_velocities(self, velocities: Vec<Array2<f64>>) -> Result<Self> {
+        ensure!(
+            velocities.len() == self.len(),
+            Shape,
+            "expected one array of velocities for each of {} times ({}), got {}",
+            self.len(),
+            abridged(self.labels()),
+            velocities.len()
+        );
+        let checked = |(i, of_time): (usize, Array2<f64>)| {
+            ensure!(
+                of_time.dim() == self.cloud(i).points().dim(),
+                Shape,
+                "time {}: expected velocities of shape {:?}, as the points have, got {:?}",
+                self.labels()[i],
+                self.cloud(i).points().shape(),
+                of_time.shape()
+            );
+            check_finite(of_time.view(), &self.columns).map_err(|error| {
+                error.within(format_args!("velocities at time {}", self.labels()[i]))
+            })?;
+            Ok(of_time.as_standard_layout().into_owned())
+        };
+        let velocities = velocities.into_iter().enumerate().map(checked);
+        Ok(Self {
+            velocities: Some(velocities.collect::<Result<_>>()?),
+            ..self
+        })
+    }
+
+    /// The snapshots with weights in the same proportions and masses `[K]`, as where the size of
+    /// the population is known: `snapshots.with_masses(&snapshots.counts())` lets every point
+    /// count the same.
+    ///
+    /// # Errors
+    /// As many masses as times not given, or a mass that is not finite or not above 0.
+    pub fn with_masses(&self, masses: &[f64]) -> Result<Self> {
+        ensure!(
+            masses.len() == self.len(),
+            Shape,
+            "expected one mass for each of {} times ({}), got {}",
+            self.len(),
+            abridged(self.labels()),
+            masses.len()
+        );
+        let clouds = masses.iter().zip(&self.clouds).zip(self.labels());
+        let clouds = clouds.map(|((mass, cloud), label)| {
+            let cloud = cloud.with_mass(*mass);
+            cloud.map_err(|error| error.within(format_args!("time {label}")))
+        });
+        Ok(Self {
+            clouds: clouds.collect::<Result<_>>()?,
+            ..self.clone()
         })
     }
 
@@ -191,6 +254,23 @@ impl Snapshots {
         &self.clouds[i]
     }
 
+    /// The velocities of the points, one array `[n, d]` for each time, rows as in that time's
+    /// cloud, where the data have any.
+    pub fn velocities(&self) -> Option<&[Array2<f64>]> {
+        self.velocities.as_deref()
+    }
+
+    /// The masses of the clouds, `[K]`.
+    pub fn masses(&self) -> Vec<f64> {
+        self.clouds.iter().map(Cloud::mass).collect()
+    }
+
+    /// The number of points at each time, `[K]`, as [`with_masses`](Snapshots::with_masses) takes
+    /// them.
+    pub fn counts(&self) -> Vec<f64> {
+        self.clouds.iter().map(|cloud| cloud.len() as f64).collect()
+    }
+
     /// The number of coordinates, d.
     pub fn dimension(&self) -> usize {
         self.columns.len()
@@ -214,7 +294,7 @@ impl Snapshots {
         self.axis.index_of(text)
     }
 
-    /// What was left out when the data were read, for the person who gave the file.
+    /// What was left out or supposed when the data were read, for the person who gave the file.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -255,17 +335,18 @@ impl Snapshots {
             "leaving out {} leaves no time at all",
             self.labels().join(", ")
         );
-        let clouds = (0..self.len())
-            .filter(|i| keep(*i))
-            .map(|i| self.clouds[i].clone());
+        let kept = || (0..self.len()).filter(|i| keep(*i));
+        let velocities = self.velocities.as_ref();
         Ok(Self {
             axis,
-            clouds: clouds.collect(),
-            ..self.clone()
+            clouds: kept().map(|i| self.clouds[i].clone()).collect(),
+            velocities: velocities.map(|v| kept().map(|i| v[i].clone()).collect()),
+            columns: self.columns.clone(),
+            notes: self.notes.clone(),
         })
     }
 
-    /// The snapshots with their first `count` coordinates alone.
+    /// The snapshots with their first `count` coordinates alone, of the velocities too.
     ///
     /// # Errors
     /// `count` is 0 or above d.
@@ -277,14 +358,16 @@ impl Snapshots {
             "expected between 1 and {d} columns, got {count}; the data have {d}: {}",
             self.columns.join(", ")
         );
-        let clouds = self.clouds.iter().map(|cloud| {
-            let points = cloud.points().slice(s![.., ..count]).to_owned();
-            Cloud::weighted(points, cloud.weights().clone())
-        });
+        let first = |rows: &Array2<f64>| rows.slice(s![.., ..count]).to_owned();
+        let clouds = self.clouds.iter();
+        let clouds = clouds.map(|c| Cloud::weighted(first(c.points()), c.weights().clone()));
+        let velocities = self.velocities.as_ref();
         Ok(Self {
+            axis: self.axis.clone(),
             clouds: clouds.collect::<Result<_>>()?,
+            velocities: velocities.map(|v| v.iter().map(first).collect()),
             columns: self.columns[..count].to_vec(),
-            ..self.clone()
+            notes: self.notes.clone(),
         })
     }
 
@@ -382,8 +465,8 @@ impl Snapshots {
         (deviation[pair[1]] > 100.0 * deviation[pair[0]]).then_some(pair)
     }
 
-    /// SHA-256, in hexadecimal, of the shape, the times, and the bits of points and weights: equal
-    /// exactly when the numbers are. Labels and names of columns do not count.
+    /// SHA-256, in hexadecimal, of the shape, the times, and the bits of points, weights and
+    /// velocities: equal exactly when the numbers are. Labels and names of columns do not count.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update((self.len() as u64).to_le_bytes());
@@ -395,11 +478,23 @@ impl Snapshots {
                 hash.update(x.to_le_bytes());
             }
         }
+        for x in self.velocities.iter().flatten().flatten() {
+            hash.update(x.to_le_bytes());
+        }
         hash.finalize()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }
+}
+
+/// The rows of each time of `axis`, in their order.
+pub(super) fn rows_by_time(axis: &TimeAxis, index: &[usize]) -> Vec<Vec<usize>> {
+    let mut rows = vec![Vec::new(); axis.values().len()];
+    for (row, time) in index.iter().enumerate() {
+        rows[*time].push(row);
+    }
+    rows
 }
 
 /// x0, x1, ...
@@ -441,7 +536,7 @@ fn check_lengths(points: &Array2<f64>, times: usize, weights: &Option<Array1<f64
     Ok(())
 }
 
-fn check_finite(points: ArrayView2<f64>, columns: &[String]) -> Result<()> {
+pub(super) fn check_finite(points: ArrayView2<f64>, columns: &[String]) -> Result<()> {
     if let Some(((row, j), x)) = points.indexed_iter().find(|(_, x)| !x.is_finite()) {
         let count = points.iter().filter(|x| !x.is_finite()).count();
         ensure!(
@@ -576,6 +671,62 @@ mod tests {
     }
 
     #[test]
+    fn velocities_stay_with_their_points() {
+        let early = array![[0.1, 0.2], [0.3, 0.4]];
+        let late = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]].reversed_axes();
+        let moving = small()
+            .with_velocities(vec![early.clone(), late.clone()])
+            .unwrap();
+        assert_eq!(moving.velocities().unwrap(), [early.clone(), late.clone()]);
+        assert!(moving.velocities().unwrap()[1].is_standard_layout());
+        assert_eq!(moving.clouds(), small().clouds());
+        let cut = moving.without(&[0]).unwrap().first_columns(1).unwrap();
+        assert_eq!(cut.velocities().unwrap(), [array![[1.0], [2.0], [3.0]]]);
+        assert!(small().without(&[0]).unwrap().velocities().is_none());
+
+        let refused = |velocities| small().with_velocities(velocities).unwrap_err();
+        let error = refused(vec![early.clone()]);
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        assert!(error.to_string().contains("2 times (day2, day10), got 1"));
+        let error = refused(vec![early.clone(), early.clone()]);
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        assert!(
+            error.to_string().contains("time day10") && error.to_string().contains("[3, 2]"),
+            "{error}"
+        );
+        let mut gap = late.clone();
+        gap[[1, 1]] = f64::NAN;
+        let error = refused(vec![early, gap]);
+        assert_eq!(error.kind(), ErrorKind::Value);
+        let expected = "velocities at time day10: 1 of 6 numbers are not finite, the first at row \
+                        1 (counted from 0), column PC2: NaN";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    #[test]
+    fn masses_can_be_given() {
+        let snapshots = small();
+        assert_eq!(snapshots.counts(), [2.0, 3.0]);
+        assert_eq!(snapshots.masses(), [1.0, 1.0]);
+        let counted = snapshots.with_masses(&snapshots.counts()).unwrap();
+        assert_eq!(counted.masses(), [2.0, 3.0]);
+        assert_eq!(counted.cloud(1).weights(), array![1.0, 1.0, 1.0]);
+        assert_eq!(counted.cloud(1).points(), snapshots.cloud(1).points());
+        let again = counted.with_masses(&[1.0, 1.0]).unwrap();
+        assert_eq!(again.fingerprint(), snapshots.fingerprint());
+
+        let error = snapshots.with_masses(&[1.0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        assert!(error.to_string().contains("2 times (day2, day10), got 1"));
+        for mass in [0.0, -2.0, f64::NAN, f64::INFINITY] {
+            let error = snapshots.with_masses(&[1.0, mass]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Value);
+            assert!(error.to_string().contains("time day10"), "{error}");
+            assert!(error.to_string().contains(&mass.to_string()), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_snapshot_is_refused() {
         let of = |times: &[f64]| {
             let points = Array2::from_shape_fn((times.len(), 1), |(i, _)| i as f64);
@@ -685,5 +836,11 @@ mod tests {
             vec![Cloud::new(array![[0.0, 1.0], [2.0, 3.0000000000000004]]).unwrap()],
         );
         assert_ne!(snapshots.fingerprint(), moved.unwrap().fingerprint());
+        let moving = snapshots.with_velocities(vec![array![[0.25, -1.0], [3.0, 1e-7]]]);
+        // ... struct.pack("<QQdQ10d", 1, 2, 2., 2, 0, 1, 2, 3, .5, .5, .25, -1, 3, 1e-7)
+        assert_eq!(
+            moving.unwrap().fingerprint(),
+            "b3b47e3862ad5b69badd2ead6f256b61acd0b203d839c870a9b01f061b2c148a"
+        );
     }
 }

@@ -21,6 +21,14 @@ fn keys(time: Option<&str>, points: Option<&str>, weight: Option<&str>) -> ReadO
         time_key: time.map(str::to_owned),
         points_key: points.map(str::to_owned),
         weight_key: weight.map(str::to_owned),
+        velocity_key: None,
+    }
+}
+
+fn velocity(key: &str) -> ReadOptions {
+    ReadOptions {
+        velocity_key: Some(key.to_owned()),
+        ..ReadOptions::default()
     }
 }
 
@@ -369,7 +377,9 @@ fn what_is_written_reads_back_bit_for_bit() {
             );
             assert_eq!(again.axis(), snapshots.axis(), "{}", path.display());
             assert_eq!(again.columns(), snapshots.columns(), "{}", path.display());
-            assert!(again.notes().is_empty(), "{:?}", again.notes());
+            assert_eq!(again.notes().len(), usize::from(i > 0));
+            let masses = |note: &String| note.contains("unequal masses (0.8 to 3.2)");
+            assert!(again.notes().iter().all(masses), "{:?}", again.notes());
         }
     }
 }
@@ -404,7 +414,7 @@ fn trajectories_are_long_in_tables() {
             &path(extension),
             &[0.0, 1.5],
             &points,
-            &Array1::ones(3),
+            ParticleWeights::Constant(&Array1::ones(3)),
             &names,
         )
         .unwrap();
@@ -427,11 +437,23 @@ fn trajectories_are_long_in_tables() {
     let data: Vec<u8> = points.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bytes = fs::read(path("npz")).unwrap();
     assert!(bytes.windows(data.len()).any(|part| part == data));
-    let error =
-        write_trajectories(&path("csv"), &[0.0], &points, &Array1::ones(3), &names).unwrap_err();
+    let error = write_trajectories(
+        &path("csv"),
+        &[0.0],
+        &points,
+        ParticleWeights::Constant(&Array1::ones(3)),
+        &names,
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
-    let error =
-        write_trajectories(&path("csv"), &[0.0, 1.0], &points, &Array1::ones(3), &[]).unwrap_err();
+    let error = write_trajectories(
+        &path("csv"),
+        &[0.0, 1.0],
+        &points,
+        ParticleWeights::Constant(&Array1::ones(3)),
+        &[],
+    )
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
 }
 
@@ -474,7 +496,14 @@ fn particles_keep_their_weights() {
     let weights = array![0.5, 0.25, 2.0];
     for extension in ["csv", "parquet", "npz"] {
         let path = folder.path().join(format!("paths.{extension}"));
-        write_trajectories(&path, &[0.0, 1.5], &points, &weights, &["x".to_owned()]).unwrap();
+        write_trajectories(
+            &path,
+            &[0.0, 1.5],
+            &points,
+            ParticleWeights::Constant(&weights),
+            &["x".to_owned()],
+        )
+        .unwrap();
         let snapshots = read(&path, &ReadOptions::default()).unwrap();
         for cloud in snapshots.clouds() {
             assert_eq!(cloud.weights(), &weights, "{extension}");
@@ -515,7 +544,7 @@ fn a_cloud_needs_no_times() {
         &npz,
         &[0.0, 1.5],
         &points,
-        &Array1::ones(3),
+        ParticleWeights::Constant(&Array1::ones(3)),
         &["x".to_owned()],
     )
     .unwrap();
@@ -524,4 +553,315 @@ fn a_cloud_needs_no_times() {
     assert_eq!(time, Some(1.5));
     let error = read_cloud(&npz, &ReadOptions::default(), None).unwrap_err();
     assert_holds(&error, &["0, 1.5"]);
+}
+
+/// `V` of `make.py`, row by row with [`rows`].
+fn velocity_rows() -> Array2<f64> {
+    array![
+        [0.25, -1.0, 1.0 / 3.0],
+        [2f64.sqrt(), 5e-324, -0.0],
+        [1e17, 0.1, 7.0],
+        [-3.5, 2.0, 1e-7]
+    ]
+}
+
+#[track_caller]
+fn assert_bits(array: &Array2<f64>, expected: &Array2<f64>) {
+    assert_eq!(array.dim(), expected.dim());
+    let bits = |array: &Array2<f64>| array.mapv(f64::to_bits);
+    assert_eq!(bits(array), bits(expected));
+}
+
+#[test]
+fn numpy_velocities_are_read_when_asked_for() {
+    let path = fixture("velocity.npz");
+    let options = |key: &str| ReadOptions {
+        weight_key: Some("t".to_owned()),
+        ..velocity(key)
+    };
+    let with = read(&path, &options("V")).unwrap();
+    let of_time = with.velocities().unwrap();
+    assert_bits(&of_time[0], &velocity_rows().select(Axis(0), &[1, 2]));
+    assert_bits(&of_time[1], &velocity_rows().select(Axis(0), &[0, 3]));
+    assert_eq!(with.cloud(0).points(), rows().select(Axis(0), &[1, 2]));
+    let single = read(&path, &options("single")).unwrap();
+    assert_eq!(
+        single.velocities().unwrap()[0],
+        of_time[0].mapv(|x| f64::from(x as f32))
+    );
+    let without = read(
+        &path,
+        &ReadOptions {
+            velocity_key: None,
+            ..options("")
+        },
+    )
+    .unwrap();
+    assert!(without.velocities().is_none());
+    assert_eq!(without.clouds(), with.clouds());
+    // An array of velocities is no weight for its name; without the key it is the weight.
+    let w = read(&path, &velocity("w")).unwrap();
+    assert_bits(&w.velocities().unwrap()[0], &of_time[0]);
+    assert_eq!(w.cloud(0).mass(), 1.0);
+    assert_holds(
+        &plain("velocity.npz").unwrap_err(),
+        &["\"w\"", "got [4, 3]"],
+    );
+}
+
+#[test]
+fn numpy_velocities_of_other_shapes_and_types_are_named() {
+    let of = |key: &str| {
+        let options = ReadOptions {
+            weight_key: Some("t".to_owned()),
+            ..velocity(key)
+        };
+        read(&fixture("velocity.npz"), &options).unwrap_err()
+    };
+    let missing = of("U");
+    assert_eq!(missing.kind(), ErrorKind::Missing);
+    assert_holds(
+        &missing,
+        &["\"U\"", "--velocity-key", "narrow float64 [4, 2]"],
+    );
+    for (key, got) in [("narrow", "got [4, 2]"), ("t", "got [4]")] {
+        assert_eq!(of(key).kind(), ErrorKind::Shape);
+        assert_holds(
+            &of(key),
+            &["velocity.npz", key, "expected shape [4, 3]", got],
+        );
+    }
+    assert_eq!(of("gap").kind(), ErrorKind::Value);
+    assert_holds(
+        &of("gap"),
+        &[
+            "\"gap\"",
+            "1 of 12",
+            "row 2 (counted from 0), column x1: NaN",
+        ],
+    );
+    assert_holds(&of("wave"), &["\"wave\"", "c16", "wave.astype(float)"]);
+    assert_holds(&of("pickled"), &["\"pickled\"", "pickled Python objects"]);
+}
+
+#[test]
+fn pandas_velocities_are_columns() {
+    for name in ["velocity.csv", "velocity.parquet"] {
+        let of = |key: &str| read(&fixture(name), &velocity(key));
+        let with = of("U, v,w").unwrap();
+        assert_eq!(with.columns(), ["x", "y", "z"], "{name}");
+        assert_eq!(with.cloud(0).points(), rows().select(Axis(0), &[1, 2]));
+        assert_eq!(with.cloud(0).weights(), array![0.5, 0.5]);
+        let of_time = with.velocities().unwrap();
+        assert_bits(&of_time[0], &velocity_rows().select(Axis(0), &[1, 2]));
+        assert_bits(&of_time[1], &velocity_rows().select(Axis(0), &[0, 3]));
+        assert!(with.notes().iter().any(|note| note.contains("who")));
+
+        let missing = of("u,v,dz").unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::Missing);
+        assert_holds(&missing, &[name, "\"dz\"", "x, y, z, u, v, w, day, who"]);
+        // Of those not named, w is taken for the weight, and v for a coordinate.
+        let few = of("u,v").unwrap_err();
+        assert_eq!(few.kind(), ErrorKind::Shape);
+        assert_holds(&few, &["expected 3 columns", "x, y, z", "got 2: u, v"]);
+        assert_holds(&of("u,v,u").unwrap_err(), &["\"u\"", "twice"]);
+        assert_holds(&of("u,v,day").unwrap_err(), &[name, "time"]);
+        assert_holds(&of("u,v,who").unwrap_err(), &["\"who\"", "number"]);
+        let options = ReadOptions {
+            points_key: Some("z,x".to_owned()),
+            ..velocity("w,u")
+        };
+        let two = read(&fixture(name), &options).unwrap();
+        assert_bits(
+            &two.velocities().unwrap()[1],
+            &velocity_rows()
+                .select(Axis(0), &[0, 3])
+                .select(Axis(1), &[2, 0]),
+        );
+        let overlap = ReadOptions {
+            points_key: Some("x,u".to_owned()),
+            ..velocity("u,v")
+        };
+        assert_holds(
+            &read(&fixture(name), &overlap).unwrap_err(),
+            &["\"u\"", "twice"],
+        );
+    }
+}
+
+#[test]
+fn missing_velocities_are_counted_and_placed() {
+    let text = "t,x,y,u,v\n0,1,2,3,4\n0,1,3,,NA\n0,1,4,5,inf\n";
+    let error = csv(text, &velocity("u,v")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_holds(&error, &["3 of 6", "line 3", "column \"u\""]);
+    let options = ReadOptions {
+        points_key: Some("x".to_owned()),
+        ..velocity("y")
+    };
+    let error = read(&fixture("nulls.parquet"), &options).unwrap_err();
+    assert_holds(
+        &error,
+        &["nulls.parquet", "1 of 4", "row 1", "column y: NaN"],
+    );
+}
+
+#[test]
+fn velocities_are_written_and_read_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]];
+    let columns = Some(vec!["PC1".to_owned(), "größe \"mm\"".to_owned()]);
+    let all = velocity_rows();
+    let of = |rows: &[usize]| all.select(Axis(0), rows).select(Axis(1), &[1, 2]);
+    let velocities = vec![of(&[0, 2]), of(&[1, 3])];
+    let weights = Some(array![0.5, 0.25, 0.5, 0.75]);
+    let times = [2.0, 4.5, 2.0, 4.5];
+    let labels = ["Day 2", "day4.5", "d2", "day4.5"];
+    let numbered = Snapshots::from_rows(points.clone(), &times, None, None).unwrap();
+    let labelled = Snapshots::from_labelled_rows(points, &labels, weights, columns).unwrap();
+    for (snapshots, key) in [(numbered, "v_x0,v_x1"), (labelled, "v_PC1,v_größe \"mm\"")] {
+        let with = snapshots
+            .clone()
+            .with_velocities(velocities.clone())
+            .unwrap();
+        assert_ne!(with.fingerprint(), snapshots.fingerprint());
+        for extension in ["npz", "csv", "tsv", "parquet"] {
+            let path = folder.path().join(format!("a.{extension}"));
+            write(&path, &with).unwrap();
+            let is_npz = extension == "npz";
+            let again = read(&path, &velocity(if is_npz { "V" } else { key })).unwrap();
+            assert_eq!(again.fingerprint(), with.fingerprint(), "{extension}");
+            for (again, with) in again.velocities().unwrap().iter().zip(&velocities) {
+                assert_bits(again, with);
+            }
+            assert_eq!(again.columns(), with.columns());
+            assert_eq!(again.axis(), with.axis());
+            let blind = read(&path, &ReadOptions::default()).unwrap();
+            assert!(blind.velocities().is_none());
+            if is_npz {
+                assert_eq!(blind.fingerprint(), snapshots.fingerprint());
+            } else {
+                assert_eq!(blind.dimension(), 4);
+                let note = format!("--velocity-key {key}");
+                assert!(blind.notes().iter().any(|n| n.contains(&note)));
+            }
+        }
+    }
+}
+
+#[test]
+fn velocities_that_no_key_could_name_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for names in [["x", "v_x"], ["x, in mm", "y"]] {
+        let columns = Some(names.map(str::to_owned).to_vec());
+        let points = array![[1.0, 2.0], [3.0, 4.0]];
+        let snapshots = Snapshots::from_rows(points.clone(), &[0.0; 2], None, columns).unwrap();
+        let with = snapshots.with_velocities(vec![points]).unwrap();
+        for extension in ["csv", "parquet"] {
+            let path = folder.path().join(format!("a.{extension}"));
+            let error = write(&path, &with).unwrap_err();
+            assert_holds(&error, &["write .npz or rename it"]);
+            assert!(!path.exists());
+        }
+        let path = folder.path().join("a.npz");
+        write(&path, &with).unwrap();
+        let again = read(&path, &velocity("V")).unwrap();
+        assert_eq!(again.fingerprint(), with.fingerprint());
+    }
+}
+
+#[test]
+fn a_cloud_needs_no_velocities() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("start.csv");
+    let of = |text: &str| {
+        fs::write(&path, text).unwrap();
+        read_cloud(&path, &velocity("u,v"), None).map(|(cloud, _)| cloud)
+    };
+    let points = array![[1.0, 2.0], [3.0, 4.0]];
+    assert_eq!(of("x,y\n1,2\n3,4\n").unwrap().points(), points);
+    assert_eq!(of("x,y,u,v\n1,2,9,9\n3,4,9,\n").unwrap().points(), points);
+    let npz = fixture("labels.npz");
+    assert!(read_cloud(&npz, &velocity("V"), Some(2.0)).is_ok());
+}
+
+#[test]
+fn numpy_trajectories_have_weights_that_change() {
+    let grown = read(&fixture("growth.npz"), &velocity("V")).unwrap();
+    assert_eq!(grown.times(), [0.0, 1.5]);
+    assert_eq!(
+        grown.cloud(1).points(),
+        array![[6.0, 7.0], [8.0, 9.0], [10.0, 11.0]]
+    );
+    assert_eq!(grown.cloud(0).weights(), array![0.5, 0.25, 2.0]);
+    assert_eq!(grown.cloud(1).weights(), array![1.5, 0.25, 8.0]);
+    assert_eq!(grown.velocities().unwrap()[1], -grown.cloud(1).points());
+    assert_eq!(
+        grown.notes(),
+        [
+            "the weights in the file give the snapshots unequal masses (2.75 to 9.75): they count \
+             in a fit with growth alone"
+        ]
+    );
+    let options = ReadOptions::default();
+    let (cloud, _) = read_cloud(&fixture("growth.npz"), &options, Some(1.5)).unwrap();
+    assert_eq!(cloud.weights(), array![1.5, 0.25, 8.0]);
+    let error = read(&fixture("growth.npz"), &keys(None, None, Some("turned"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert_holds(&error, &["\"turned\"", "[3], or [2, 3]", "got [3, 2]"]);
+}
+
+#[test]
+fn weights_that_change_are_written_at_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    let names = ["x".to_owned()];
+    let weights = array![[0.5, 1.0 / 3.0, 2.0], [1e-300, 0.25, 8.0]];
+    let path = |extension| folder.path().join(format!("paths.{extension}"));
+    // In the order of the columns, as after a transpose.
+    let turned = weights.t().as_standard_layout().into_owned();
+    let turned = turned.reversed_axes();
+    for extension in ["csv", "tsv", "parquet", "npz"] {
+        for weights in [&weights, &turned] {
+            let changing = ParticleWeights::Changing(weights);
+            write_trajectories(&path(extension), &[0.0, 1.5], &points, changing, &names).unwrap();
+            let snapshots = read(&path(extension), &ReadOptions::default()).unwrap();
+            for k in 0..2 {
+                assert_eq!(snapshots.cloud(k).weights(), weights.row(k), "{extension}");
+            }
+            assert!(snapshots.notes().iter().any(|n| n.contains("growth")));
+            assert_eq!(snapshots.columns(), ["x"]);
+        }
+    }
+    assert_eq!(
+        fs::read_to_string(path("csv")).unwrap().lines().nth(2),
+        Some("0,1.5,10,1e-300")
+    );
+    // As many particles as times: still one row of weights for each time.
+    let square = array![[1.0, 2.0], [3.0, 4.0]];
+    let pair = points.slice_axis(Axis(1), (0..2).into()).to_owned();
+    let changing = ParticleWeights::Changing(&square);
+    write_trajectories(&path("npz"), &[0.0, 1.5], &pair, changing, &names).unwrap();
+    let snapshots = read(&path("npz"), &ReadOptions::default()).unwrap();
+    assert_eq!(snapshots.cloud(1).weights(), array![3.0, 4.0]);
+    let wrong = ParticleWeights::Changing(&square);
+    let error = write_trajectories(&path("npz"), &[0.0, 1.5], &points, wrong, &names).unwrap_err();
+    assert_holds(&error, &["[2, 3]", "got [2, 2]"]);
+    for extension in ["csv", "parquet", "npz"] {
+        let equal = ParticleWeights::Equal;
+        write_trajectories(&path(extension), &[0.0, 1.5], &points, equal, &names).unwrap();
+        let snapshots = read(&path(extension), &ReadOptions::default()).unwrap();
+        assert_eq!(snapshots.masses(), [1.0, 1.0]);
+    }
+}
+
+#[test]
+fn a_note_says_that_masses_differ() {
+    let notes = |text: &str| csv(text, &ReadOptions::default()).unwrap().notes().to_vec();
+    let even = "t,x,w\n0,1,0.5\n0,2,0.25\n1,3,0.375\n1,4,0.37500001\n";
+    assert_eq!(notes(even), Vec::<String>::new());
+    let uneven = notes("t,x,w\n0,1,600\n0,2,93\n1,3,198\n1,4,100\n");
+    assert_eq!(uneven.len(), 1);
+    assert!(uneven[0].contains("(298 to 693)"), "{uneven:?}");
+    assert!(notes("t,x\n0,1\n0,2\n1,3\n1,4\n1,5\n").is_empty());
 }

@@ -8,20 +8,23 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use ndarray::Array2;
+use ndarray::{Array1, Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    action::{Action, Mlp, fused::Workspace},
+    action::{
+        Action, Mlp,
+        fused::{Network, Workspace},
+    },
     error::{Error, ErrorKind, Result, ensure},
-    lagrangian::Lagrangian,
+    lagrangian::{Lagrangian, Within},
     tensor::{matrix, numbers},
     units::Units,
 };
 
-/// A learned motion: `dx/dt = v_t(x)`, in the user's units.
+/// A learned motion, in the user's units: `dx = v_t(x) dt + sigma_t dW`, `d log w = g_t(x) dt`.
 #[derive(Debug, Clone)]
 pub struct Dynamics<A> {
     /// The action, in the network's units, without autodiff.
@@ -33,6 +36,21 @@ pub struct Dynamics<A> {
     device: Device,
 }
 
+/// What the action says about points at one time, in the user's units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tale {
+    /// The action `s_t(x)`, `[n]`, in the units of the cost.
+    pub action: Array1<f64>,
+    /// The velocity `v = b + grad c*(grad s)`, `[n, d]`, in the user's coordinates.
+    pub velocity: Array2<f64>,
+    /// `|v|`, `[n]`, in units of distance per unit of time.
+    pub speed: Array1<f64>,
+    /// The growth rate `g = lambda s`, `[n]`, per unit of time; 0 without growth.
+    pub growth: Array1<f64>,
+    /// The kinetic energy `c(v - b)`, `[n]`: what the motion costs.
+    pub energy: Array1<f64>,
+}
+
 /// How many rows the network sees at once: bounds the memory of its activations.
 const ROWS: usize = 8192;
 
@@ -40,7 +58,7 @@ impl<A: Action> Dynamics<A> {
     /// Joins the parts; `device` is where the action's parameters are.
     ///
     /// # Errors
-    /// An action of another dimension than the units.
+    /// An action or a metric of another dimension than the units.
     pub fn new(action: A, lagrangian: Lagrangian, units: Units, device: Device) -> Result<Self> {
         ensure!(
             action.dimension() == units.dimension(),
@@ -49,6 +67,7 @@ impl<A: Action> Dynamics<A> {
             action.dimension(),
             units.dimension()
         );
+        lagrangian.check(units.dimension())?;
         Ok(Self {
             action,
             lagrangian,
@@ -57,69 +76,128 @@ impl<A: Action> Dynamics<A> {
         })
     }
 
-    /// The velocity at time `t` of every point, `[n, d]`, all in the user's units.
+    /// The velocity `b + grad c*(grad s)` at time `t` of every point, `[n, d]`, all in the user's
+    /// units.
     ///
     /// # Errors
     /// Points of another dimension.
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Result<Array2<f64>> {
         self.check(points)?;
         let inner = self.units.points_in(points.view());
-        let velocity = self.field()(self.units.time_in(t), &inner);
+        let motion = self.motion();
+        let velocity = motion.velocity(self.units.time_in(t), &inner);
         Ok(self.units.velocities_out(t, velocity.view()))
     }
 
-    /// The action `s_t(x)` of every point, `[n]`, in the units of the cost (squared length over
-    /// time). It is defined up to a function of time.
+    /// The action `s_t(x)` of every point, `[n]`, in the units of the cost (squared distance over
+    /// time for quadratic costs). Without growth it is defined up to a function of time.
     ///
     /// # Errors
     /// Points of another dimension.
-    pub fn action_at(&self, t: f64, points: &Array2<f64>) -> Result<Vec<f64>> {
+    pub fn action_at(&self, t: f64, points: &Array2<f64>) -> Result<Array1<f64>> {
         self.check(points)?;
         let inner = self.units.points_in(points.view());
+        let (values, _) = self.motion().local(self.units.time_in(t), &inner);
+        let exponent = self.lagrangian.cost().exponent();
+        Ok(values * self.units.action(exponent, t))
+    }
+
+    /// All that the action says about every point, `[n, d]`, at time `t`.
+    ///
+    /// # Errors
+    /// Points of another dimension.
+    pub fn tell(&self, t: f64, points: &Array2<f64>) -> Result<Tale> {
+        self.check(points)?;
+        let cost = self.lagrangian.cost();
+        let inner = self.units.points_in(points.view());
+        let motion = self.motion();
         let time = self.units.time_in(t);
-        let values = match self.action.fused() {
-            Some(network) => fused_rows(time, &inner, 1, |times, points, values| {
-                Workspace::default().value(&network, times, points, values)
-            }),
-            None => self.by_rows(time, &inner, 1, |t, x| self.action.value(t, x)),
+        let (values, gradients) = motion.local(time, &inner);
+        let action = values * self.units.action(cost.exponent(), t);
+        let free = self.units.velocities_out(t, motion.free(&gradients).view());
+        let drift = motion.drift(time, &inner);
+        let velocity = match drift {
+            Some(drift) => &free + &self.units.velocities_out(t, drift.view()),
+            None => free.clone(),
         };
-        Ok(values.iter().map(|s| s * self.units.action(t)).collect())
+        let scale = self.units.scale();
+        let by_distance = |v: &Array2<f64>, f: &dyn Fn(&[f64]) -> f64| {
+            let scaled = v / &scale;
+            let rows = scaled.rows().into_iter();
+            rows.map(|row| f(row.to_slice().expect("row-major")))
+                .collect()
+        };
+        Ok(Tale {
+            growth: &action * self.lagrangian.lambda(),
+            speed: by_distance(&velocity, &|v| v.iter().map(|v| v * v).sum::<f64>().sqrt()),
+            energy: by_distance(&free, &|v| cost.cost(v)),
+            action,
+            velocity,
+        })
     }
 
-    /// The velocity in the network's units, for many calls.
-    pub(crate) fn field(&self) -> impl Fn(f64, &Array2<f64>) -> Array2<f64> + '_ {
-        let network = self.action.fused();
-        let lagrangian = self.lagrangian;
-        let workspace = RefCell::new(Workspace::default());
-        move |t, points| {
-            let Some(network) = &network else {
-                return self.by_rows(t, points, points.ncols(), |t, x| {
-                    lagrangian.velocity(self.action.gradient(t, x))
-                });
-            };
-            let workspace = &mut *workspace.borrow_mut();
-            fused_rows(t, points, points.ncols(), |times, points, velocity| {
-                workspace.gradient(network, times, points, velocity)?;
-                lagrangian.move_along(velocity);
-                Ok(())
-            })
-        }
+    /// The score `grad log q_t(x)` of every point, `[n, d]`, for free: this action was fitted with
+    /// noise and `plain` without, both carry the same densities, so
+    /// `grad s - grad s_plain = sigma^2/2 grad log q` (docs/mathematics.md, section 10).
+    ///
+    /// # Errors
+    /// Points of another dimension; no noise here at t, or noise there; Lagrangians that differ in
+    /// more than noise, have growth or another cost than the kinetic one.
+    pub fn score(&self, plain: &Self, t: f64, points: &Array2<f64>) -> Result<Array2<f64>> {
+        let variance = self.comparable(plain, t)?;
+        let scale = self.units.scale();
+        let apart = self.velocity(t, points)? - plain.velocity(t, points)?;
+        Ok(apart * (2.0 / variance) / (&scale * &scale))
     }
 
-    fn by_rows(
+    /// `log q_t(x)` of every point, `[n]`, up to a function of time, like [`score`](Self::score).
+    ///
+    /// # Errors
+    /// As [`score`](Self::score).
+    pub fn relative_log_density(
         &self,
+        plain: &Self,
         t: f64,
         points: &Array2<f64>,
-        columns: usize,
-        f: impl Fn(Tensor<2>, Tensor<2>) -> Tensor<2>,
-    ) -> Array2<f64> {
-        let mut out = Vec::with_capacity(points.nrows() * columns);
-        for rows in points.axis_chunks_iter(ndarray::Axis(0), ROWS) {
-            let times = Tensor::full([rows.nrows(), 1], t, &self.device);
-            out.extend(numbers::<f64, 2>(f(times, matrix(rows, &self.device))));
+    ) -> Result<Array1<f64>> {
+        let variance = self.comparable(plain, t)?;
+        let apart = self.action_at(t, points)? - plain.action_at(t, points)?;
+        Ok(apart * (2.0 / variance))
+    }
+
+    /// `sigma_t^2`, if the two differ in noise alone.
+    fn comparable(&self, plain: &Self, t: f64) -> Result<f64> {
+        let (noisy, other) = (&self.lagrangian, &plain.lagrangian);
+        let sigma = noisy.sigma(t);
+        ensure!(
+            sigma > 0.0 && !other.is_noisy(),
+            Setting,
+            "a score needs a dynamics with noise and one without; at time {t} they have {sigma} and \
+             {}",
+            other.sigma(t)
+        );
+        ensure!(
+            noisy.clone().without_noise() == *other && !noisy.grows() && noisy.cost().is_kinetic(),
+            Setting,
+            "a score needs two Lagrangians that differ in noise alone, with the kinetic cost and \
+             without growth"
+        );
+        ensure!(
+            self.units.scale() == plain.units.scale(),
+            Setting,
+            "a score needs two dynamics with the same units of distance"
+        );
+        Ok(sigma * sigma)
+    }
+
+    /// The motion in the network's units, for many calls.
+    pub(crate) fn motion(&self) -> Motion<'_, A> {
+        Motion {
+            dynamics: self,
+            within: self.lagrangian.within(&self.units),
+            network: self.action.fused(),
+            workspace: RefCell::new(Workspace::default()),
         }
-        Array2::from_shape_vec((points.nrows(), columns), out)
-            .expect("the action returns one row for every point")
     }
 
     pub(crate) fn check(&self, points: &Array2<f64>) -> Result<()> {
@@ -131,6 +209,163 @@ impl<A: Action> Dynamics<A> {
             points.ncols()
         );
         Ok(())
+    }
+}
+
+/// A [`Dynamics`] in the network's units, with the memory that its evaluations share.
+pub(crate) struct Motion<'a, A> {
+    dynamics: &'a Dynamics<A>,
+    pub within: Within<'a>,
+    network: Option<Network>,
+    workspace: RefCell<Workspace>,
+}
+
+impl<A: Action> Motion<'_, A> {
+    /// `v = b + grad c*(grad s)` at a time of points `[n, d]`.
+    pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        let gradients = match &self.network {
+            Some(network) => {
+                let workspace = &mut *self.workspace.borrow_mut();
+                fused_rows(t, points, points.ncols(), |times, points, out| {
+                    workspace.gradient(network, times, points, out)
+                })
+            }
+            None => self.by_rows(t, points, points.ncols(), |t, x| {
+                self.dynamics.action.gradient(t, x)
+            }),
+        };
+        self.with_drift(t, points, self.free(&gradients))
+    }
+
+    /// `v` and the growth rate `lambda s`, `[n]`.
+    pub fn velocity_and_growth(&self, t: f64, points: &Array2<f64>) -> (Array2<f64>, Array1<f64>) {
+        let (values, gradients) = self.local(t, points);
+        let velocity = self.with_drift(t, points, self.free(&gradients));
+        (velocity, values * self.within.growth(t))
+    }
+
+    /// `s` `[n]` and `grad s` `[n, d]`.
+    pub fn local(&self, t: f64, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
+        let action = &self.dynamics.action;
+        let Some(network) = &self.network else {
+            let values = self.by_rows(t, points, 1, |t, x| action.value(t, x));
+            let gradients = self.by_rows(t, points, points.ncols(), |t, x| action.gradient(t, x));
+            return (values.column(0).to_owned(), gradients);
+        };
+        let mut values = vec![0.0; points.nrows()];
+        let workspace = &mut *self.workspace.borrow_mut();
+        let gradients = fused_rows(t, points, points.ncols(), |times, points, out| {
+            workspace.value_and_gradient(network, times, points, &mut values, out)
+        });
+        (values.into_iter().map(f64::from).collect(), gradients)
+    }
+
+    /// `div v`, `[n]`, or its estimate `e' (grad v) e` by one probe e for every point, `[n, d]`,
+    /// given `grad s` `[n, d]`.
+    pub fn divergence(
+        &self,
+        t: f64,
+        points: &Array2<f64>,
+        gradients: &Array2<f64>,
+        probes: Option<&Array2<f64>>,
+    ) -> Array1<f64> {
+        let along = |e: &Array2<f64>| {
+            let cost = self.dynamics.lagrangian.cost();
+            let mut turned = Array2::zeros(e.raw_dim());
+            let rows = turned.rows_mut().into_iter().zip(gradients.rows());
+            for ((mut turned, p), e) in rows.zip(e.rows()) {
+                cost.root(
+                    p.to_slice().expect("row-major"),
+                    e.to_slice().expect("row-major"),
+                    turned.as_slice_mut().expect("row-major"),
+                );
+            }
+            let mut sum = self.curvature(t, points, &turned);
+            let times = vec![t; points.nrows()];
+            if let Some(drift) = self.within.drift_along(&times, points.view(), e.view()) {
+                sum += &(drift * e).sum_axis(Axis(1));
+            }
+            sum
+        };
+        let Some(probes) = probes else {
+            let mut sum = Array1::zeros(points.nrows());
+            for j in 0..points.ncols() {
+                let mut unit = Array2::zeros(points.raw_dim());
+                unit.column_mut(j).fill(1.0);
+                sum += &along(&unit);
+            }
+            return sum;
+        };
+        along(probes)
+    }
+
+    /// `e' (grad^2 s) e`, `[n]`.
+    fn curvature(&self, t: f64, points: &Array2<f64>, directions: &Array2<f64>) -> Array1<f64> {
+        let out = match &self.network {
+            Some(network) => {
+                let directions: Vec<f32> = directions.iter().map(|e| *e as f32).collect();
+                let workspace = &mut *self.workspace.borrow_mut();
+                fused_rows(t, points, 1, |times, points, out| {
+                    workspace.curvature(network, times, points, &directions, out)
+                })
+            }
+            None => {
+                let device = &self.dynamics.device;
+                let rows = directions.axis_chunks_iter(Axis(0), ROWS);
+                let directions: Vec<_> = rows.map(|rows| matrix(rows, device)).collect();
+                let mut directions = directions.into_iter();
+                self.by_rows(t, points, 1, |t, x| {
+                    let e = directions.next().expect("as many chunks");
+                    self.dynamics.action.curvature(t, x, e)
+                })
+            }
+        };
+        out.column(0).to_owned()
+    }
+
+    /// `grad c*(p)` of gradients p, `[n, d]`: the velocity without the known drift.
+    pub fn free(&self, gradients: &Array2<f64>) -> Array2<f64> {
+        let mut velocities = gradients.clone();
+        let cost = self.dynamics.lagrangian.cost();
+        if !cost.is_kinetic() {
+            let rows = velocities.rows_mut().into_iter().zip(gradients.rows());
+            for (mut v, p) in rows {
+                cost.velocity(
+                    p.to_slice().expect("row-major"),
+                    v.as_slice_mut().expect("row-major"),
+                );
+            }
+        }
+        velocities
+    }
+
+    /// The known drift `[n, d]`, where there is one.
+    pub fn drift(&self, t: f64, points: &Array2<f64>) -> Option<Array2<f64>> {
+        self.within.drift(&vec![t; points.nrows()], points.view())
+    }
+
+    pub fn with_drift(&self, t: f64, points: &Array2<f64>, free: Array2<f64>) -> Array2<f64> {
+        match self.drift(t, points) {
+            Some(drift) => free + drift,
+            None => free,
+        }
+    }
+
+    fn by_rows(
+        &self,
+        t: f64,
+        points: &Array2<f64>,
+        columns: usize,
+        mut f: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>,
+    ) -> Array2<f64> {
+        let device = &self.dynamics.device;
+        let mut out = Vec::with_capacity(points.nrows() * columns);
+        for rows in points.axis_chunks_iter(Axis(0), ROWS) {
+            let times = Tensor::full([rows.nrows(), 1], t, device);
+            out.extend(numbers::<f64, 2>(f(times, matrix(rows, device))));
+        }
+        Array2::from_shape_vec((points.nrows(), columns), out)
+            .expect("the action returns one row for every point")
     }
 }
 
@@ -170,16 +405,17 @@ impl Dynamics<Mlp> {
     /// whole or not at all.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written; a known drift that is a function.
     pub fn save(&self, path: &FilePath) -> Result<()> {
         let header = Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             width: self.action.width(),
             depth: self.action.depth(),
-            lagrangian: self.lagrangian,
+            lagrangian: self.lagrangian.clone(),
             units: self.units.clone(),
         };
-        let header = serde_json::to_string(&header).expect("a header is plain data");
+        let header = serde_json::to_string(&header)
+            .map_err(|cause| Error::new(ErrorKind::Setting, "cannot save it").because(cause))?;
         store::write(path, &store::collect(&self.action), &[(HEADER, &header)])
     }
 

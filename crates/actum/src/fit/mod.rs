@@ -322,7 +322,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let Problem {
             lagrangian, units, ..
         } = self.problem;
-        Dynamics::new(action, *lagrangian, units.clone(), self.device)
+        Dynamics::new(action, lagrangian.clone(), units.clone(), self.device)
     }
 
     /// One step, or what went wrong; then the state is no longer of use.
@@ -367,10 +367,16 @@ impl<'a, A: Action + Module> Training<'a, A> {
         state.times.learn(&batch.times, &derivative.interior);
         state.step += 1;
         state.watch.learn(loss);
+        let unit = {
+            let Problem {
+                lagrangian, units, ..
+            } = self.problem;
+            units.objective(lagrangian.cost().exponent())
+        };
         Ok(Step {
             step: state.step,
-            loss: loss * self.problem.units.objective(),
-            smoothed: state.watch.mean * self.problem.units.objective(),
+            loss: loss * unit,
+            smoothed: state.watch.mean * unit,
             gradient_norm: norm,
             rate,
         })

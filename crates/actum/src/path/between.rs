@@ -1,12 +1,12 @@
 //! The path between snapshots: matched points travel along straight lines or cubic splines.
 
-use std::str::FromStr;
+use std::{ops::Range, str::FromStr};
 
 use ndarray::{Array1, Array2, ArrayView1};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Draw, Path};
+use super::{Draw, Masses, Path};
 use crate::{
     cloud::Cloud,
     data::Snapshots,
@@ -26,33 +26,45 @@ pub enum Coupling {
     /// By entropic transport under the squared distance, the regularisation given as a multiple
     /// of the mean squared distance between the two snapshots.
     Entropic(f64),
+    /// By unbalanced entropic transport under the squared distance, regularised as
+    /// `Entropic(0.05)`: mass dies and is born where moving it costs more than about `reach` times
+    /// the mean squared distance (Chizat et al. 2018).
+    Unbalanced(f64),
 }
+
+/// The entropic regularisation that none has asked for, as a share of the mean squared distance.
+const SHARE: f64 = 0.05;
+const REACH: f64 = 1.0;
 
 impl FromStr for Coupling {
     type Err = Error;
 
-    /// `independent`, `exact`, `entropic` or `entropic:SHARE`.
+    /// `independent`, `exact`, `entropic`, `entropic:SHARE`, `unbalanced` or `unbalanced:REACH`.
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::new(
                 ErrorKind::Setting,
                 format!(
-                    "`{text}` is not a coupling; expected independent, exact, entropic or \
-                     entropic:SHARE with a positive SHARE of the mean squared distance"
+                    "`{text}` is not a coupling; expected independent, exact, entropic, \
+                     entropic:SHARE, unbalanced or unbalanced:REACH with a positive SHARE or \
+                     REACH in mean squared distances"
                 ),
             )
         };
         match text.split_once(':') {
             None if text == "independent" => Ok(Self::Independent),
             None if text == "exact" => Ok(Self::Exact),
-            None if text == "entropic" => Ok(Self::Entropic(0.05)),
-            Some(("entropic", share)) => {
-                let share: f64 = share.parse().map_err(|_| unknown())?;
-                if share.is_finite() && share > 0.0 {
-                    Ok(Self::Entropic(share))
-                } else {
-                    Err(unknown())
+            None if text == "entropic" => Ok(Self::Entropic(SHARE)),
+            None if text == "unbalanced" => Ok(Self::Unbalanced(REACH)),
+            Some((name @ ("entropic" | "unbalanced"), number)) => {
+                let number: f64 = number.parse().map_err(|_| unknown())?;
+                if !(number.is_finite() && number > 0.0) {
+                    return Err(unknown());
                 }
+                Ok(match name {
+                    "entropic" => Self::Entropic(number),
+                    _ => Self::Unbalanced(number),
+                })
             }
             _ => Err(unknown()),
         }
@@ -73,6 +85,7 @@ impl From<Coupling> for String {
             Coupling::Independent => "independent".to_owned(),
             Coupling::Exact => "exact".to_owned(),
             Coupling::Entropic(share) => format!("entropic:{share}"),
+            Coupling::Unbalanced(reach) => format!("unbalanced:{reach}"),
         }
     }
 }
@@ -93,11 +106,19 @@ pub enum Interpolation {
 /// every snapshot, each drawn from the [coupling](Coupling) with the one before. `c_k` is the
 /// cardinal function of the [interpolation](Interpolation), so `q_t` equals the snapshot at its
 /// time and the velocity is `sum_k c_k'(t) y_k`. Real times are kept, unequal spacing and all.
+///
+/// Where snapshots differ in mass, or the coupling is unbalanced, the path has mass, in units of
+/// the mean mass of the snapshots. A matched pair (i, j) of mass `P_ij` starts with its share
+/// `a_i P_ij / sum_j P_ij` of the mass of i and ends with its share of the mass of j, and
+/// between it *grows or shrinks at a constant rate*: that is assumed, the data do not tell
+/// (docs/mathematics.md, section 6).
 pub struct Between {
     times: Vec<f64>,
     clouds: Vec<Cloud>,
     /// Running sums of every cloud's weights.
     running: Vec<Vec<f64>>,
+    /// The masses over their mean.
+    masses: Vec<f64>,
     links: Vec<Link>,
     distances: Vec<f64>,
     cardinal: Cardinal,
@@ -106,7 +127,13 @@ pub struct Between {
 /// The matching of two neighbouring snapshots, ready to be drawn from in both directions.
 enum Link {
     Independent,
-    Paired { forward: Rows, backward: Rows },
+    Paired {
+        forward: Rows,
+        backward: Rows,
+        /// Where pairs grow at different rates: the mass of every point of the two snapshots over
+        /// that of its pairs.
+        gains: Option<[Vec<f64>; 2]>,
+    },
 }
 
 /// For every row of a plan, the columns and their running mass.
@@ -191,6 +218,7 @@ impl Between {
             scale.len()
         );
         let clouds = snapshots.clouds().to_vec();
+        let mean = clouds.iter().map(Cloud::mass).sum::<f64>() / clouds.len() as f64;
         let center = clouds[0].mean();
         let scaled: Vec<Cloud> = clouds.iter().map(|c| c.rescaled(&center, scale)).collect();
         let (links, distances) = scaled
@@ -210,6 +238,7 @@ impl Between {
                     weights
                 })
                 .collect(),
+            masses: clouds.iter().map(|c| c.mass() / mean).collect(),
             clouds,
             links,
             distances,
@@ -227,26 +256,55 @@ impl Between {
         &self.distances
     }
 
-    /// A chain of matched rows, one of every snapshot, started at snapshot `k` and followed both
-    /// ways: since couplings keep the marginals, each is a fair draw of its snapshot.
+    /// A chain of matched rows, one of every snapshot in `support`, for `share` of the way from
+    /// snapshot `k` to the next, followed both ways from either of the two. Where a coupling keeps
+    /// the marginals, each row is a fair draw of its snapshot.
     fn chain(
         &self,
         k: usize,
-        support: std::ops::Range<usize>,
+        share: f64,
+        support: Range<usize>,
         rng: &mut dyn Rng,
         rows: &mut [usize],
     ) {
-        rows[k] = self.point(k, rng);
-        for next in k + 1..support.end {
+        // Started in proportion to the time, the masses of the draws stay bounded.
+        let uneven = self.links[k].is_uneven();
+        let start = if uneven && rng.random::<f64>() < share {
+            k + 1
+        } else {
+            k
+        };
+        rows[start] = self.point(start, rng);
+        for next in start + 1..support.end {
             rows[next] = self.links[next - 1]
                 .forward(rows[next - 1], rng)
                 .unwrap_or_else(|| self.point(next, rng));
         }
-        for previous in (support.start..k).rev() {
+        for previous in (support.start..start).rev() {
             rows[previous] = self.links[previous]
                 .backward(rows[previous + 1], rng)
                 .unwrap_or_else(|| self.point(previous, rng));
         }
+    }
+
+    /// The mass of a draw of the matched `rows` at `share` of the way from snapshot `k` to the
+    /// next, and its rate per unit of time.
+    ///
+    /// The pair goes from `s P` to `e P` as `s^(1-u) e^u P` and is drawn in proportion to
+    /// `(1-u) s P / M_k + u e P / M_(k+1)`; the mass is the ratio.
+    fn mass(&self, k: usize, share: f64, rows: &[usize]) -> (f64, f64) {
+        let masses = [self.masses[k], self.masses[k + 1]];
+        let [start, end] = match &self.links[k] {
+            Link::Paired {
+                gains: Some([starts, ends]),
+                ..
+            } => [masses[0] * starts[rows[k]], masses[1] * ends[rows[k + 1]]],
+            _ => masses,
+        };
+        let density = (1.0 - share) * start / masses[0] + share * end / masses[1];
+        let mass = start.powf(1.0 - share) * end.powf(share) / density;
+        let rate = (end / start).ln() / (self.times[k + 1] - self.times[k]);
+        (mass, mass * rate)
     }
 
     fn point(&self, k: usize, rng: &mut dyn Rng) -> usize {
@@ -257,30 +315,57 @@ impl Between {
 impl Link {
     /// The link, and the root mean squared distance of what it matches.
     fn new(a: &Cloud, b: &Cloud, coupling: Coupling) -> Result<(Self, f64)> {
+        let positive = |name: &str, value: f64| {
+            ensure!(
+                value.is_finite() && value > 0.0,
+                Setting,
+                "the coupling's {name} must be positive, got {value}"
+            );
+            Ok(())
+        };
+        let squared = Ground::SquaredEuclidean;
         let plan: Plan = match coupling {
             Coupling::Independent => {
                 return Ok((Link::Independent, mean_squared_distance(a, b).sqrt()));
             }
-            Coupling::Exact => transport::exact(a, b, Ground::SquaredEuclidean)?,
+            Coupling::Exact => transport::exact(a, b, squared)?,
             Coupling::Entropic(share) => {
-                ensure!(
-                    share.is_finite() && share > 0.0,
-                    Setting,
-                    "the entropic coupling's regularisation must be positive, got {share}"
-                );
-                let mean_square = mean_squared_distance(a, b);
-                transport::entropic(a, b, Ground::SquaredEuclidean, share * mean_square)
+                positive("regularisation", share)?;
+                transport::entropic(a, b, squared, share * mean_squared_distance(a, b))
                     .and_then(|entropic| entropic.plan())
                     .map_err(|e| {
                         e.within(format!("coupling entropic:{share} (a larger SHARE helps)"))
                     })?
             }
+            Coupling::Unbalanced(reach) => {
+                positive("reach", reach)?;
+                let mean = mean_squared_distance(a, b);
+                transport::unbalanced(a, b, squared, SHARE * mean, reach * mean)
+                    .and_then(|unbalanced| unbalanced.plan())
+                    .map_err(|e| e.within(format!("coupling unbalanced:{reach}")))?
+            }
         };
+        let gains = matches!(coupling, Coupling::Unbalanced(_)).then(|| {
+            let (rows, columns) = plan.marginals();
+            [(a, rows), (b, columns)].map(|(cloud, sums)| {
+                let shares = cloud.weights() / cloud.mass();
+                shares
+                    .iter()
+                    .zip(&sums)
+                    .map(|(share, sum)| share / sum)
+                    .collect()
+            })
+        });
         let link = Link::Paired {
             forward: Rows::new(a.len(), || plan.iter()),
             backward: Rows::new(b.len(), || plan.iter().map(|(i, j, mass)| (j, i, mass))),
+            gains,
         };
-        Ok((link, plan.cost().max(0.0).sqrt()))
+        Ok((link, (plan.cost() / plan.mass()).max(0.0).sqrt()))
+    }
+
+    fn is_uneven(&self) -> bool {
+        matches!(self, Link::Paired { gains: Some(_), .. })
     }
 
     /// The partner of row `i` in the later snapshot; none where any point will do.
@@ -320,16 +405,30 @@ impl Path for Between {
         true
     }
 
+    fn has_mass(&self) -> bool {
+        let even = |m: &f64| (m - 1.0).abs() < 1e-9;
+        self.links.iter().any(Link::is_uneven) || !self.masses.iter().all(even)
+    }
+
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
         let shape = (times.len(), self.dimension());
         let mut points = Array2::zeros(shape);
         let mut velocities = Array2::zeros(shape);
+        let mut masses = Masses {
+            values: Array1::ones(times.len()),
+            rates: Some(Array1::zeros(times.len())),
+        };
+        let has_mass = self.has_mass();
         let mut rows = vec![0; self.times.len()];
         let mut weights = vec![(0.0, 0.0); self.times.len()];
         for (n, &t) in times.iter().enumerate() {
             let k = interval(&self.times, t);
             let support = self.cardinal.weights(k, t, &mut weights);
-            self.chain(k, support.clone(), rng, &mut rows);
+            let share = (t - self.times[k]) / (self.times[k + 1] - self.times[k]);
+            self.chain(k, share, support.clone(), rng, &mut rows);
+            if let (true, Some(rates)) = (has_mass, &mut masses.rates) {
+                (masses.values[n], rates[n]) = self.mass(k, share, &rows);
+            }
             let mut x = points.row_mut(n);
             let mut v = velocities.row_mut(n);
             for k in support {
@@ -339,9 +438,11 @@ impl Path for Between {
                 v.scaled_add(slope, &y);
             }
         }
-        Draw {
-            points,
-            velocities: Some(velocities),
+        let draw = Draw::moving(points, velocities);
+        if has_mass {
+            draw.weighing(masses)
+        } else {
+            draw
         }
     }
 }
@@ -366,7 +467,7 @@ impl Cardinal {
     }
 
     /// Fills `(c_k(t), c_k'(t))` for the knots that count at `t`, and returns which those are.
-    fn weights(&self, interval: usize, t: f64, out: &mut [(f64, f64)]) -> std::ops::Range<usize> {
+    fn weights(&self, interval: usize, t: f64, out: &mut [(f64, f64)]) -> Range<usize> {
         let h = self.knots[interval + 1] - self.knots[interval];
         let b = (t - self.knots[interval]) / h;
         let a = 1.0 - b;

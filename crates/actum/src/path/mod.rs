@@ -3,7 +3,7 @@
 mod between;
 mod sampled;
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use rand::Rng;
 
 pub use between::{Between, Coupling, Interpolation};
@@ -16,11 +16,51 @@ pub struct Draw {
     pub points: Array2<f64>,
     /// `dX/dt` along the path for fixed randomness, `[n, d]`, where the path has one.
     pub velocities: Option<Array2<f64>>,
+    /// The masses, where the path has mass.
+    pub masses: Option<Masses>,
+}
+
+/// The masses of drawn points: the mean of `m f(x)` over draws at a time is `M_t E_qt[f]`.
+#[derive(Debug, Clone)]
+pub struct Masses {
+    /// `m >= 0`, `[n]`.
+    pub values: Array1<f64>,
+    /// `dm/dt` along the path for fixed randomness, `[n]`; needed where the path has velocities.
+    pub rates: Option<Array1<f64>>,
+}
+
+impl Draw {
+    /// Points alone, `[n, d]`.
+    pub fn still(points: Array2<f64>) -> Self {
+        Self {
+            points,
+            velocities: None,
+            masses: None,
+        }
+    }
+
+    /// Points and their velocities, `[n, d]`.
+    pub fn moving(points: Array2<f64>, velocities: Array2<f64>) -> Self {
+        Self {
+            points,
+            velocities: Some(velocities),
+            masses: None,
+        }
+    }
+
+    /// The same with masses.
+    pub fn weighing(self, masses: Masses) -> Self {
+        Self {
+            masses: Some(masses),
+            ..self
+        }
+    }
 }
 
 /// A family of densities `q_t` for `t` in a span, known through samples.
 ///
-/// Everything is in the user's units: points `[n, d]`, times real.
+/// Everything is in the user's units: points `[n, d]`, times real. Where the path has mass, draws
+/// are weighted by it.
 pub trait Path: Sync {
     /// The number of columns, d.
     fn dimension(&self) -> usize;
@@ -30,6 +70,12 @@ pub trait Path: Sync {
 
     /// Whether draws carry velocities: every draw of a path does, or none.
     fn has_velocity(&self) -> bool;
+
+    /// Whether draws carry masses. The total mass may change in time, or mass may move from one
+    /// place to another without travelling; both need growth in the Lagrangian.
+    fn has_mass(&self) -> bool {
+        false
+    }
 
     /// One point of `q_t` for each of `times`, `[n]`, all within the span; the points are
     /// independent of each other.

@@ -1,6 +1,6 @@
 //! A path of the user's own.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2};
 use rand::Rng;
 
 use super::{Draw, Path};
@@ -14,9 +14,10 @@ use crate::error::{Result, ensure};
 /// use rand::{RngExt, SeedableRng};
 ///
 /// // A uniform density on [t, t + 1], moving at speed 1.
-/// let path = Sampled::new(1, [0.0, 2.0], true, |times, rng| Draw {
-///     points: Array2::from_shape_fn((times.len(), 1), |(i, _)| times[i] + rng.random::<f64>()),
-///     velocities: Some(Array2::ones((times.len(), 1))),
+/// let path = Sampled::new(1, [0.0, 2.0], true, |times, rng| {
+///     let shape = (times.len(), 1);
+///     let points = Array2::from_shape_fn(shape, |(i, _)| times[i] + rng.random::<f64>());
+///     Draw::moving(points, Array2::ones(shape))
 /// })?;
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 /// let draw = path.sample(&[0.0, 2.0], &mut rng);
@@ -27,6 +28,7 @@ pub struct Sampled<F> {
     dimension: usize,
     span: [f64; 2],
     has_velocity: bool,
+    has_mass: bool,
     draw: F,
 }
 
@@ -55,8 +57,17 @@ where
             dimension,
             span,
             has_velocity,
+            has_mass: false,
             draw,
         })
+    }
+
+    /// The same path, of which every draw has masses (with rates, if it has velocities).
+    pub fn with_mass(self) -> Self {
+        Self {
+            has_mass: true,
+            ..self
+        }
     }
 }
 
@@ -76,6 +87,10 @@ where
         self.has_velocity
     }
 
+    fn has_mass(&self) -> bool {
+        self.has_mass
+    }
+
     /// # Panics
     /// If the closure returns arrays of a shape it did not promise.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
@@ -86,6 +101,18 @@ where
             shapes,
             (expected, self.has_velocity.then_some(expected)),
             "the path's closure must return points (and velocities if promised) of shape [n, d]"
+        );
+        let sizes = draw.masses.as_ref().map(|masses| {
+            let rates = masses.rates.as_ref().map(Array1::len);
+            (
+                masses.values.len(),
+                rates.or(Some(times.len()).filter(|_| !self.has_velocity)),
+            )
+        });
+        assert_eq!(
+            sizes,
+            self.has_mass.then_some((times.len(), Some(times.len()))),
+            "the path's closure must return masses (and their rates beside velocities) if promised"
         );
         draw
     }

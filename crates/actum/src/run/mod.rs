@@ -22,7 +22,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use settings::{Data, Joining, Network, Settings};
+pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 
 use crate::{
     action::Mlp,
@@ -32,7 +32,6 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     file,
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
-    lagrangian::Lagrangian,
     objective::Problem,
     path::Between,
     units::Units,
@@ -63,6 +62,8 @@ pub struct Source {
     pub unit: Option<String>,
     /// How many points there were at each time.
     pub counts: Vec<usize>,
+    /// The mass at each time.
+    pub masses: Vec<f64>,
     /// The names of the columns.
     pub columns: Vec<String>,
     /// Whether the columns have names of their own.
@@ -108,7 +109,7 @@ impl Run {
     ) -> Result<Self> {
         settings.check()?;
         claim(folder, existing)?;
-        let seen = settings.data.columns_of(snapshots)?;
+        let seen = settings.data.view(snapshots)?;
         let source = Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data: data.to_owned(),
@@ -117,6 +118,7 @@ impl Run {
             times: seen.times().to_vec(),
             unit: seen.unit().map(str::to_owned),
             counts: seen.clouds().iter().map(|c| c.len()).collect(),
+            masses: seen.masses(),
             columns: seen.columns().to_vec(),
             named: seen.is_named(),
         };
@@ -127,6 +129,15 @@ impl Run {
 
         let training = settings.data.training(&seen)?;
         let units = Units::of(&training, settings.data.standardize)?;
+        let lagrangian = settings
+            .lagrangian
+            .lagrangian(&training, &units, settings.fit.seed)?;
+        let even = |mass: &f64| (mass - 1.0).abs() < 1e-9;
+        let training = if lagrangian.grows() || training.masses().iter().all(even) {
+            training
+        } else {
+            training.with_masses(&vec![1.0; training.len()])?
+        };
         let path = Between::new(
             &training,
             settings.path.coupling,
@@ -152,11 +163,7 @@ impl Run {
             run.begin()?;
         }
         let mut recorder = Recorder::new(&run, checkpoint.as_ref(), observer)?;
-        let problem = Problem {
-            path: &path,
-            lagrangian: Lagrangian::kinetic(),
-            units,
-        };
+        let problem = Problem::new(&path, lagrangian, units);
         let options = &settings.fit;
         let dynamics = match &checkpoint {
             Some(checkpoint) => resume(network, &problem, options, checkpoint, &mut recorder),
@@ -268,7 +275,8 @@ impl Run {
     /// Fewer columns than the run was fitted with, or more where it took them all; columns with
     /// other names or in another order; times in another unit.
     pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        let seen = snapshots.first_columns(self.columns_of(snapshots.dimension())?)?;
+        self.columns_of(snapshots.dimension())?;
+        let seen = self.settings.data.view(snapshots)?;
         ensure!(
             !(self.source.named && seen.is_named()) || seen.columns() == self.source.columns,
             Shape,

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path as FilePath,
+    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,9 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     file,
     fit::Options,
+    lagrangian::{Cost, Drift, Lagrangian, Noise},
     path::{Coupling, Interpolation},
+    units::Units,
 };
 
 /// The settings of a run. Its serialised form is the schema of the TOML file; unknown keys are
@@ -34,6 +37,8 @@ pub struct Settings {
     pub data: Data,
     /// How the population is joined up between snapshots.
     pub path: Joining,
+    /// What the motion is charged for.
+    pub lagrangian: Terms,
     /// The size of the network.
     pub network: Network,
     /// How to minimise.
@@ -50,6 +55,10 @@ pub struct Data {
     pub points_key: Option<String>,
     /// The array or column of weights.
     pub weight_key: Option<String>,
+    /// The array of velocities, or their columns separated by commas.
+    pub velocity_key: Option<String>,
+    /// What the masses of the snapshots are, where mass grows.
+    pub mass: Mass,
     /// Only the first so many columns.
     pub dims: Option<usize>,
     /// Measures distances after dividing every column by its standard deviation.
@@ -58,12 +67,182 @@ pub struct Data {
     pub hold_out: Vec<String>,
 }
 
+/// The mass of every snapshot: `"weights"`, `"counts"`, or one number for each time of the file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "WrittenMass", into = "WrittenMass")]
+pub enum Mass {
+    /// The sum of the weights, 1 where the file has none.
+    #[default]
+    Weights,
+    /// The number of points: every point is an individual.
+    Counts,
+    /// As given.
+    Given(Vec<f64>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenMass {
+    Name(String),
+    Numbers(Vec<f64>),
+}
+
+impl FromStr for Mass {
+    type Err = Error;
+
+    /// `weights`, `counts` or `M,M,...`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "weights" => return Ok(Self::Weights),
+            "counts" => return Ok(Self::Counts),
+            _ => {}
+        }
+        let numbers = text.split(',').map(|m| m.trim().parse());
+        numbers
+            .collect::<std::result::Result<_, _>>()
+            .map(Self::Given)
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::Setting,
+                    format!(
+                        "`{text}` does not say masses; expected counts, weights, or one number for \
+                     each time, separated by commas"
+                    ),
+                )
+            })
+    }
+}
+
+impl TryFrom<WrittenMass> for Mass {
+    type Error = Error;
+
+    fn try_from(written: WrittenMass) -> Result<Self> {
+        match written {
+            WrittenMass::Name(name) => name.parse(),
+            WrittenMass::Numbers(masses) => Ok(Self::Given(masses)),
+        }
+    }
+}
+
+impl From<Mass> for WrittenMass {
+    fn from(mass: Mass) -> Self {
+        match mass {
+            Mass::Weights => Self::Name("weights".to_owned()),
+            Mass::Counts => Self::Name("counts".to_owned()),
+            Mass::Given(masses) => Self::Numbers(masses),
+        }
+    }
+}
+
+/// What the motion is charged for: the terms of a [`Lagrangian`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Terms {
+    /// `"kinetic"`, `"power:P"` with P above 1, or the rows of a metric's matrix.
+    pub cost: Cost,
+    /// sigma in units of distance per square root of time, or pairs `[[t, sigma], ...]`.
+    pub noise: Noise,
+    /// lambda, 0 to keep mass, or `"auto"`.
+    pub growth: Growth,
+    /// Takes the velocities of the points for a known part of the motion.
+    pub drift: bool,
+}
+
+/// The lambda of growth: a number or `"auto"`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenGrowth", into = "WrittenGrowth")]
+pub enum Growth {
+    /// A number, in time over action: 1 / distance^2 for quadratic costs.
+    Lambda(f64),
+    /// Such that growing e-fold over the whole time costs what travelling the spread of the data
+    /// over the whole time does.
+    Auto,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenGrowth {
+    Number(f64),
+    Name(String),
+}
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self::Lambda(0.0)
+    }
+}
+
+impl FromStr for Growth {
+    type Err = Error;
+
+    /// `auto` or a number.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        text.parse().map(Self::Lambda).map_err(|_| {
+            Error::new(
+                ErrorKind::Setting,
+                format!("`{text}` is not growth; expected auto or a number (lambda)"),
+            )
+        })
+    }
+}
+
+impl TryFrom<WrittenGrowth> for Growth {
+    type Error = Error;
+
+    fn try_from(written: WrittenGrowth) -> Result<Self> {
+        match written {
+            WrittenGrowth::Name(name) => name.parse(),
+            WrittenGrowth::Number(lambda) => Ok(Self::Lambda(lambda)),
+        }
+    }
+}
+
+impl From<Growth> for WrittenGrowth {
+    fn from(growth: Growth) -> Self {
+        match growth {
+            Growth::Auto => Self::Name("auto".to_owned()),
+            Growth::Lambda(lambda) => Self::Number(lambda),
+        }
+    }
+}
+
+impl Terms {
+    /// The Lagrangian for what a fit sees of the data.
+    ///
+    /// # Errors
+    /// Numbers outside of their range; a drift without velocities.
+    pub fn lagrangian(&self, seen: &Snapshots, units: &Units, seed: u64) -> Result<Lagrangian> {
+        let lambda = match self.growth {
+            Growth::Lambda(lambda) => lambda,
+            Growth::Auto => {
+                let exponent = self.cost.exponent();
+                units.objective(exponent).recip() / units.duration()
+            }
+        };
+        let lagrangian = Lagrangian::new(self.cost.clone())
+            .noise_over_time(self.noise.clone())
+            .growth(lambda)?;
+        if !self.drift {
+            return Ok(lagrangian);
+        }
+        Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
+    }
+
+    fn grows(&self) -> bool {
+        self.growth != Growth::Lambda(0.0)
+    }
+}
+
 /// How the population is joined up between snapshots.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Joining {
-    /// `"independent"`, `"exact"`, or `"entropic:SHARE"`, the regularisation as a share of the
-    /// mean squared distance.
+    /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
+    /// squared distance, or `"unbalanced:REACH"`, which lets mass die and be born where moving it
+    /// would cost more than REACH mean squared distances.
     pub coupling: Coupling,
     /// `"linear"` or `"cubic"`.
     pub interpolation: Interpolation,
@@ -195,6 +374,26 @@ impl Settings {
         for (name, value) in [("width", self.network.width), ("depth", self.network.depth)] {
             ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
         }
+        if let Growth::Lambda(lambda) = self.lagrangian.growth {
+            Lagrangian::kinetic().growth(lambda)?;
+        }
+        ensure!(
+            self.lagrangian.grows() || self.data.mass == Mass::Weights,
+            Setting,
+            "masses count where mass can grow: give --growth (lagrangian.growth) too, or leave \
+             `mass` out"
+        );
+        ensure!(
+            self.lagrangian.grows() || !matches!(self.path.coupling, Coupling::Unbalanced(_)),
+            Setting,
+            "an unbalanced coupling lets mass be born and die: give --growth (lagrangian.growth) \
+             too, or take another coupling"
+        );
+        ensure!(
+            !self.lagrangian.drift || self.data.velocity_key.is_some(),
+            Setting,
+            "a drift needs the velocities of the points: name their array in `velocity_key`"
+        );
         self.fit.check()?;
         ensure!(
             i64::try_from(self.fit.seed).is_ok(),
@@ -214,17 +413,23 @@ impl Data {
             time_key: self.time_key.clone(),
             points_key: self.points_key.clone(),
             weight_key: self.weight_key.clone(),
+            velocity_key: self.velocity_key.clone(),
         }
     }
 
-    /// The snapshots with the chosen columns, all times.
+    /// The snapshots with the chosen columns and masses, all times.
     ///
     /// # Errors
-    /// More columns asked for than there are.
-    pub fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        match self.dims {
-            Some(count) => snapshots.first_columns(count),
-            None => Ok(snapshots.clone()),
+    /// More columns asked for than there are; masses that are not one for each time.
+    pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+        let seen = match self.dims {
+            Some(count) => snapshots.first_columns(count)?,
+            None => snapshots.clone(),
+        };
+        match &self.mass {
+            Mass::Weights => Ok(seen),
+            Mass::Counts => seen.with_masses(&seen.counts()),
+            Mass::Given(masses) => seen.with_masses(masses),
         }
     }
 

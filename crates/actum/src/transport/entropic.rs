@@ -1,30 +1,15 @@
 use ndarray::Array1;
-use rayon::prelude::*;
 
-use super::{Costs, Ground, LANES, Plan, same_dimension};
-use crate::{
-    cloud::Cloud,
-    error::{Result, ensure},
+use super::{
+    Ground, Plan,
+    sinkhorn::{Potentials, sinkhorn},
 };
+use crate::{cloud::Cloud, error::Result};
 
-/// The greatest sum of `|P' 1 - b|` at which the iteration stops.
-const MARGINAL_ERROR: f64 = 1e-9;
-/// Iterations at the final epsilon before giving up.
-const ITERATIONS: usize = 20_000;
-/// Iterations at each larger epsilon on the way.
-const ANNEALING: usize = 8;
-/// Iterations between two estimates of the rate of convergence.
-const WINDOW: usize = 10;
-/// The slowest plain iteration that the relaxation is made for; more of it only overshoots.
-const SLOWEST: f64 = 0.9995;
 /// What [`entropic`] found: `P_ij = a_i b_j exp((f_i + g_j - c_ij) / epsilon)`.
 #[derive(Debug, Clone)]
 pub struct Entropic {
-    f: Array1<f64>,
-    g: Array1<f64>,
-    epsilon: f64,
-    ground: Ground,
-    clouds: (Cloud, Cloud),
+    potentials: Potentials,
     cost: f64,
     value: f64,
 }
@@ -55,103 +40,30 @@ pub struct Entropic {
 /// (`Setting`); distances that overflow (`Value`); no convergence (`Diverged`), which a greater
 /// epsilon remedies.
 pub fn entropic(a: &Cloud, b: &Cloud, ground: Ground, epsilon: f64) -> Result<Entropic> {
-    same_dimension(a, b)?;
-    ensure!(
-        epsilon.is_finite() && epsilon > 0.0,
-        Setting,
-        "epsilon must be finite and positive, got {epsilon}"
-    );
-    let (n, m) = (a.len(), b.len());
-    let costs = Costs::new(a.points(), b.points(), ground);
-    let flipped = Costs::new(b.points(), a.points(), ground);
-    let greatest = costs.greatest()?;
-    let (p, q) = (a.weights() / a.mass(), b.weights() / b.mass());
-
-    let mut g = vec![0.0; m];
-    let mut f = vec![0.0; n];
-    let mut wide = greatest;
-    while wide > 4.0 * epsilon {
-        for _ in 0..ANNEALING {
-            f = soft_minimum(&costs, &g, &q, wide);
-            g = soft_minimum(&flipped, &f, &p, wide);
-        }
-        wide /= 4.0;
-    }
-
-    let off = |weights: &Array1<f64>, old: &[f64], new: &[f64]| -> f64 {
-        let sums = weights.iter().zip(old.iter().zip(new));
-        sums.map(|(w, (old, new))| w * ((old - new) / epsilon).exp_m1().abs())
-            .sum()
+    let potentials = sinkhorn(a, b, ground, epsilon, f64::INFINITY)?;
+    let mean = |weights: &Array1<f64>, f: &Array1<f64>| -> f64 {
+        let terms = weights.iter().zip(f).map(|(w, f)| w * f);
+        terms.sum()
     };
-    let mut relaxation = 1.0;
-    let mut error = f64::INFINITY;
-    let mut before = f64::INFINITY;
-    let mut least = f64::INFINITY;
-    for iteration in 0..ITERATIONS {
-        let rows = soft_minimum(&costs, &g, &q, epsilon);
-        error = off(&p, &f, &rows);
-        if error <= MARGINAL_ERROR {
-            // Without relaxation the row sums are exact; what is left is in the column sums.
-            f = rows;
-            let columns = soft_minimum(&flipped, &f, &p, epsilon);
-            error = off(&q, &g, &columns);
-            if error <= MARGINAL_ERROR {
-                break;
-            }
-            g = columns;
-            continue;
-        }
-        relax(&mut f, rows, relaxation);
-        relax(&mut g, soft_minimum(&flipped, &f, &p, epsilon), relaxation);
-        match iteration % (2 * WINDOW) {
-            // A new relaxation changes the error at once: its rate shows after some iterations.
-            step if step == WINDOW - 1 => before = error,
-            step if step == 2 * WINDOW - 1 => {
-                let rate = (error / before).powf(1.0 / WINDOW as f64);
-                if rate < 1.0 {
-                    relaxation = overrelaxation(relaxation, rate);
-                } else if error > 10.0 * least {
-                    relaxation = 1.0;
-                }
-                least = least.min(error);
-            }
-            _ => {}
-        }
-    }
-    let converged = error <= MARGINAL_ERROR;
-    ensure!(
-        converged,
-        Diverged,
-        "the marginals of the entropic coupling are off by {error:.1e} after {ITERATIONS} iterations, \
-         expected {MARGINAL_ERROR:.0e}; raise epsilon, now {epsilon:e} where the greatest cost is {greatest:e}"
-    );
-
-    let value = p.iter().zip(&f).map(|(w, f)| w * f).sum::<f64>()
-        + q.iter().zip(&g).map(|(w, g)| w * g).sum::<f64>();
-    let mut found = Entropic {
-        f: f.into(),
-        g: g.into(),
-        epsilon,
-        ground,
-        clouds: (a.clone(), b.clone()),
-        cost: 0.0,
+    let value = mean(&potentials.p, &potentials.f) + mean(&potentials.q, &potentials.g);
+    let cost = potentials.mass_and_cost().1;
+    Ok(Entropic {
+        potentials,
+        cost,
         value,
-    };
-    let rows: Vec<f64> = found.rows(|row| row.iter().map(|(_, mass, cost)| mass * cost).sum());
-    found.cost = rows.iter().sum();
-    Ok(found)
+    })
 }
 
 impl Entropic {
     /// The potential of the first cloud, `[n]`; together with [`g`](Self::g) it is unique up to a
     /// constant that may go from one to the other.
     pub fn f(&self) -> &Array1<f64> {
-        &self.f
+        &self.potentials.f
     }
 
     /// The potential of the second cloud, `[m]`.
     pub fn g(&self) -> &Array1<f64> {
-        &self.g
+        &self.potentials.g
     }
 
     /// The cost of the transport alone, `<P, c>`.
@@ -166,145 +78,15 @@ impl Entropic {
 
     /// The coupling P without its negligible entries.
     ///
-    /// An entry of row i is dropped when its mass is below `1e-9 a_i / m`, all of them together
-    /// less than 1e-9; the rest is divided by its sum. With a large epsilon all n m entries stay.
+    /// An entry is dropped when its mass is below both `1e-9 a_i / m` and `1e-9 b_j / n`, all of
+    /// them together less than 1e-9; the rest is divided by its sum. With a large epsilon all n m
+    /// entries stay. Every point of positive weight keeps a partner.
     ///
     /// # Errors
     /// None for clouds that [`entropic`] accepted.
     pub fn plan(&self) -> Result<Plan> {
-        let m = self.g.len() as f64;
-        let rows = self.rows(|row| {
-            let total: f64 = row.iter().map(|e| e.1).sum();
-            let kept = |e: &&(usize, f64, f64)| e.1 > 0.0 && e.1 >= 1e-9 * total / m;
-            row.iter()
-                .filter(kept)
-                .map(|e| (e.0, e.1))
-                .collect::<Vec<_>>()
-        });
-        let total: f64 = rows.iter().flatten().map(|e| e.1).sum();
-        let entries = rows
-            .into_iter()
-            .enumerate()
-            .flat_map(|(i, row)| row.into_iter().map(move |(j, mass)| (i, j, mass / total)))
-            .collect();
-        let (a, b) = &self.clouds;
-        let costs = Costs::new(a.points(), b.points(), self.ground);
-        Plan::new((self.f.len(), self.g.len()), entries, |i, j| costs.at(i, j))
+        self.potentials.plan(1.0)
     }
-
-    /// Calls `reduce` with the entries (j, mass, cost) of every row.
-    fn rows<T: Send>(&self, reduce: impl Fn(&[(usize, f64, f64)]) -> T + Sync) -> Vec<T> {
-        let (a, b) = &self.clouds;
-        let (p, q) = (a.weights() / a.mass(), b.weights() / b.mass());
-        let costs = Costs::new(a.points(), b.points(), self.ground);
-        (0..a.len())
-            .into_par_iter()
-            .map_init(Vec::new, |row, i| {
-                row.clear();
-                for t in 0..costs.tiles() {
-                    for (cost, j) in costs.tile(i, t).into_iter().zip(costs.lanes(t)) {
-                        let exponent = (self.f[i] + self.g[j] - cost) / self.epsilon;
-                        let mass = if q[j] > 0.0 {
-                            p[i] * q[j] * exponent.exp()
-                        } else {
-                            0.0
-                        };
-                        row.push((j, mass, cost));
-                    }
-                }
-                reduce(row)
-            })
-            .collect()
-    }
-}
-
-fn relax(old: &mut [f64], new: Vec<f64>, relaxation: f64) {
-    for (old, new) in old.iter_mut().zip(new) {
-        *old += relaxation * (new - *old);
-    }
-}
-
-/// `-epsilon log sum_j w_j exp((g_j - c_ij) / epsilon)` for every row i.
-fn soft_minimum(costs: &Costs, g: &[f64], weights: &Array1<f64>, epsilon: f64) -> Vec<f64> {
-    let mut height = vec![f64::NEG_INFINITY; costs.tiles() * LANES];
-    for ((h, g), w) in height.iter_mut().zip(g).zip(weights) {
-        *h = g + epsilon * w.ln();
-    }
-    (0..costs.shape().0)
-        .into_par_iter()
-        .map_init(
-            || vec![0.0; height.len()],
-            |gain, i| row_minimum(costs, i, &height, epsilon, gain),
-        )
-        .collect()
-}
-
-/// `-epsilon log sum_j exp((height_j - c_ij) / epsilon)`; `gain` is room for one number a column.
-fn row_minimum(costs: &Costs, i: usize, height: &[f64], epsilon: f64, gain: &mut [f64]) -> f64 {
-    let mut top = [f64::NEG_INFINITY; LANES];
-    let tiles = gain.chunks_exact_mut(LANES).zip(height.chunks_exact(LANES));
-    for (t, (gain, height)) in tiles.enumerate() {
-        let cost = costs.tile(i, t);
-        for lane in 0..LANES {
-            gain[lane] = height[lane] - cost[lane];
-            top[lane] = if gain[lane] > top[lane] {
-                gain[lane]
-            } else {
-                top[lane]
-            };
-        }
-    }
-    let top = top.into_iter().fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = [0.0; LANES];
-    for gain in gain.chunks_exact(LANES) {
-        for lane in 0..LANES {
-            sum[lane] += exp_of_negative((gain[lane] - top) / epsilon);
-        }
-    }
-    -(top + epsilon * sum.iter().sum::<f64>().ln())
-}
-
-/// `exp(x)` for x <= 0 to 2e-16 of it, without a branch, so that the compiler makes vector
-/// instructions of it; 1e-304 for what is smaller. With `x = k log 2 + r`, `|r| <= log(2) / 2`,
-/// it is `2^k` times the Taylor polynomial of degree 13 of `exp(r)`.
-#[inline(always)]
-fn exp_of_negative(x: f64) -> f64 {
-    // Added to a small number, it leaves the nearest integer in the low bits.
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    // The high part of log 2 has so many zeros at its end that k times it is exact.
-    const HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let x = if x > -700.0 { x } else { -700.0 };
-    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
-    let k = shifted - SHIFT;
-    let r = (x - k * HIGH) - k * LOW;
-    let mut sum = 1.0 / 6_227_020_800.0;
-    for inverse in [
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
-        sum = sum * r + inverse;
-    }
-    sum * f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52)
-}
-
-/// The relaxation that is best for the rate of convergence seen with the present one, from
-/// `(rate + w - 1)^2 = rate w^2 eta`, with eta the rate of the plain iteration, and
-/// `w = 2 / (1 + sqrt(1 - eta))`.
-fn overrelaxation(present: f64, rate: f64) -> f64 {
-    let plain = (rate + present - 1.0).powi(2) / (rate * present * present);
-    2.0 / (1.0 + (1.0 - plain.min(SLOWEST)).sqrt())
 }
 
 #[cfg(test)]
@@ -316,18 +98,6 @@ mod tests {
         error::ErrorKind,
         transport::{exact, tests::waves},
     };
-
-    #[test]
-    fn the_exponential() {
-        for x in (0..70_000)
-            .map(|i| -0.01 * i as f64)
-            .chain([-1e-300, -700.0])
-        {
-            let got = exp_of_negative(x);
-            assert!((got / x.exp() - 1.0).abs() < 4e-16, "{x}: {got}");
-        }
-        assert!(exp_of_negative(f64::NEG_INFINITY) < 1e-300);
-    }
 
     #[test]
     fn the_numbers_of_pot() {

@@ -3,16 +3,20 @@
 //! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` says how much mass
 //! goes from every `x_i` to every `y_j`: `P_ij >= 0` with row sums `a` and column sums `b`, both
 //! divided by their mass. Transport asks for the one that minimises `sum_ij P_ij c(x_i, y_j)`.
+//! [Unbalanced](unbalanced()) transport lets the sums differ from a and b, at a price.
 
 mod entropic;
 mod exact;
 mod line;
 mod simplex;
+mod sinkhorn;
+mod unbalanced;
 
 pub use entropic::{Entropic, entropic};
 pub use exact::exact;
 pub use line::line;
 pub(crate) use line::{monotone, sorted};
+pub use unbalanced::{Unbalanced, unbalanced};
 
 use ndarray::{Array1, Array2};
 use rayon::prelude::*;
@@ -32,7 +36,7 @@ pub enum Ground {
 }
 
 /// A sparse coupling of a cloud of n points and a cloud of m points: entries (i, j, mass) with
-/// positive masses of sum 1.
+/// positive masses, of sum 1 unless the plan is [unbalanced](unbalanced()).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     shape: (usize, usize),
@@ -41,7 +45,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts the entries, of masses that sum to 1, in order and sums the cost in that order.
+    /// Puts the entries in order and sums the cost in that order.
     fn new(
         shape: (usize, usize),
         mut entries: Vec<(usize, usize, f64)>,
@@ -60,6 +64,11 @@ impl Plan {
     /// The sum of mass times ground cost over the entries.
     pub fn cost(&self) -> f64 {
         self.cost
+    }
+
+    /// The sum of the masses of the entries.
+    pub fn mass(&self) -> f64 {
+        self.iter().map(|(_, _, mass)| mass).sum()
     }
 
     /// The number of points of the first and of the second cloud, (n, m).
@@ -82,8 +91,8 @@ impl Plan {
         self.entries.iter().copied()
     }
 
-    /// The sums of the rows `[n]` and of the columns `[m]`: the weights of the two clouds divided
-    /// by their mass.
+    /// The sums of the rows `[n]` and of the columns `[m]`: unless the plan is unbalanced, the
+    /// weights of the two clouds divided by their mass.
     pub fn marginals(&self) -> (Array1<f64>, Array1<f64>) {
         let mut rows = Array1::zeros(self.shape.0);
         let mut columns = Array1::zeros(self.shape.1);

@@ -54,3 +54,34 @@ pq.write_table(table, "nulls.parquet", compression="zstd", data_page_version="2.
 pq.write_table(table.select(["t", "x"]), "brotli.parquet", compression="brotli")
 dates = pa.table({"t": pa.array([1, 2], pa.timestamp("ms")), "x": [1.0, 2.0]})
 pq.write_table(dates, "dates.parquet", compression="gzip")
+
+V = np.array([[0.25, -1.0, 1 / 3], [2**0.5, 5e-324, -0.0], [1e17, 0.1, 7.0], [-3.5, 2.0, 1e-7]])
+np.savez(
+    "velocity.npz",
+    X=X,
+    t=np.array([3, 1, 1, 3]),
+    V=np.asfortranarray(V),
+    single=V.astype("f4"),
+    narrow=V[:, :2],
+    gap=np.where(V == 0.1, np.nan, V),
+    wave=V.astype(complex),
+    pickled=V.astype(object),
+    w=V,
+)
+cells = pd.DataFrame(X, columns=["x", "y", "z"])
+cells[["u", "v", "w"]] = V
+cells["day"] = [3, 1, 1, 3]
+cells["who"] = ["a", "b", "c", "d"]
+cells.to_parquet("velocity.parquet", index=False)
+cells.to_csv("velocity.csv")
+
+# Three particles at two times.
+paths = np.arange(12.0).reshape(2, 3, 2)
+np.savez(
+    "growth.npz",
+    X=np.asfortranarray(paths),
+    t=[0.0, 1.5],
+    w=np.asfortranarray([[0.5, 0.25, 2.0], [1.5, 0.25, 8.0]]),
+    V=-paths,
+    turned=np.ones((3, 2)),
+)

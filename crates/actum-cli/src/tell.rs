@@ -1,0 +1,139 @@
+//! `actum tell`.
+
+use actum::{
+    action::Mlp,
+    data::{self, Snapshots},
+    dynamics::Dynamics,
+    error::Result,
+    report::{self, Telling},
+    run::Run,
+    smooth::Share,
+    tensor,
+};
+use ndarray::{Array1, Axis, concatenate};
+use serde_json::json;
+
+use crate::{
+    arguments::Tell,
+    output,
+    simulate::{own_data, read_for},
+};
+
+/// Below this share of gradient a person is warned.
+const CYCLES: f64 = 0.8;
+
+/// What the columns of shares are.
+pub const SHARES: &str = "gradient, smooth: of the power of the given velocities, what a gradient \
+                          field and what any smooth field explains";
+
+pub fn run(arguments: &Tell) -> Result<()> {
+    let run = Run::open(&arguments.run)?;
+    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let snapshots = match &arguments.file {
+        Some(path) => read_for(&run, path)?,
+        None => own_data(&run)?,
+    };
+    let told = report::tell(&dynamics, &snapshots)?;
+    let first = dynamics.units.span()[0];
+    let start = snapshots.times().iter().position(|t| *t == first);
+    let action = start
+        .map(|k| report::total_action(&dynamics, snapshots.cloud(k)))
+        .transpose()?;
+    if let Some(path) = &arguments.output {
+        data::write(path, &table(&dynamics, &snapshots)?)?;
+    }
+    if arguments.json {
+        output::json(&json!({
+            "run": arguments.run,
+            "total_action": action,
+            "times": told,
+        }));
+        return Ok(());
+    }
+    print(&dynamics, &told);
+    if let Some(action) = action {
+        output::line(&format!(
+            "\nAction of the whole motion: {} for each unit of mass (the objective goes to minus \
+             this).",
+            output::number(action)
+        ));
+    }
+    let warning = |t: &Telling| cycles(&t.at, t.share?);
+    if let Some(warning) = told.iter().find_map(warning) {
+        output::line(&format!("\nwarning: {warning}"));
+    }
+    if let Some(path) = &arguments.output {
+        output::line(&format!("\n{}: all of it for every point", path.display()));
+    }
+    Ok(())
+}
+
+fn print(dynamics: &Dynamics<Mlp>, told: &[Telling]) {
+    let grows = dynamics.lagrangian.grows();
+    let given = told.iter().any(|t| t.share.is_some());
+    let mut header = vec!["time", "mean speed", "mean energy"];
+    if grows {
+        header.extend(["mass", "growth rate", "of it 5 %", "95 %"]);
+    }
+    if given {
+        header.extend(["gradient", "smooth"]);
+    }
+    let rows: Vec<Vec<String>> = told
+        .iter()
+        .map(|t| {
+            let mut row = vec![
+                t.at.clone(),
+                output::number(t.speed),
+                output::number(t.energy),
+            ];
+            if grows {
+                let [low, mean, high] = t.growth;
+                row.extend([t.mass, mean, low, high].map(output::number));
+            }
+            if let Some(share) = t.share {
+                row.extend([share.gradient, share.field].map(percent));
+            }
+            row
+        })
+        .collect();
+    output::table(&header, &rows);
+    if given {
+        output::line(&format!("\n{SHARES}"));
+    }
+}
+
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
+/// A warning where given velocities go round.
+pub fn cycles(at: &str, share: Share) -> Option<String> {
+    let fraction = share.fraction().filter(|f| *f < CYCLES)?;
+    Some(format!(
+        "at {at} a gradient field follows only {} of the smooth part of the given velocities: they \
+         go round, which no action can; a fit reproduces the snapshots and not the cycles, unless \
+         the velocities are given as a --drift",
+        percent(fraction)
+    ))
+}
+
+/// The points with what the action tells about each as further columns.
+fn table(dynamics: &Dynamics<Mlp>, snapshots: &Snapshots) -> Result<Snapshots> {
+    let mut columns = snapshots.columns().to_vec();
+    columns.extend(snapshots.columns().iter().map(|name| format!("v_{name}")));
+    columns.extend(["action", "speed", "growth", "energy"].map(str::to_owned));
+    let (mut points, mut weights, mut labels) = (vec![], vec![], vec![]);
+    for (k, cloud) in snapshots.clouds().iter().enumerate() {
+        let tale = dynamics.tell(snapshots.times()[k], cloud.points())?;
+        let single = [tale.action, tale.speed, tale.growth, tale.energy];
+        let single = single.map(|column| column.insert_axis(Axis(1)));
+        let [action, speed, growth, energy] = single.each_ref().map(|column| column.view());
+        let (x, v) = (cloud.points().view(), tale.velocity.view());
+        points.push(concatenate![Axis(1), x, v, action, speed, growth, energy]);
+        weights.extend(cloud.weights());
+        labels.extend(vec![&snapshots.labels()[k]; cloud.len()]);
+    }
+    let points: Vec<_> = points.iter().map(|rows| rows.view()).collect();
+    let points = concatenate(Axis(0), &points).expect("all have the same columns");
+    Snapshots::from_labelled_rows(points, &labels, Some(Array1::from(weights)), Some(columns))
+}

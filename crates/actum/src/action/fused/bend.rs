@@ -1,0 +1,123 @@
+//! Second derivatives along directions: what a hidden layer keeps of them.
+//!
+//! Along a direction e the Taylor coefficients of a layer are `h' = phi' z'` and
+//! `h'' = phi' z'' + phi'' z'^2`. The second obey the recursion of the tangents, so the sum of
+//! `z'^2` over the directions enters the layer's tangent and only z' has to be kept.
+
+use std::ops::Range;
+
+use super::{
+    product::{LANES, Line},
+    swish::swish,
+};
+
+/// What a hidden layer keeps at the rows of a tile; empty unless there are directions.
+///
+/// Directions carry the root of the row's coefficient, so that no product is scaled.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bend {
+    /// `phi''(z)`.
+    second: Vec<Line>,
+    /// `phi'''(z)`, then `phi''' u`.
+    pub(super) third: Vec<Line>,
+    /// The sum of `z'^2` over the directions, then `2 phi'' u`.
+    pub(super) squares: Vec<Line>,
+    /// One for each direction; there may be more from rows before.
+    pub(super) tangents: Vec<Tangent>,
+}
+
+/// The tangent of a layer along a direction.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tangent {
+    /// The tangent of `z`, then its adjoint.
+    pub(super) z: Vec<Line>,
+    pub(super) h: Vec<Line>,
+}
+
+impl Bend {
+    pub(super) fn resize(&mut self, lines: usize, directions: usize) {
+        if directions == 0 {
+            return;
+        }
+        let count = self.tangents.len().max(directions);
+        self.tangents.resize(count, Tangent::default());
+        let tangents = self.tangents[..directions].iter_mut();
+        for buffer in [&mut self.second, &mut self.third, &mut self.squares]
+            .into_iter()
+            .chain(tangents.flat_map(|tangent| [&mut tangent.z, &mut tangent.h]))
+        {
+            buffer.resize(lines, [0.0; LANES]);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn forward(&mut self, lines: Range<usize>, z: &[Line]) {
+        let second = self.second[lines.clone()].as_flattened_mut();
+        let third = self.third[lines].as_flattened_mut();
+        for ((z, second), third) in z.as_flattened().iter().zip(second).zip(third) {
+            [_, _, *second, *third] = swish(*z);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn pull(&mut self, lines: Range<usize>, u: &[Line]) {
+        let third = self.third[lines].as_flattened_mut();
+        for (third, u) in third.iter_mut().zip(u.as_flattened()) {
+            *third *= u;
+        }
+    }
+
+    /// Turns the tangent of `z` into that of `h`, and `phi'' u` into the adjoint of `z` so far.
+    #[inline(always)]
+    pub(super) fn push(
+        &mut self,
+        lines: Range<usize>,
+        slope: &[f32],
+        dz: &mut [f32],
+        r: &mut [f32],
+    ) {
+        let second = self.second[lines.clone()].as_flattened();
+        let third = self.third[lines.clone()].as_flattened();
+        let squares = self.squares[lines].as_flattened_mut();
+        let given = slope.iter().zip(second).zip(third);
+        for (((dz, r), squares), ((slope, second), third)) in
+            dz.iter_mut().zip(r).zip(squares).zip(given)
+        {
+            let (curvature, square) = (*r, *squares);
+            *r = curvature * *dz + third * square;
+            *dz = slope * *dz + second * square;
+            *squares = 2.0 * curvature;
+        }
+    }
+
+    /// The adjoints of the tangents of `z` in the last hidden layer, where those of `h` end.
+    pub(super) fn start_adjoint(&mut self, directions: usize) {
+        for tangent in &mut self.tangents[..directions] {
+            let squares = self.squares.as_flattened();
+            for (z, square) in tangent.z.as_flattened_mut().iter_mut().zip(squares) {
+                *z *= square;
+            }
+        }
+    }
+
+    /// Turns the tangent of `z` along a direction into its adjoint, and adds to `r` what that
+    /// tangent contributes, from the adjoint of the tangent of `h`.
+    #[inline(always)]
+    pub(super) fn adjoint(
+        &mut self,
+        direction: usize,
+        lines: Range<usize>,
+        slope: &[f32],
+        adjoint: &[f32],
+        r: &mut [f32],
+    ) {
+        let second = self.second[lines.clone()].as_flattened();
+        let squares = self.squares[lines.clone()].as_flattened();
+        let z = self.tangents[direction].z[lines].as_flattened_mut();
+        let given = slope.iter().zip(second).zip(squares).zip(adjoint);
+        for ((z, r), (((slope, second), square), adjoint)) in z.iter_mut().zip(r).zip(given) {
+            *r += second * *z * adjoint;
+            *z = slope * adjoint + square * *z;
+        }
+    }
+}

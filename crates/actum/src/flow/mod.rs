@@ -1,0 +1,239 @@
+//! Moving points: Runge-Kutta schemes on a velocity field, with noise, and weights that grow.
+
+mod brownian;
+mod scheme;
+
+use ndarray::{Array2, Array3, Axis, concatenate, s};
+
+use crate::{
+    action::Action,
+    cloud::Cloud,
+    dynamics::Dynamics,
+    error::{Error, ErrorKind, Result, ensure},
+};
+use scheme::{Noise, check, solve};
+
+pub use scheme::Scheme;
+
+/// Where points were at some times, and what they weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trajectories {
+    /// The times, `[k]`, in the order they were asked for.
+    pub times: Vec<f64>,
+    /// The points, `[k, n, d]`: row n of every time is the same particle.
+    pub points: Array3<f64>,
+    /// The weights, `[k, n]`: those of the start, and what has grown on them.
+    pub weights: Array2<f64>,
+    /// How often the velocity of the whole cloud was evaluated.
+    pub evaluations: usize,
+}
+
+impl Trajectories {
+    /// The points at the k-th time, `[n, d]`.
+    pub fn at(&self, k: usize) -> Array2<f64> {
+        self.points.index_axis(Axis(0), k).to_owned()
+    }
+
+    /// The weighted points at the k-th time. Where few particles carry most of the weight
+    /// ([`Cloud::effective_size`]), [`Cloud::resample`] makes particles of equal weight to go on
+    /// from.
+    ///
+    /// # Errors
+    /// All weights have vanished.
+    pub fn cloud(&self, k: usize) -> Result<Cloud> {
+        Cloud::weighted(self.at(k), self.weights.row(k).to_owned())
+            .map_err(|e| e.within(format!("particles at time {}", self.times[k])))
+    }
+
+    /// The mass at every time, `[k]`.
+    pub fn masses(&self) -> Vec<f64> {
+        self.weights.sum_axis(Axis(1)).to_vec()
+    }
+}
+
+/// Moves `points` `[n, d]` of weight `1/n`, which are at time `from`, along `velocity` and records
+/// them at `times`, which must be on one side of `from`, in order: increasing goes forward,
+/// decreasing backward. A time equal to `from` records the points as they are.
+///
+/// ```
+/// use actum::flow::{Scheme, integrate};
+/// use ndarray::array;
+///
+/// // dx/dt = x: one unit of time multiplies by e.
+/// let scheme = Scheme::DormandPrince { tolerance: 1e-9 };
+/// let path = integrate(|_, x| x.clone(), &array![[1.0]], 0.0, &[1.0], scheme)?;
+/// assert!((path.points[[0, 0, 0]] - 1f64.exp()).abs() < 1e-7);
+/// # Ok::<(), actum::error::Error>(())
+/// ```
+///
+/// # Errors
+/// Times that are not finite or not monotone away from `from`, a scheme with 0 steps or a
+/// tolerance that is not positive, points or velocities that stop being finite.
+pub fn integrate(
+    velocity: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
+    points: &Array2<f64>,
+    from: f64,
+    times: &[f64],
+    scheme: Scheme,
+) -> Result<Trajectories> {
+    let solution = solve(velocity, None, points, from, times, scheme)?;
+    let n = points.nrows();
+    Ok(Trajectories {
+        times: times.to_vec(),
+        points: solution.states,
+        weights: Array2::from_elem((times.len(), n), 1.0 / n.max(1) as f64),
+        evaluations: solution.evaluations,
+    })
+}
+
+/// Moves a cloud, which is at time `from`, as learned and records it at `times`; all in the user's
+/// units, except that the tolerance of an adaptive scheme counts in units of the data's spread.
+///
+/// With noise, points move at random, seeded by `seed`, and the scheme must be one that takes
+/// noise ([`Scheme::suited`]); the same seed gives the same noise whatever the steps and the times
+/// asked for. With growth, weights change as `d log w = lambda s dt`.
+///
+/// # Errors
+/// As [`integrate`], a cloud of another dimension, a time outside of the span the dynamics was
+/// learned on, a scheme that ignores noise where there is some, noise backward in time, and
+/// weights that all vanish or overflow.
+pub fn simulate<A: Action>(
+    dynamics: &Dynamics<A>,
+    start: &Cloud,
+    from: f64,
+    times: &[f64],
+    scheme: Scheme,
+    seed: u64,
+) -> Result<Trajectories> {
+    dynamics.check(start.points())?;
+    check(from, times, scheme)?;
+    let (units, lagrangian) = (&dynamics.units, &dynamics.lagrangian);
+    within_span(units.span(), times.iter().chain([&from]))?;
+    let inner: Vec<f64> = times.iter().map(|t| units.time_in(*t)).collect();
+    let (n, d) = start.points().dim();
+    let motion = dynamics.motion();
+    let mut state = units.points_in(start.points().view());
+    if lagrangian.grows() {
+        // The last column is the logarithm of what has grown on a weight.
+        state = concatenate![Axis(1), state, Array2::zeros((n, 1))];
+    }
+    let field = |t: f64, state: &Array2<f64>| {
+        if !lagrangian.grows() {
+            return motion.velocity(t, state);
+        }
+        let points = state.slice(s![.., ..d]).as_standard_layout().into_owned();
+        let (velocity, growth) = motion.velocity_and_growth(t, &points);
+        concatenate![Axis(1), velocity, growth.insert_axis(Axis(1))]
+    };
+    let sigma = |step: [f64; 2]| motion.within.sigma(step);
+    let noise = lagrangian.is_noisy().then(|| Noise {
+        sigma: &sigma,
+        columns: d,
+        seed,
+        span: [0.0, 1.0],
+        breaks: units.ticks(),
+    });
+    let solution = solve(
+        field,
+        noise.as_ref(),
+        &state,
+        units.time_in(from),
+        &inner,
+        scheme,
+    )
+    .map_err(|e| match e.kind() {
+        ErrorKind::Diverged => e.within("in the network's time, 0 to 1 over the span"),
+        _ => e,
+    })?;
+
+    let mut points = Array3::zeros((times.len(), n, d));
+    let mut weights = Array2::zeros((times.len(), n));
+    for (k, state) in solution.states.outer_iter().enumerate() {
+        let user = units.points_out(state.slice(s![.., ..d]));
+        points.index_axis_mut(Axis(0), k).assign(&user);
+        let mut row = weights.row_mut(k);
+        row.assign(start.weights());
+        if lagrangian.grows() {
+            row *= &state.column(d).mapv(f64::exp);
+        }
+        let mass = row.sum();
+        if !(mass > 0.0 && mass.is_finite()) {
+            return Err(Error::new(
+                ErrorKind::Diverged,
+                format!(
+                    "all weights {} by time {}: the learned growth is too strong there; start \
+                     later, or fit with a smaller growth",
+                    if mass == 0.0 { "vanish" } else { "overflow" },
+                    times[k]
+                ),
+            ));
+        }
+    }
+    Ok(Trajectories {
+        times: times.to_vec(),
+        points,
+        weights,
+        evaluations: solution.evaluations,
+    })
+}
+
+/// Whether all `times` lie in what was learned.
+pub(crate) fn within_span<'a>(
+    [first, last]: [f64; 2],
+    times: impl IntoIterator<Item = &'a f64>,
+) -> Result<()> {
+    let slack = 1e-9 * (last - first);
+    for &t in times {
+        ensure!(
+            (first - slack..=last + slack).contains(&t),
+            Value,
+            "time {t} is outside of what was learned, [{first}, {last}]"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::{
+        gaussian::{Gaussian, Moments},
+        lagrangian::Lagrangian,
+        units::Units,
+    };
+
+    #[test]
+    fn a_gaussian_is_carried_to_its_closed_form() {
+        let moments = |t: f64| Moments {
+            mean: vec![t * t, 1.0 - t],
+            mean_rate: vec![2.0 * t, -1.0],
+            deviation: 1.0 + t,
+            deviation_rate: 1.0,
+        };
+        // The oracle lives in [0, 1]; these units are 10 times as long and last 4 times as long.
+        let units = Units::isotropic(vec![5.0, 0.0], 10.0, [2.0, 6.0]).unwrap();
+        let dynamics = Dynamics::new(
+            Gaussian::new(2, moments),
+            Lagrangian::kinetic(),
+            units,
+            burn::tensor::Device::flex(),
+        )
+        .unwrap();
+        let start = Cloud::new(array![[5.0, 10.0], [15.0, 10.0]]).unwrap();
+        let moved = simulate(&dynamics, &start, 2.0, &[4.0, 6.0], Scheme::default(), 0).unwrap();
+        // In the network's coordinates the points start at (0, 1) and (1, 1), so that z = (0, 0)
+        // and (1, 0), and they move to m_t + (1 + t) z.
+        for (k, t) in [0.5, 1.0].into_iter().enumerate() {
+            let expected = array![
+                [5.0 + 10.0 * t * t, 10.0 * (1.0 - t)],
+                [5.0 + 10.0 * (t * t + 1.0 + t), 10.0 * (1.0 - t)]
+            ];
+            let off = (moved.at(k) - expected).mapv(f64::abs);
+            assert!(off.iter().all(|e| *e < 2e-3), "{off}");
+        }
+        let late = simulate(&dynamics, &start, 2.0, &[6.5], Scheme::default(), 0).unwrap_err();
+        assert!(late.to_string().contains("[2, 6]"), "{late}");
+    }
+}

@@ -1,0 +1,291 @@
+//! How likely points are: the density carried along the flow.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    action::Action,
+    dynamics::Dynamics,
+    error::{Result, ensure},
+    flow::{Scheme, integrate, within_span},
+};
+
+/// How the divergence of the velocity is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divergence {
+    /// As the sum over the d coordinate directions.
+    Exact,
+    /// Along one Rademacher vector for every point, seeded (Hutchinson 1990): right on average, at
+    /// the cost of one direction.
+    Hutchinson {
+        /// Seeds the vectors.
+        seed: u64,
+    },
+}
+
+/// `log q_t(x)` at time `t` of every point, `[n, d]`, where `base` gives the log density of points
+/// `[n, d]` at time `base_time`, such as that of the prior of a generative path.
+///
+/// Points are moved back to the base along the flow, on which
+/// `d log q / dt = -div v + lambda s` (Chen et al., *Neural ordinary differential equations*, 2018,
+/// theorem 1; docs/mathematics.md, section 10). With growth, `q` is the density times the mass.
+/// All in the user's units: densities are per unit of volume of the user's coordinates.
+///
+/// # Errors
+/// Points of another dimension, times outside of what was learned, noise (the flow then carries
+/// another density: fit without), a base that returns another number of values than points, and
+/// whatever [`integrate`] refuses.
+pub fn log_density<A: Action>(
+    dynamics: &Dynamics<A>,
+    points: &Array2<f64>,
+    t: f64,
+    base_time: f64,
+    base: impl Fn(&Array2<f64>) -> Array1<f64>,
+    divergence: Divergence,
+    scheme: Scheme,
+) -> Result<Array1<f64>> {
+    dynamics.check(points)?;
+    ensure!(
+        !dynamics.lagrangian.is_noisy(),
+        Setting,
+        "a dynamics with noise has no density along its flow; fit the same population without noise"
+    );
+    let units = &dynamics.units;
+    within_span(units.span(), [&t, &base_time])?;
+    let (n, d) = points.dim();
+    let probes = match divergence {
+        Divergence::Exact => None,
+        Divergence::Hutchinson { seed } => {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let sign = |up| if up { 1.0 } else { -1.0 };
+            Some(Array2::from_shape_simple_fn((n, d), || sign(rng.random())))
+        }
+    };
+    let motion = dynamics.motion();
+    let grows = dynamics.lagrangian.grows();
+    let state = concatenate![
+        Axis(1),
+        units.points_in(points.view()),
+        Array2::zeros((n, 1))
+    ];
+    let field = |t: f64, state: &Array2<f64>| {
+        let points = state.slice(s![.., ..d]).as_standard_layout().into_owned();
+        let (values, gradients) = motion.local(t, &points);
+        let mut change = -motion.divergence(t, &points, &gradients, probes.as_ref());
+        if grows {
+            change += &(values * motion.within.growth(t));
+        }
+        let velocity = motion.with_drift(t, &points, motion.free(&gradients));
+        concatenate![Axis(1), velocity, change.insert_axis(Axis(1))]
+    };
+    let (start, end) = (units.time_in(t), units.time_in(base_time));
+    let moved = integrate(field, &state, start, &[end], scheme)?.at(0);
+    let at_base = units.points_out(moved.slice(s![.., ..d]));
+    let known = base(&at_base);
+    ensure!(
+        known.len() == n,
+        Shape,
+        "the base density must give one value for each of {n} points, got {}",
+        known.len()
+    );
+    // What the density gained on the way back is what it lost on the way here.
+    Ok(known - moved.column(d))
+}
+
+/// The log density of a standard Gaussian at points `[n, d]`: `[n]`.
+pub fn standard_gaussian(points: &Array2<f64>) -> Array1<f64> {
+    let constant = 0.5 * points.ncols() as f64 * std::f64::consts::TAU.ln();
+    let squares = points.map_axis(Axis(1), |row| row.dot(&row));
+    -0.5 * squares - constant
+}
+
+/// Whole levels 0 to 255 `[n, d]` spread over the unit interval, `(k + u) / 256` with u uniform in
+/// [0, 1): a density can only describe such data (Uria et al. 2013).
+pub fn dequantize(levels: ArrayView2<u8>, rng: &mut impl Rng) -> Array2<f64> {
+    levels.map(|k| (f64::from(*k) + rng.random::<f64>()) / 256.0)
+}
+
+/// The bits that each of `dimension` numbers takes, on average over points with these log
+/// densities, when they were recorded in steps of `bin` (1/256 for [dequantized](dequantize)
+/// levels): `-(mean log q / d + log bin) / log 2`. For dequantised data it bounds what a code for
+/// the levels needs (Theis et al. 2016).
+///
+/// # Errors
+/// No densities, a dimension of 0, or a bin that is not positive and finite.
+pub fn bits_per_dimension(log_density: &Array1<f64>, dimension: usize, bin: f64) -> Result<f64> {
+    ensure!(
+        !log_density.is_empty() && dimension > 0,
+        Shape,
+        "bits per dimension need a density and a column, got {} and {dimension}",
+        log_density.len()
+    );
+    ensure!(
+        bin.is_finite() && bin > 0.0,
+        Value,
+        "the bin must be positive and finite, got {bin}"
+    );
+    let mean = log_density.sum() / log_density.len() as f64;
+    Ok(-(mean / dimension as f64 + bin.ln()) / std::f64::consts::LN_2)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use rand_distr::StandardNormal;
+
+    use super::*;
+    use crate::{
+        action::Mlp,
+        gaussian::{Gaussian, Moments},
+        lagrangian::{Cost, Drift, Lagrangian},
+        units::Units,
+    };
+
+    fn moments(t: f64) -> Moments {
+        Moments {
+            mean: vec![t, 1.0 - t * t, 0.0],
+            mean_rate: vec![1.0, -2.0 * t, 0.0],
+            deviation: 1.0 + t,
+            deviation_rate: 1.0,
+        }
+    }
+
+    /// log N(m_t, deviation^2) of the user, whose units are twice the oracle's and last 4.
+    fn truth(t: f64, points: &Array2<f64>) -> Array1<f64> {
+        let at = moments(t / 4.0);
+        let mean = Array1::from(at.mean) * 2.0;
+        let deviation = 2.0 * at.deviation;
+        standard_gaussian(&((points - &mean) / deviation)) - 3.0 * deviation.ln()
+    }
+
+    fn points(n: usize) -> Array2<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        Array2::from_shape_simple_fn((n, 3), || 2.0 * rng.sample::<f64, _>(StandardNormal))
+    }
+
+    fn units() -> Units {
+        Units::isotropic(vec![0.0; 3], 2.0, [0.0, 4.0]).unwrap()
+    }
+
+    const TIGHT: Scheme = Scheme::DormandPrince { tolerance: 1e-6 };
+
+    #[test]
+    fn a_gaussian_has_its_density() {
+        let dynamics = Dynamics::new(
+            Gaussian::new(3, moments),
+            Lagrangian::kinetic(),
+            units(),
+            Device::flex(),
+        )
+        .unwrap();
+        let x = points(20);
+        // The Hessian is a multiple of the identity, for which one probe is exact.
+        for divergence in [Divergence::Exact, Divergence::Hutchinson { seed: 1 }] {
+            for (t, from) in [(4.0, 0.0), (1.0, 3.0)] {
+                let base = |x: &Array2<f64>| truth(from, x);
+                let found = log_density(&dynamics, &x, t, from, base, divergence, TIGHT).unwrap();
+                let off = (found - truth(t, &x)).mapv(f64::abs);
+                assert!(off.iter().all(|e| *e < 2e-3), "{off}");
+            }
+        }
+    }
+
+    #[test]
+    fn growth_adds_to_the_density_of_mass() {
+        let mass = |t: f64| [(0.7 * t).exp(), 0.7 * (0.7 * t).exp()];
+        let lambda = 0.5;
+        let dynamics = Dynamics::new(
+            Gaussian::new(3, moments).under(0.0, lambda).weighing(mass),
+            Lagrangian::kinetic().growth(lambda / 4.0).unwrap(),
+            units(),
+            Device::flex(),
+        )
+        .unwrap();
+        let x = points(20);
+        let base = |x: &Array2<f64>| truth(0.0, x);
+        let exact = Divergence::Exact;
+        let found = log_density(&dynamics, &x, 4.0, 0.0, base, exact, TIGHT).unwrap();
+        let off = (found - truth(4.0, &x) - 0.7).mapv(f64::abs);
+        assert!(off.iter().all(|e| *e < 2e-3), "{off}");
+    }
+
+    #[test]
+    fn the_divergence_is_that_of_the_velocity_for_every_cost_and_drift() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let network = Mlp::new(3, 17, 2, &Device::flex(), &mut rng).unwrap();
+        let network = crate::action::parameters::replace(
+            network.clone(),
+            &crate::action::parameters::flat(&network)
+                .into_iter()
+                .map(|p| p.ones_like() * 0.2 + p * 0.5)
+                .collect::<Vec<_>>(),
+        );
+        let metric = ndarray::array![[2.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 0.7]];
+        let drift = Drift::function(|t, x, b| b.copy_from_slice(&[x[0] * x[1], t * x[1], x[0]]));
+        for lagrangian in [
+            Lagrangian::kinetic(),
+            Lagrangian::new(Cost::power(1.5).unwrap()),
+            Lagrangian::new(Cost::power(3.0).unwrap()),
+            Lagrangian::new(Cost::metric(metric).unwrap()).drift(drift),
+        ] {
+            let dynamics =
+                Dynamics::new(network.clone(), lagrangian, units(), Device::flex()).unwrap();
+            let motion = dynamics.motion();
+            let (t, x) = (0.4, points(6) / 3.0);
+            let gradients = motion.local(t, &x).1;
+            let found = motion.divergence(t, &x, &gradients, None);
+            let h = 1e-2;
+            let mut expected = Array1::zeros(6);
+            for j in 0..3 {
+                let at = |h: f64| {
+                    let mut moved = x.clone();
+                    moved.column_mut(j).mapv_inplace(|x| x + h);
+                    motion.velocity(t, &moved).column(j).to_owned()
+                };
+                expected += &((8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h));
+            }
+            let off = (&found - &expected).mapv(f64::abs);
+            let size = expected.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
+            assert!(off.iter().all(|e| *e < 1e-3 * size), "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn bits_are_those_of_the_code() {
+        // A uniform density over [0, 1) takes 8 bits a byte.
+        let bits = bits_per_dimension(&Array1::zeros(4), 7, 1.0 / 256.0).unwrap();
+        assert!((bits - 8.0).abs() < 1e-12);
+        // Levels of which 0 to 63 alone occur, under their own density 4: 6 bits.
+        let levels = Array2::from_shape_fn((50, 3), |(i, j)| ((i * 7 + j) % 64) as u8);
+        let spread = dequantize(levels.view(), &mut ChaCha8Rng::seed_from_u64(0));
+        assert!(spread.iter().all(|x| (0.0..0.25).contains(x)));
+        let density = Array1::from_elem(50, 3.0 * 4f64.ln());
+        assert!((bits_per_dimension(&density, 3, 1.0 / 256.0).unwrap() - 6.0).abs() < 1e-12);
+        assert!(bits_per_dimension(&density, 0, 1.0).is_err());
+        assert!(bits_per_dimension(&density, 3, 0.0).is_err());
+    }
+
+    #[test]
+    fn noise_and_other_mistakes_are_refused() {
+        let noisy = Lagrangian::kinetic().noise(0.5).unwrap();
+        let make = |lagrangian| {
+            Dynamics::new(
+                Gaussian::new(3, moments),
+                lagrangian,
+                units(),
+                Device::flex(),
+            )
+            .unwrap()
+        };
+        let message = |dynamics: &Dynamics<_>, t, base: &dyn Fn(&Array2<f64>) -> Array1<f64>| {
+            log_density(dynamics, &points(2), t, 0.0, base, Divergence::Exact, TIGHT)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message(&make(noisy), 1.0, &standard_gaussian).contains("noise"));
+        let plain = make(Lagrangian::kinetic());
+        assert!(message(&plain, 5.0, &standard_gaussian).contains("[0, 4]"));
+        assert!(message(&plain, 1.0, &|_| Array1::zeros(1)).contains("2 points, got 1"));
+    }
+}
