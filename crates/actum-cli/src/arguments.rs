@@ -30,7 +30,7 @@ pub enum Command {
     Simulate(Simulate),
     Score(Score),
     Plot(Plot),
-    Tell(Tell),
+    Describe(Describe),
     Inspect(Inspect),
 }
 
@@ -83,8 +83,9 @@ pub struct Fit {
     /// where it changes in time (entropic Action Matching).
     #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
     pub noise: Option<Noise>,
-    /// Birth and death at the rate lambda * action: lambda in 1/distance^2, or auto, where growing
-    /// e-fold costs what travelling the spread of the data does (unbalanced Action Matching).
+    /// Birth and death at the rate lambda * action: lambda in 1/distance^2 (for a quadratic cost), or auto, where growing
+    /// e-fold costs ten times what travelling the spread of the data does (unbalanced Action
+    /// Matching).
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true)]
     pub growth: Option<Growth>,
     /// The mass of every snapshot, with --growth: counts (every point is an individual), weights
@@ -92,12 +93,14 @@ pub struct Fit {
     #[arg(long, value_name = "M,M,..", allow_hyphen_values = true)]
     pub mass: Option<Mass>,
     /// What a velocity costs: kinetic, power:P (|v|^P / P, P above 1), or metric:FILE, a table of
-    /// numbers whose rows are a symmetric positive matrix A (v'Av / 2) [default: kinetic].
+    /// numbers whose rows are a symmetric positive matrix A (v'Av / 2, on standardised columns with
+    /// --standardize) [default: kinetic].
     #[arg(long, value_name = "COST")]
     pub cost: Option<String>,
     /// Take the velocities of the points, such as RNA velocity, for a known part of the motion and
-    /// learn the rest: the array of velocities, or their columns separated by commas.
-    #[arg(long, value_name = "K")]
+    /// learn the rest: the array of velocities, or their columns separated by commas. Their units
+    /// are those of the points and times.
+    #[arg(long, value_name = "K", conflicts_with = "velocity_key")]
     pub drift: Option<String>,
     /// How many steps of the optimiser.
     #[arg(long, value_name = "N")]
@@ -152,7 +155,7 @@ pub struct Simulate {
     /// The points to move, with or without times [default: the snapshot of the run's data].
     #[arg(long, value_name = "FILE")]
     pub start: Option<PathBuf>,
-    /// Where to write: .npz (X [times, n, d], t [times], w [n]), .csv, .tsv or .parquet (a row for each
+    /// Where to write: .npz (X [times, n, d], t [times], w [n] or, with growth, [times, n]), .csv, .tsv or .parquet (a row for each
     /// particle and time).
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
@@ -193,7 +196,7 @@ pub struct Plot {
 ///
 /// For points that come with velocities, also how much of these a gradient field can follow.
 #[derive(Args)]
-pub struct Tell {
+pub struct Describe {
     /// The run.
     pub run: PathBuf,
     /// Points with times [default: the file the run was fitted on].

@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::{
     Verdict,
     arguments::Check,
+    describe::{self, SHARES, cycles},
     output,
-    tell::{SHARES, cycles, percent},
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
@@ -21,8 +21,8 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
-    let suggestion = suggestion(arguments, &snapshots);
-    let shares = shares(&snapshots)?;
+    let shares = shares(&snapshots);
+    let suggestion = suggestion(arguments, &snapshots, &shares);
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
             .map(|i| {
@@ -61,15 +61,15 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
 }
 
 /// How much of the velocities of every time is a gradient; nothing where none were asked for.
-fn shares(snapshots: &Snapshots) -> Result<Vec<Share>> {
+fn shares(snapshots: &Snapshots) -> Vec<Option<Share>> {
     let given = snapshots.velocities().unwrap_or_default().iter();
     given
         .zip(snapshots.clouds())
-        .map(|(velocities, cloud)| gradient_share(cloud, velocities, 0))
+        .map(|(velocities, cloud)| gradient_share(cloud, velocities, 0).ok())
         .collect()
 }
 
-fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Share]) {
+fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     let columns = snapshots.columns();
     let shown = columns
         .iter()
@@ -112,7 +112,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Share]) {
                 row.insert(2, output::number(cloud.mass()));
             }
             if let Some(share) = shares.get(i) {
-                row.extend([share.gradient, share.field].map(percent));
+                row.extend(describe::columns(*share));
             }
             row
         })
@@ -131,20 +131,27 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Share]) {
         output::line(&format!("\n{SHARES}"));
     }
     let labels = snapshots.labels().iter().zip(shares);
-    let round = labels.filter_map(|(at, share)| cycles(at, *share)).next();
+    let round = labels
+        .filter_map(|(at, share)| cycles(at, (*share)?))
+        .next();
     for warning in snapshots.warnings().into_iter().chain(round) {
         output::line(&format!("\nwarning: {warning}"));
     }
 }
 
 /// A command that fits the file, with a time held out where there is one to spare.
-fn suggestion(arguments: &Check, snapshots: &Snapshots) -> String {
+fn suggestion(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) -> String {
+    let round = shares
+        .iter()
+        .flatten()
+        .any(|share| cycles("", *share).is_some());
+    let velocity = if round { "--drift" } else { "--velocity-key" };
     let mut command = format!("actum fit {}", output::path(&arguments.file));
     for (flag, key) in [
         ("--time-key", &arguments.keys.time_key),
         ("--points-key", &arguments.keys.points_key),
         ("--weight-key", &arguments.keys.weight_key),
-        ("--drift", &arguments.keys.velocity_key),
+        (velocity, &arguments.keys.velocity_key),
     ] {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));

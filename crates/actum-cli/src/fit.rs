@@ -77,8 +77,8 @@ fn report(arguments: &Fit, run: &Run) -> Result<()> {
         output::path(&arguments.file),
     );
     output::line(&format!(
-        "{run}: {} steps, objective {} (it goes to minus the action of the motion, not \
-         to 0)",
+        "{run}: {} steps, objective {} (it goes to a level below 0 that the motion \
+         sets, not to 0)",
         settings.fit.steps,
         objective.map_or("unknown".to_owned(), output::number),
     ));

@@ -91,16 +91,11 @@ fn motion(dynamics: &Dynamics<Mlp>) -> String {
         cost => format!("cost |v|^{}", cost.exponent()),
     });
     if lagrangian.is_noisy() {
-        let [start, end] = dynamics.units.span().map(|t| lagrangian.sigma(t));
         let laplacian = match Laplacian::of(dynamics.units.dimension()) {
             Laplacian::Exact => "exact Laplacian",
             Laplacian::Probe => "Laplacian by one probe a point",
         };
-        let sigma = if start == end {
-            output::number(start)
-        } else {
-            format!("{} to {}", output::number(start), output::number(end))
-        };
+        let sigma = lagrangian.noise_in_time();
         terms.push(format!("noise {sigma} ({laplacian})"));
     }
     if lagrangian.grows() {

@@ -4,6 +4,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod describe;
 mod fit;
 mod inspect;
 mod output;
@@ -11,7 +12,6 @@ mod plot;
 mod progress;
 mod score;
 mod simulate;
-mod tell;
 
 use std::process::ExitCode;
 
@@ -45,7 +45,7 @@ fn run(arguments: Arguments) -> Result<Verdict> {
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
         Command::Plot(plot) => plot::run(&plot)?,
-        Command::Tell(tell) => tell::run(&tell)?,
+        Command::Describe(describe) => describe::run(&describe)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,
     }
     Ok(Verdict::Fine)

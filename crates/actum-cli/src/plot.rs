@@ -9,7 +9,7 @@ use actum::{
     dynamics::Dynamics,
     error::{Error, Result},
     flow::{self, Scheme},
-    plot::{self, LossPoint, Observed, Panel, Projection},
+    plot::{self, LossPoint, Observed, ObservedMass, Panel, Projection},
     report::{self, Score},
     run::{Record, Run},
     tensor,
@@ -111,6 +111,21 @@ pub fn draw(
     let instants: Vec<f64> = (0..INSTANTS)
         .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
         .collect();
+    if dynamics.lagrangian.grows() {
+        let moved = flow::simulate(dynamics, first, times[0], &instants, scheme, seed)?;
+        let predicted: Vec<_> = instants.iter().copied().zip(moved.masses()).collect();
+        let observed: Vec<_> = (0..snapshots.len())
+            .map(|i| ObservedMass {
+                time: times[i],
+                mass: snapshots.cloud(i).mass(),
+                held_out: held.contains(&i),
+            })
+            .collect();
+        let unit = snapshots
+            .unit()
+            .map_or("time".to_owned(), |unit| format!("time, {unit}s"));
+        save(plot::mass("Mass", &predicted, &observed, &unit)?, "mass")?;
+    }
     let paths = flow::simulate(dynamics, &some, times[0], &instants, scheme, seed)?;
     save(
         plot::trajectories(&paths.times, &paths.points, &observed, &projection)?,

@@ -116,10 +116,14 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
                 ("next snapshot", _, Some(time)) => format!("{name} ({time})"),
                 _ => name.to_owned(),
             };
+            let of_halves = name == "two halves";
             let mut row = vec![name];
             row.extend([d.w1, d.w2, d.mmd, d.energy].map(output::number));
             if masses {
-                row.push(format!("{:+.1} %", 100.0 * d.mass_error));
+                row.push(match of_halves {
+                    true => String::new(),
+                    false => format!("{:+.1} %", 100.0 * d.mass_error),
+                });
             }
             row
         })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use actum::{
     cloud::Cloud,
-    data::{self, ParticleWeights, Snapshots},
+    data::{self, ParticleWeights, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme, Trajectories},
     run::Run,
@@ -136,6 +136,17 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
 
 /// Reads a file as the run sees it.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
-    let snapshots = data::read(path, &run.settings().data.read_options())?;
+    let options = run.settings().data.read_options();
+    let snapshots = data::read(path, &options).or_else(|error| {
+        // The drift is in the run: a file without velocities will do.
+        let without = ReadOptions {
+            velocity_key: None,
+            ..options
+        };
+        match error.kind() {
+            ErrorKind::Missing => data::read(path, &without).map_err(|_| error),
+            _ => Err(error),
+        }
+    })?;
     run.view(&snapshots).map_err(|e| e.within(path.display()))
 }

@@ -17,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 fn main() -> actum::error::Result<()> {
     let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
-        Draw::still(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+        Draw::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let mode = rng.random_range(0..5) as f64;
             mode + 0.2 * rng.random::<f64>() + 5.0 * times[i]
         }))

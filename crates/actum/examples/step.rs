@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (dim, width, batch) = (*dim as usize, *width as usize, *batch as usize);
 
     let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| {
-        Draw::still(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
+        Draw::new(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
             let (a, b): (f64, f64) = (rng.sample(StandardNormal), rng.sample(StandardNormal));
             (1.0 - times[i]) * a + times[i] * (b + 1.0)
         }))

@@ -77,7 +77,7 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
     }
 
     /// The mass `M_t` and its time derivative.
-    pub fn weighing(self, mass: impl Fn(f64) -> [f64; 2] + Sync + 'static) -> Self {
+    pub fn with_mass(self, mass: impl Fn(f64) -> [f64; 2] + Sync + 'static) -> Self {
         Self {
             mass: Some(Box::new(mass)),
             ..self
@@ -185,13 +185,13 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
                 velocities[[i, j]] = at.mean_rate[j] + at.deviation_rate * z;
             }
         }
-        let draw = Draw::moving(points, velocities);
+        let draw = Draw::new(points).with_velocities(velocities);
         if self.mass.is_none() {
             return draw;
         }
         let (values, rates): (Vec<f64>, Vec<f64>) =
             times.iter().map(|t| self.mass(*t).into()).unzip();
-        draw.weighing(Masses {
+        draw.with_masses(Masses {
             values: Array1::from(values),
             rates: Some(Array1::from(rates)),
         })

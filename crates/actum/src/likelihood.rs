@@ -8,7 +8,8 @@ use crate::{
     action::Action,
     dynamics::Dynamics,
     error::{Result, ensure},
-    flow::{Scheme, integrate, within_span},
+    flow::{Scheme, integrate},
+    objective::rademacher,
 };
 
 /// How the divergence of the velocity is computed.
@@ -52,17 +53,15 @@ pub fn log_density<A: Action>(
         "a dynamics with noise has no density along its flow; fit the same population without noise"
     );
     let units = &dynamics.units;
-    within_span(units.span(), [&t, &base_time])?;
+    units.check_times([&t, &base_time])?;
     let (n, d) = points.dim();
     let probes = match divergence {
         Divergence::Exact => None,
         Divergence::Hutchinson { seed } => {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let sign = |up| if up { 1.0 } else { -1.0 };
-            Some(Array2::from_shape_simple_fn((n, d), || sign(rng.random())))
+            Some(rademacher((n, d), &mut ChaCha8Rng::seed_from_u64(seed)))
         }
     };
-    let motion = dynamics.motion();
+    let evaluator = dynamics.evaluator();
     let grows = dynamics.lagrangian.grows();
     let state = concatenate![
         Axis(1),
@@ -71,12 +70,12 @@ pub fn log_density<A: Action>(
     ];
     let field = |t: f64, state: &Array2<f64>| {
         let points = state.slice(s![.., ..d]).as_standard_layout().into_owned();
-        let (values, gradients) = motion.local(t, &points);
-        let mut change = -motion.divergence(t, &points, &gradients, probes.as_ref());
+        let (values, gradients) = evaluator.local(t, &points);
+        let mut change = -evaluator.divergence(t, &points, &gradients, probes.as_ref());
         if grows {
-            change += &(values * motion.within.growth(t));
+            change += &(values * evaluator.scaled.growth(t));
         }
-        let velocity = motion.with_drift(t, &points, motion.free(&gradients));
+        let velocity = evaluator.with_drift(t, &points, evaluator.learned_velocity(&gradients));
         concatenate![Axis(1), velocity, change.insert_axis(Axis(1))]
     };
     let (start, end) = (units.time_in(t), units.time_in(base_time));
@@ -196,7 +195,7 @@ mod tests {
         let mass = |t: f64| [(0.7 * t).exp(), 0.7 * (0.7 * t).exp()];
         let lambda = 0.5;
         let dynamics = Dynamics::new(
-            Gaussian::new(3, moments).under(0.0, lambda).weighing(mass),
+            Gaussian::new(3, moments).under(0.0, lambda).with_mass(mass),
             Lagrangian::kinetic().growth(lambda / 4.0).unwrap(),
             units(),
             Device::flex(),
@@ -231,17 +230,17 @@ mod tests {
         ] {
             let dynamics =
                 Dynamics::new(network.clone(), lagrangian, units(), Device::flex()).unwrap();
-            let motion = dynamics.motion();
+            let evaluator = dynamics.evaluator();
             let (t, x) = (0.4, points(6) / 3.0);
-            let gradients = motion.local(t, &x).1;
-            let found = motion.divergence(t, &x, &gradients, None);
+            let gradients = evaluator.local(t, &x).1;
+            let found = evaluator.divergence(t, &x, &gradients, None);
             let h = 1e-2;
             let mut expected = Array1::zeros(6);
             for j in 0..3 {
                 let at = |h: f64| {
                     let mut moved = x.clone();
                     moved.column_mut(j).mapv_inplace(|x| x + h);
-                    motion.velocity(t, &moved).column(j).to_owned()
+                    evaluator.velocity(t, &moved).column(j).to_owned()
                 };
                 expected += &((8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h));
             }

@@ -7,7 +7,8 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use ndarray::Array2;
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -36,8 +37,9 @@ pub enum Estimator {
     Velocity,
 }
 
-/// The weight `w_t >= 0` of times in the objective, with its derivative. It does not change what
-/// the best action is; where it is 0 at an end of the span, that boundary is dropped.
+/// The weight `w_t >= 0` of times in the objective, with its derivative, on top of that of the
+/// [clock](Units). It does not change what the best action is; where it is 0 at an end of the span,
+/// that boundary is dropped.
 #[derive(Clone, Default)]
 pub struct Weight(Option<Arc<Function>>);
 
@@ -151,12 +153,12 @@ pub struct Batch {
     source: Option<Vec<f64>>,
     /// The lambda of growth, `[n]`.
     growth: Option<Vec<f64>>,
-    noise: Option<Bent>,
+    noise: Option<Diffusion>,
     boundary: Vec<Boundary>,
 }
 
 /// The noise at the interior points.
-struct Bent {
+struct Diffusion {
     /// `sigma^2 / 2`, `[n]`.
     half_variance: Vec<f64>,
     /// Directions for the Laplacian, `[n, d]`; none for all coordinates.
@@ -244,7 +246,35 @@ impl<'a> Objective<'a> {
         );
         lagrangian.check(path.dimension())?;
         weight.check(path_span)?;
-        Ok(Self { problem, estimator })
+        let objective = Self { problem, estimator };
+        objective.probe()?;
+        Ok(objective)
+    }
+
+    /// Whether draws of the path are as promised and the drift is finite on them.
+    fn probe(&self) -> Result<()> {
+        let Problem {
+            path, lagrangian, ..
+        } = self.problem;
+        let times = path.span();
+        let draw = path.sample(&times, &mut ChaCha8Rng::seed_from_u64(0));
+        let has_rates = draw.masses.as_ref().is_none_or(|m| m.rates.is_some());
+        ensure!(
+            self.estimator == Estimator::Samples || has_rates,
+            Setting,
+            "the estimator `velocity` needs the rates of the path's masses beside its velocities; \
+             use `samples`"
+        );
+        if let Some(drift) = lagrangian.known_drift() {
+            let known = drift.at(&times, draw.points.view());
+            ensure!(
+                known.iter().all(|b| b.is_finite()),
+                Value,
+                "the known drift must be finite, got {known} at {} and times {times:?}",
+                draw.points
+            );
+        }
+        Ok(())
     }
 
     /// Draws a batch at `times` in [0, 1], `[n]`, that were drawn with `density`, `[n]` (ones for
@@ -256,7 +286,7 @@ impl<'a> Objective<'a> {
             units,
             weight,
         } = self.problem;
-        let within = lagrangian.within(units);
+        let within = lagrangian.scaled(units);
         let samples_only = self.estimator == Estimator::Samples;
         let n = times.len();
         let [first, last] = path.span();
@@ -309,15 +339,13 @@ impl<'a> Objective<'a> {
                 }
             })
             .collect();
-        let noise = lagrangian.is_noisy().then(|| Bent {
+        let noise = lagrangian.is_noisy().then(|| Diffusion {
             half_variance: times
                 .iter()
                 .map(|t| 0.5 * within.sigma([*t, *t])[0].powi(2))
                 .collect(),
-            probes: (Laplacian::of(path.dimension()) == Laplacian::Probe).then(|| {
-                let sign = |up| if up { 1.0 } else { -1.0 };
-                Array2::from_shape_simple_fn(points.raw_dim(), || sign(rng.random()))
-            }),
+            probes: (Laplacian::of(path.dimension()) == Laplacian::Probe)
+                .then(|| rademacher(points.dim(), rng)),
         });
         Batch {
             points,
@@ -362,7 +390,7 @@ impl<'a> Objective<'a> {
             .zip(gradients.chunks_exact(d));
         for (i, (mut direction, p)) in rows.enumerate() {
             let direction = direction.as_slice_mut().expect("row-major");
-            (excess[i], value_weights[i]) = self.turn(batch, i, p, values[i], direction);
+            (excess[i], value_weights[i]) = self.linearise(batch, i, p, values[i], direction);
         }
 
         let dt = match self.estimator {
@@ -441,7 +469,7 @@ impl<'a> Objective<'a> {
     /// At interior point `i` with the gradient `p` `[d]` and value of the action: writes the
     /// direction of the push, `[d]`; returns by how much the directional derivative exceeds the
     /// interior term, and what multiplies `s` in the surrogate.
-    fn turn(
+    fn linearise(
         &self,
         batch: &Batch,
         i: usize,
@@ -498,11 +526,11 @@ impl<'a> Objective<'a> {
                 coefficients,
             })
             .collect();
-        let bent = batch.noise.as_ref().map(|noise| {
+        let diffusion = batch.noise.as_ref().map(|noise| {
             let probes = noise.probes.as_ref().map(single);
             (single(&noise.half_variance), probes)
         });
-        let curvature = bent.as_ref().map(|(weights, probes)| Curvature {
+        let curvature = diffusion.as_ref().map(|(weights, probes)| Curvature {
             weights,
             directions: match probes {
                 Some(probes) => Directions::Probes(probes),
@@ -517,7 +545,7 @@ impl<'a> Objective<'a> {
                     *p = f64::from(*gradient);
                 }
                 let value = f64::from(*value);
-                let (excess, weight) = self.turn(batch, rows.start + k, &p, value, &mut v);
+                let (excess, weight) = self.linearise(batch, rows.start + k, &p, value, &mut v);
                 for (direction, v) in choice.directions[k * d..(k + 1) * d].iter_mut().zip(&v) {
                     *direction = *v as f32;
                 }
@@ -539,7 +567,7 @@ impl<'a> Objective<'a> {
         };
         let mut gradient: Vec<Vec<f32>> =
             network.sizes().into_iter().map(|n| vec![0.0; n]).collect();
-        // Within the pool its parallel loops need no switch of threads.
+        // Scaled the pool its parallel loops need no switch of threads.
         let terms = rayon::scope(|_| {
             workspace.step(network, interior, &boundary, direction, &mut gradient)
         })
@@ -563,6 +591,12 @@ impl<'a> Objective<'a> {
                 .collect(),
         }
     }
+}
+
+/// Signs at random, `[n, d]`: vectors e with `E[e e'] = I`.
+pub(crate) fn rademacher(shape: (usize, usize), rng: &mut dyn Rng) -> Array2<f64> {
+    let sign = |up| if up { 1.0 } else { -1.0 };
+    Array2::from_shape_simple_fn(shape, || sign(rng.random()))
 }
 
 fn single<'a>(values: impl IntoIterator<Item = &'a f64>) -> Vec<f32> {

@@ -176,7 +176,7 @@ pub fn score<A: Action>(
 
 /// What the action tells about a population at one time; means are weighted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Telling {
+pub struct Summary {
     /// The time, as the data shows it.
     pub at: String,
     /// The mass of the snapshot.
@@ -185,10 +185,14 @@ pub struct Telling {
     pub speed: f64,
     /// The mean kinetic energy `c(v - b)`.
     pub energy: f64,
-    /// The growth rate: its lowest twentieth, its mean and its highest twentieth, per unit of time.
-    pub growth: [f64; 3],
+    /// The mean growth rate, per unit of time.
+    pub growth: f64,
+    /// The growth rate that a twentieth of the mass is below of.
+    pub growth_low: f64,
+    /// The growth rate that a twentieth of the mass is above of.
+    pub growth_high: f64,
     /// Of the velocities that come with the points: the share that a gradient field explains, and
-    /// the share that any smooth field explains.
+    /// the share that any smooth field explains; none where they are all zero or too few.
     pub share: Option<Share>,
 }
 
@@ -196,42 +200,48 @@ pub struct Telling {
 ///
 /// # Errors
 /// Snapshots of another dimension than the dynamics.
-pub fn tell<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Result<Vec<Telling>> {
+pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Result<Vec<Summary>> {
     let scale = dynamics.units.scale();
     (0..snapshots.len())
         .map(|k| {
             let cloud = snapshots.cloud(k);
-            let tale = dynamics.tell(snapshots.times()[k], cloud.points())?;
+            let description = dynamics.describe(snapshots.times()[k], cloud.points())?;
             let weights = cloud.weights() / cloud.mass();
             let share = snapshots.velocities().map(|velocities| {
                 let measured = cloud.rescaled(&Array1::zeros(scale.len()), &scale);
                 gradient_share(&measured, &(&velocities[k] / &scale), SEED)
             });
-            Ok(Telling {
+            Ok(Summary {
                 at: snapshots.labels()[k].clone(),
                 mass: cloud.mass(),
-                speed: weights.dot(&tale.speed),
-                energy: weights.dot(&tale.energy),
-                growth: [
-                    quantile(&tale.growth, 0.05),
-                    weights.dot(&tale.growth),
-                    quantile(&tale.growth, 0.95),
-                ],
-                share: share.transpose()?,
+                speed: weights.dot(&description.speed),
+                energy: weights.dot(&description.energy),
+                growth: weights.dot(&description.growth),
+                growth_low: quantile(&description.growth, &weights, 0.05),
+                growth_high: quantile(&description.growth, &weights, 0.95),
+                share: share.and_then(Result::ok),
             })
         })
         .collect()
 }
 
-fn quantile(values: &Array1<f64>, share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(share * (sorted.len() - 1) as f64).round() as usize]
+/// The least value with a `share` of the weights, of sum 1, at or below it.
+fn quantile(values: &Array1<f64>, weights: &Array1<f64>, share: f64) -> f64 {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|i, j| values[*i].total_cmp(&values[*j]));
+    let mut below = 0.0;
+    for &i in &order {
+        below += weights[i];
+        if below >= share {
+            return values[i];
+        }
+    }
+    values[order[order.len() - 1]]
 }
 
-/// The action of the learned motion, `int M_t E[c(v - b) + lambda s^2 / 2] dt` over the particles
-/// of `start` (of mass 1) moved from the first learned time to the last: minus what the objective
-/// goes to.
+/// The action of the learned motion, `int M_t E[c(v - b) + lambda s^2 / 2] dt`, over the particles
+/// of `start`, taken for mass 1, moved from the first learned time to the last. The objective of a
+/// fit goes to minus this with its times weighted.
 ///
 /// # Errors
 /// As [`simulate`].
@@ -246,9 +256,9 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
     let moved = simulate(dynamics, start, times[0], &times, scheme, SEED)?;
     let rates = (0..=INSTANTS)
         .map(|k| {
-            let tale = dynamics.tell(times[k], &moved.at(k))?;
-            let growth = tale.action.mapv(|s| 0.5 * lambda * s * s);
-            Ok(moved.weights.row(k).dot(&(tale.energy + growth)) / start.mass())
+            let description = dynamics.describe(times[k], &moved.at(k))?;
+            let growth = description.action.mapv(|s| 0.5 * lambda * s * s);
+            Ok(moved.weights.row(k).dot(&(description.energy + growth)) / start.mass())
         })
         .collect::<Result<Vec<f64>>>()?;
     let pieces = times.windows(2).zip(rates.windows(2));

@@ -15,8 +15,9 @@ use crate::{
 /// `scale` says in which units distances count for the cost: ones keep the user's own, standard
 /// deviations make all columns alike (that changes which motion costs least). `length` brings
 /// numbers near 1 and changes nothing. The clock weights the objective in time by
-/// `w_t = 1 / (duration * clock'(t))` and does not change the field that minimises it; a uniform
-/// clock has `w_t = 1` (docs/mathematics.md, section 7).
+/// `w_t = (duration * clock'(t))^(1 - p)`, p the exponent of the cost (2 if kinetic), and does not
+/// change the field that minimises it; a uniform clock has `w_t = 1` (docs/mathematics.md, section
+/// 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
@@ -180,6 +181,20 @@ impl Units {
     /// The first and the last time.
     pub fn span(&self) -> [f64; 2] {
         [self.knots[0], self.knots[self.knots.len() - 1]]
+    }
+
+    /// Whether all `times` lie in the span, to rounding.
+    pub(crate) fn check_times<'a>(&self, times: impl IntoIterator<Item = &'a f64>) -> Result<()> {
+        let [first, last] = self.span();
+        let slack = 1e-9 * self.duration();
+        for &t in times {
+            ensure!(
+                (first - slack..=last + slack).contains(&t),
+                Value,
+                "time {t} is outside of what was learned, [{first}, {last}]"
+            );
+        }
+        Ok(())
     }
 
     /// The network's objective of 1, in the units of a cost of this exponent p (2 if kinetic):

@@ -172,12 +172,12 @@ impl Observer for Rollbacks {
 
 #[test]
 fn the_guard_goes_back_and_goes_on() {
-    // The 70th draw is spoilt, and only that.
+    // The draw of the 70th step is spoilt, and only that; the first one checks the path.
     let draws = AtomicUsize::new(0);
     let inner = gaussian();
     let path = Sampled::new(2, [0.0, 1.0], true, |times, rng| {
         let mut draw = inner.sample(times, rng);
-        if draws.fetch_add(1, Ordering::SeqCst) == 69 {
+        if draws.fetch_add(1, Ordering::SeqCst) == 70 {
             draw.points[[0, 0]] = f64::NAN;
         }
         draw
@@ -229,7 +229,7 @@ fn an_explosion_is_noticed_and_resuming_is_exact_across_it() {
 #[test]
 fn a_path_that_becomes_infinite_is_given_up_with_a_remedy() {
     let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
-        Draw::still(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+        Draw::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let x: f64 = rng.random();
             if times[i] > 0.5 { x * f64::INFINITY } else { x }
         }))
@@ -368,7 +368,7 @@ fn the_fused_layout_and_autodiff_agree() {
         };
         let mut path = Gaussian::new(d, moments);
         if lagrangian.grows() {
-            path = path.weighing(|t| [1.0 + t * t, 2.0 * t]);
+            path = path.with_mass(|t| [1.0 + t * t, 2.0 * t]);
         }
         let problem = Problem::new(&path, lagrangian, Units::identity(d))
             .weighted(Weight::new(|t| [1.0 + t, 1.0]));

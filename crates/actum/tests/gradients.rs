@@ -8,14 +8,14 @@ use actum::{
     gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian, Noise},
     objective::{Batch, Estimate, Estimator, Laplacian, Objective, Problem, Weight},
-    path::Path,
+    path::{Draw, Masses, Path, Sampled},
     units::Units,
 };
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Device, DeviceConfig, FloatDType, Tensor, TensorData},
 };
-use ndarray::array;
+use ndarray::{Array1, Array2, array, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -191,7 +191,7 @@ fn the_gradient_of_the_objective_is_that_of_its_value() {
             self.1.extend(gradient);
         }
     }
-    let with_mass = || path().weighing(|t| [1.0 + t, 1.0]);
+    let with_mass = || path().with_mass(|t| [1.0 + t, 1.0]);
     for (lagrangian, estimator) in lagrangians()
         .into_iter()
         .flat_map(|l| [Estimator::Samples, Estimator::Velocity].map(|e| (l.clone(), e)))
@@ -245,7 +245,7 @@ fn both_estimators_have_the_same_level_at_any_action() {
         // Every weight alone, and for the rest one of them in turn.
         let weights = weights().into_iter().enumerate();
         for (_, weight) in weights.filter(|(j, _)| k == 0 || *j == k % 3) {
-            let (plain, heavy) = (path(), path().weighing(|t| [1.0 + t * t, 2.0 * t]));
+            let (plain, heavy) = (path(), path().with_mass(|t| [1.0 + t * t, 2.0 * t]));
             let path: &dyn Path = if lagrangian.grows() { &heavy } else { &plain };
             let problem =
                 Problem::new(path, lagrangian.clone(), Units::identity(3)).weighted(weight);
@@ -274,7 +274,7 @@ fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
     ] {
         let mut path = path().under(sigma, lambda);
         if rate != 0.0 {
-            path = path.weighing(move |t| [(rate * t).exp(), rate * (rate * t).exp()]);
+            path = path.with_mass(move |t| [(rate * t).exp(), rate * (rate * t).exp()]);
         }
         let lagrangian = Lagrangian::kinetic()
             .noise(sigma)
@@ -308,7 +308,7 @@ fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
     };
     let grown = Gaussian::new(3, still)
         .under(0.0, lambda)
-        .weighing(move |t| [(a * t).exp(), a * (a * t).exp()]);
+        .with_mass(move |t| [(a * t).exp(), a * (a * t).exp()]);
     let level = -a * (a.exp() - 1.0) / (2.0 * lambda);
     assert!((grown.least_objective() - level).abs() < 1e-9);
 }
@@ -319,7 +319,7 @@ fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
 fn the_oracle_solves_the_equation_of_motion() {
     let (sigma, lambda) = (0.9, 0.6);
     let mass = |t: f64| 1.0 + 0.5 * t * t;
-    let oracle = path().under(sigma, lambda).weighing(move |t| [mass(t), t]);
+    let oracle = path().under(sigma, lambda).with_mass(move |t| [mass(t), t]);
     let log_density = |t: f64, x: &[f64]| {
         let (mean, deviation) = ([t, -t * t, 0.5], 1.0 + 0.5 * t);
         let square: f64 = x.iter().zip(mean).map(|(x, m)| (x - m) * (x - m)).sum();
@@ -384,6 +384,82 @@ fn the_laplacian_by_probes_is_right_on_average() {
     }
 }
 
+/// Turning the population, the action and what has a direction in the Lagrangian turns nothing in
+/// the objective.
+#[test]
+fn the_objective_does_not_depend_on_the_axes() {
+    let (sin, cos) = 0.7f64.sin_cos();
+    let turn = array![[cos, -sin], [sin, cos]];
+    let metric = array![[2.0, 0.5], [0.5, 1.0]];
+    let drift = |t: f64, x: &Array1<f64>| array![x[1] * t, x[0] * x[0] + 1.0];
+    let moving = |turn: Array2<f64>| {
+        Sampled::new(2, [0.0, 1.0], true, move |times, rng| {
+            let shape = (times.len(), 2);
+            let x = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
+            let v = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
+            let masses = Masses {
+                values: times.iter().map(|t| 1.0 + t).collect(),
+                rates: Some(Array1::ones(times.len())),
+            };
+            Draw::new(x.dot(&turn.t()))
+                .with_velocities(v.dot(&turn.t()))
+                .with_masses(masses)
+        })
+        .unwrap()
+        .with_mass()
+    };
+    let network = network(2, 6, 2);
+    let turned_network = {
+        let mut first = true;
+        let turn = turn.clone();
+        network.clone().map(&mut Map(move |values: Vec<f64>| {
+            if !std::mem::take(&mut first) {
+                return values;
+            }
+            // W_0, [x and t, width]: its rows for x turn.
+            let weights = Array2::from_shape_vec((3, 6), values).unwrap();
+            let mut turned = weights.clone();
+            turned
+                .slice_mut(s![..2, ..])
+                .assign(&turn.dot(&weights.slice(s![..2, ..])));
+            turned.into_raw_vec_and_offset().0
+        }))
+    };
+    let value = |turn: Array2<f64>, network: &Mlp, cost: Cost| {
+        let back = turn.clone();
+        let lagrangian = Lagrangian::new(cost)
+            .noise(0.8)
+            .and_then(|l| l.growth(0.5))
+            .unwrap()
+            .drift(Drift::function(move |t, x, b| {
+                let x = Array1::from(x.to_vec());
+                b.copy_from_slice(&back.dot(&drift(t, &back.t().dot(&x))).to_vec());
+            }));
+        let path = moving(turn);
+        let problem = Problem::new(&path, lagrangian, Units::identity(2));
+        [Estimator::Samples, Estimator::Velocity].map(|estimator| {
+            let objective = Objective::new(&problem, estimator).unwrap();
+            estimate(&objective, network, &batch(&objective, 50)).value
+        })
+    };
+    let turned_metric = turn.dot(&metric).dot(&turn.t());
+    let symmetric = (&turned_metric + &turned_metric.t()) * 0.5;
+    for (cost, turned_cost) in [
+        (Cost::kinetic(), Cost::kinetic()),
+        (Cost::power(3.0).unwrap(), Cost::power(3.0).unwrap()),
+        (
+            Cost::metric(metric).unwrap(),
+            Cost::metric(symmetric).unwrap(),
+        ),
+    ] {
+        let plain = value(Array2::eye(2), &network, cost);
+        let turned = value(turn.clone(), &turned_network, turned_cost);
+        for (a, b) in plain.iter().zip(turned) {
+            assert!((a - b).abs() < 1e-9 * a.abs().max(1.0), "{a} {b}");
+        }
+    }
+}
+
 #[test]
 fn mismatches_are_refused() {
     let message = |path: &dyn Path, lagrangian: Lagrangian, weight: Weight| {
@@ -391,11 +467,13 @@ fn mismatches_are_refused() {
         let objective = Objective::new(&problem, Estimator::Velocity);
         objective.err().map_or(String::new(), |e| e.to_string())
     };
-    let heavy = path().weighing(|t| [1.0 + t, 1.0]);
+    let heavy = path().with_mass(|t| [1.0 + t, 1.0]);
     let plain = Lagrangian::kinetic;
     assert!(message(&heavy, plain(), Weight::uniform()).contains("needs growth"));
     let metric = Lagrangian::new(Cost::metric(array![[1.0]]).unwrap());
     assert!(message(&path(), metric, Weight::uniform()).contains("for 1 columns"));
+    let broken = plain().drift(Drift::function(|_, _, b| b.fill(f64::NAN)));
+    assert!(message(&path(), broken, Weight::uniform()).contains("drift must be finite"));
     let falling = message(&path(), plain(), Weight::new(|t| [0.5 - t, -1.0]));
     assert!(falling.contains("at 0.51 they are -0.01"), "{falling}");
     let nothing = Weight::new(|_| [0.0, 0.0]);

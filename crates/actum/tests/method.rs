@@ -123,7 +123,7 @@ fn a_translated_mixture_has_level_minus_12_5() {
             let z: f64 = rng.sample(StandardNormal);
             modes[rng.random_range(0..5)] + 0.1 * z + 5.0 * times[i]
         });
-        Draw::moving(points, Array2::from_elem((times.len(), 1), 5.0))
+        Draw::new(points).with_velocities(Array2::from_elem((times.len(), 1), 5.0))
     })
     .unwrap();
     assert_learns(&path, 3.0, -12.5, |_, _| vec![5.0], 0.02);
@@ -148,7 +148,7 @@ fn a_dequantised_bernoulli_has_level_minus_ln_2_over_9() {
         });
         let velocities =
             Array2::from_shape_fn(points.dim(), |(i, _)| velocity(times[i], points[[i, 0]]));
-        Draw::moving(points, velocities)
+        Draw::new(points).with_velocities(velocities)
     })
     .unwrap();
     let least = -2f64.ln() / 9.0;

@@ -150,7 +150,7 @@ fn unequal_masses(snapshots: &Snapshots) -> Option<String> {
     (greatest > least * (1.0 + 1e-6)).then(|| {
         format!(
             "the weights in the file give the snapshots unequal masses ({} to {}): they count in a \
-             fit with growth alone",
+             fit only if mass can grow (--growth)",
             shown(least),
             shown(greatest)
         )
@@ -175,6 +175,7 @@ pub fn read_cloud(
             ..
         } = table(path, options)?;
         let n = points.nrows();
+        let given = weights.is_some();
         let weights = weights.unwrap_or_else(|| Array1::from_elem(n, 1.0 / n as f64));
         let all = Cloud::weighted(points, weights)?;
         let (axis, index) = match times {
@@ -191,7 +192,10 @@ pub fn read_cloud(
             }
         };
         let rows: Vec<usize> = (0..n).filter(|i| index[*i] == chosen).collect();
-        Ok((all.select(&rows)?, Some(axis.values()[chosen])))
+        let cloud = all.select(&rows)?;
+        // Without weights in the file the mass is 1, however many rows other times have.
+        let cloud = if given { cloud } else { cloud.with_mass(1.0)? };
+        Ok((cloud, Some(axis.values()[chosen])))
     })
 }
 

@@ -395,6 +395,21 @@ impl Snapshots {
         .expect("points of valid clouds")
     }
 
+    /// A width of the kernel that makes densities of the snapshots, after dividing every column by
+    /// `scale`, `[d]`: Scott's rule (1992), `n^(-1/(d+4))` times the deviation within a snapshot,
+    /// pooled over columns and times, with n the mean [effective size](Cloud::effective_size).
+    pub fn scott_width(&self, scale: &Array1<f64>) -> f64 {
+        let count = self.len() as f64;
+        let variances = self.clouds.iter().map(|cloud| {
+            let deviation = cloud.deviation() / scale;
+            deviation.mapv(|s| s * s).mean().unwrap_or(0.0)
+        });
+        let deviation = (variances.sum::<f64>() / count).sqrt();
+        let sizes = self.clouds.iter().map(Cloud::effective_size);
+        let n = sizes.sum::<f64>() / count;
+        deviation * n.powf(-1.0 / (self.dimension() as f64 + 4.0))
+    }
+
     /// What a person should know before fitting these data: few points at a time, columns of very
     /// different scale, constant columns, repeated rows, times that look continuous.
     pub fn warnings(&self) -> Vec<String> {

@@ -800,7 +800,7 @@ fn numpy_trajectories_have_weights_that_change() {
         grown.notes(),
         [
             "the weights in the file give the snapshots unequal masses (2.75 to 9.75): they count \
-             in a fit with growth alone"
+             in a fit only if mass can grow (--growth)"
         ]
     );
     let options = ReadOptions::default();

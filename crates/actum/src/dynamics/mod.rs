@@ -19,7 +19,7 @@ use crate::{
         fused::{Network, Workspace},
     },
     error::{Error, ErrorKind, Result, ensure},
-    lagrangian::{Lagrangian, Within},
+    lagrangian::{Lagrangian, Scaled},
     tensor::{matrix, numbers},
     units::Units,
 };
@@ -38,7 +38,7 @@ pub struct Dynamics<A> {
 
 /// What the action says about points at one time, in the user's units.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tale {
+pub struct Description {
     /// The action `s_t(x)`, `[n]`, in the units of the cost.
     pub action: Array1<f64>,
     /// The velocity `v = b + grad c*(grad s)`, `[n, d]`, in the user's coordinates.
@@ -80,12 +80,13 @@ impl<A: Action> Dynamics<A> {
     /// units.
     ///
     /// # Errors
-    /// Points of another dimension.
+    /// Points of another dimension, a time outside of what was learned.
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Result<Array2<f64>> {
         self.check(points)?;
+        self.units.check_times([&t])?;
         let inner = self.units.points_in(points.view());
-        let motion = self.motion();
-        let velocity = motion.velocity(self.units.time_in(t), &inner);
+        let evaluator = self.evaluator();
+        let velocity = evaluator.velocity(self.units.time_in(t), &inner);
         Ok(self.units.velocities_out(t, velocity.view()))
     }
 
@@ -93,11 +94,12 @@ impl<A: Action> Dynamics<A> {
     /// time for quadratic costs). Without growth it is defined up to a function of time.
     ///
     /// # Errors
-    /// Points of another dimension.
+    /// Points of another dimension, a time outside of what was learned.
     pub fn action_at(&self, t: f64, points: &Array2<f64>) -> Result<Array1<f64>> {
         self.check(points)?;
+        self.units.check_times([&t])?;
         let inner = self.units.points_in(points.view());
-        let (values, _) = self.motion().local(self.units.time_in(t), &inner);
+        let (values, _) = self.evaluator().local(self.units.time_in(t), &inner);
         let exponent = self.lagrangian.cost().exponent();
         Ok(values * self.units.action(exponent, t))
     }
@@ -105,17 +107,20 @@ impl<A: Action> Dynamics<A> {
     /// All that the action says about every point, `[n, d]`, at time `t`.
     ///
     /// # Errors
-    /// Points of another dimension.
-    pub fn tell(&self, t: f64, points: &Array2<f64>) -> Result<Tale> {
+    /// Points of another dimension, a time outside of what was learned.
+    pub fn describe(&self, t: f64, points: &Array2<f64>) -> Result<Description> {
         self.check(points)?;
+        self.units.check_times([&t])?;
         let cost = self.lagrangian.cost();
         let inner = self.units.points_in(points.view());
-        let motion = self.motion();
+        let evaluator = self.evaluator();
         let time = self.units.time_in(t);
-        let (values, gradients) = motion.local(time, &inner);
+        let (values, gradients) = evaluator.local(time, &inner);
         let action = values * self.units.action(cost.exponent(), t);
-        let free = self.units.velocities_out(t, motion.free(&gradients).view());
-        let drift = motion.drift(time, &inner);
+        let free = self
+            .units
+            .velocities_out(t, evaluator.learned_velocity(&gradients).view());
+        let drift = evaluator.drift(time, &inner);
         let velocity = match drift {
             Some(drift) => &free + &self.units.velocities_out(t, drift.view()),
             None => free.clone(),
@@ -127,7 +132,7 @@ impl<A: Action> Dynamics<A> {
             rows.map(|row| f(row.to_slice().expect("row-major")))
                 .collect()
         };
-        Ok(Tale {
+        Ok(Description {
             growth: &action * self.lagrangian.lambda(),
             speed: by_distance(&velocity, &|v| v.iter().map(|v| v * v).sum::<f64>().sqrt()),
             energy: by_distance(&free, &|v| cost.cost(v)),
@@ -141,7 +146,7 @@ impl<A: Action> Dynamics<A> {
     /// `grad s - grad s_plain = sigma^2/2 grad log q` (docs/mathematics.md, section 10).
     ///
     /// # Errors
-    /// Points of another dimension; no noise here at t, or noise there; Lagrangians that differ in
+    /// Points of another dimension, a time outside of what was learned; no noise here at t, or noise there; Lagrangians that differ in
     /// more than noise, have growth or another cost than the kinetic one.
     pub fn score(&self, plain: &Self, t: f64, points: &Array2<f64>) -> Result<Array2<f64>> {
         let variance = self.comparable(plain, t)?;
@@ -191,10 +196,10 @@ impl<A: Action> Dynamics<A> {
     }
 
     /// The motion in the network's units, for many calls.
-    pub(crate) fn motion(&self) -> Motion<'_, A> {
-        Motion {
+    pub(crate) fn evaluator(&self) -> Evaluator<'_, A> {
+        Evaluator {
             dynamics: self,
-            within: self.lagrangian.within(&self.units),
+            scaled: self.lagrangian.scaled(&self.units),
             network: self.action.fused(),
             workspace: RefCell::new(Workspace::default()),
         }
@@ -213,14 +218,14 @@ impl<A: Action> Dynamics<A> {
 }
 
 /// A [`Dynamics`] in the network's units, with the memory that its evaluations share.
-pub(crate) struct Motion<'a, A> {
+pub(crate) struct Evaluator<'a, A> {
     dynamics: &'a Dynamics<A>,
-    pub within: Within<'a>,
+    pub scaled: Scaled<'a>,
     network: Option<Network>,
     workspace: RefCell<Workspace>,
 }
 
-impl<A: Action> Motion<'_, A> {
+impl<A: Action> Evaluator<'_, A> {
     /// `v = b + grad c*(grad s)` at a time of points `[n, d]`.
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
         let gradients = match &self.network {
@@ -234,14 +239,14 @@ impl<A: Action> Motion<'_, A> {
                 self.dynamics.action.gradient(t, x)
             }),
         };
-        self.with_drift(t, points, self.free(&gradients))
+        self.with_drift(t, points, self.learned_velocity(&gradients))
     }
 
     /// `v` and the growth rate `lambda s`, `[n]`.
     pub fn velocity_and_growth(&self, t: f64, points: &Array2<f64>) -> (Array2<f64>, Array1<f64>) {
         let (values, gradients) = self.local(t, points);
-        let velocity = self.with_drift(t, points, self.free(&gradients));
-        (velocity, values * self.within.growth(t))
+        let velocity = self.with_drift(t, points, self.learned_velocity(&gradients));
+        (velocity, values * self.scaled.growth(t))
     }
 
     /// `s` `[n]` and `grad s` `[n, d]`.
@@ -282,7 +287,7 @@ impl<A: Action> Motion<'_, A> {
             }
             let mut sum = self.curvature(t, points, &turned);
             let times = vec![t; points.nrows()];
-            if let Some(drift) = self.within.drift_along(&times, points.view(), e.view()) {
+            if let Some(drift) = self.scaled.drift_along(&times, points.view(), e.view()) {
                 sum += &(drift * e).sum_axis(Axis(1));
             }
             sum
@@ -324,7 +329,7 @@ impl<A: Action> Motion<'_, A> {
     }
 
     /// `grad c*(p)` of gradients p, `[n, d]`: the velocity without the known drift.
-    pub fn free(&self, gradients: &Array2<f64>) -> Array2<f64> {
+    pub fn learned_velocity(&self, gradients: &Array2<f64>) -> Array2<f64> {
         let mut velocities = gradients.clone();
         let cost = self.dynamics.lagrangian.cost();
         if !cost.is_kinetic() {
@@ -341,7 +346,7 @@ impl<A: Action> Motion<'_, A> {
 
     /// The known drift `[n, d]`, where there is one.
     pub fn drift(&self, t: f64, points: &Array2<f64>) -> Option<Array2<f64>> {
-        self.within.drift(&vec![t; points.nrows()], points.view())
+        self.scaled.drift(&vec![t; points.nrows()], points.view())
     }
 
     pub fn with_drift(&self, t: f64, points: &Array2<f64>, free: Array2<f64>) -> Array2<f64> {

@@ -9,7 +9,7 @@ use crate::{
     action::Action,
     cloud::Cloud,
     dynamics::Dynamics,
-    error::{Error, ErrorKind, Result, ensure},
+    error::{Error, ErrorKind, Result},
 };
 use scheme::{Noise, check, solve};
 
@@ -108,10 +108,10 @@ pub fn simulate<A: Action>(
     dynamics.check(start.points())?;
     check(from, times, scheme)?;
     let (units, lagrangian) = (&dynamics.units, &dynamics.lagrangian);
-    within_span(units.span(), times.iter().chain([&from]))?;
+    units.check_times(times.iter().chain([&from]))?;
     let inner: Vec<f64> = times.iter().map(|t| units.time_in(*t)).collect();
     let (n, d) = start.points().dim();
-    let motion = dynamics.motion();
+    let evaluator = dynamics.evaluator();
     let mut state = units.points_in(start.points().view());
     if lagrangian.grows() {
         // The last column is the logarithm of what has grown on a weight.
@@ -119,13 +119,13 @@ pub fn simulate<A: Action>(
     }
     let field = |t: f64, state: &Array2<f64>| {
         if !lagrangian.grows() {
-            return motion.velocity(t, state);
+            return evaluator.velocity(t, state);
         }
         let points = state.slice(s![.., ..d]).as_standard_layout().into_owned();
-        let (velocity, growth) = motion.velocity_and_growth(t, &points);
+        let (velocity, growth) = evaluator.velocity_and_growth(t, &points);
         concatenate![Axis(1), velocity, growth.insert_axis(Axis(1))]
     };
-    let sigma = |step: [f64; 2]| motion.within.sigma(step);
+    let sigma = |step: [f64; 2]| evaluator.scaled.sigma(step);
     let noise = lagrangian.is_noisy().then(|| Noise {
         sigma: &sigma,
         columns: d,
@@ -175,22 +175,6 @@ pub fn simulate<A: Action>(
         weights,
         evaluations: solution.evaluations,
     })
-}
-
-/// Whether all `times` lie in what was learned.
-pub(crate) fn within_span<'a>(
-    [first, last]: [f64; 2],
-    times: impl IntoIterator<Item = &'a f64>,
-) -> Result<()> {
-    let slack = 1e-9 * (last - first);
-    for &t in times {
-        ensure!(
-            (first - slack..=last + slack).contains(&t),
-            Value,
-            "time {t} is outside of what was learned, [{first}, {last}]"
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

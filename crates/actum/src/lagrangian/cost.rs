@@ -33,7 +33,10 @@ struct Metric {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a cost is \"kinetic\", \"power:P\" or the rows of a matrix"
+)]
 enum Written {
     Name(String),
     Matrix(Vec<Vec<f64>>),
@@ -56,6 +59,9 @@ impl Cost {
             Setting,
             "the exponent of a power cost must be finite and above 1 (2 is kinetic), got {exponent}"
         );
+        if exponent == 2.0 {
+            return Ok(Self::kinetic());
+        }
         Ok(Self(Kind::Power(exponent)))
     }
 
@@ -116,7 +122,7 @@ impl Cost {
 
     /// Whether it is `|v|^2 / 2`.
     pub fn is_kinetic(&self) -> bool {
-        matches!(self.0, Kind::Kinetic) || self.0 == Kind::Power(2.0)
+        self.0 == Kind::Kinetic
     }
 
     /// The number of columns a velocity must have, where the cost asks for one.
@@ -168,7 +174,8 @@ impl Cost {
 
     /// `B e` into `out`, `[d]`, for a root `B B' = grad^2 c*(p)`: with it the divergence of
     /// `grad c*(grad s)` is a sum of second derivatives of s, `sum_e (B e)' (grad^2 s) (B e)`
-    /// over the unit vectors e.
+    /// over the unit vectors e. At p = 0 a power cost of exponent above 2 has no second derivative,
+    /// and `out` is 0.
     pub fn root(&self, momentum: &[f64], e: &[f64], out: &mut [f64]) {
         match &self.0 {
             Kind::Kinetic => out.copy_from_slice(e),
@@ -176,9 +183,13 @@ impl Cost {
                 // |p|^(q-2) (I + (q-2) n n'), n = p/|p|.
                 let q = p / (p - 1.0);
                 let square = square(momentum);
+                if square == 0.0 {
+                    out.fill(0.0);
+                    return;
+                }
                 let scale = square.powf(0.25 * (q - 2.0));
                 let dot: f64 = momentum.iter().zip(e).map(|(p, e)| p * e).sum();
-                let turn = ((q - 1.0).sqrt() - 1.0) * dot / square.max(f64::MIN_POSITIVE);
+                let turn = ((q - 1.0).sqrt() - 1.0) * dot / square;
                 for ((out, e), p) in out.iter_mut().zip(e).zip(momentum) {
                     *out = scale * (e + turn * p);
                 }
@@ -233,7 +244,7 @@ impl FromStr for Cost {
                 ErrorKind::Setting,
                 format!(
                     "`{text}` is not a cost; expected kinetic, power:P with P above 1, or the \
-                     rows of a matrix"
+                     rows of a matrix (--cost metric:FILE)"
                 ),
             )
         };

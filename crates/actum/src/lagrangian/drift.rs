@@ -14,7 +14,7 @@ use crate::{
 
 /// A known part `b(t, x)` of the velocity, in the user's units: `v = b + grad c*(grad s)`.
 #[derive(Clone, Deserialize)]
-#[serde(from = "Smoothed")]
+#[serde(try_from = "Smoothed")]
 pub struct Drift(Kind);
 
 #[derive(Clone)]
@@ -76,6 +76,14 @@ impl Drift {
             scale: scale.to_vec(),
             fields,
         }))))
+    }
+
+    /// The number of columns it is for, where it knows.
+    pub(crate) fn dimension(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Function(_) => None,
+            Kind::Smoothed(smoothed) => Some(smoothed.scale.len()),
+        }
     }
 
     /// `b` at `times` `[n]` and `points` `[n, d]`: `[n, d]`.
@@ -202,8 +210,21 @@ impl Serialize for Drift {
     }
 }
 
-impl From<Smoothed> for Drift {
-    fn from(smoothed: Smoothed) -> Self {
-        Self(Kind::Smoothed(Arc::new(smoothed)))
+impl TryFrom<Smoothed> for Drift {
+    type Error = Error;
+
+    fn try_from(smoothed: Smoothed) -> Result<Self> {
+        let Smoothed {
+            times,
+            scale,
+            fields,
+        } = &smoothed;
+        let whole = !times.is_empty()
+            && times.len() == fields.len()
+            && times.windows(2).all(|w| w[0] < w[1])
+            && scale.iter().all(|s| s.is_finite() && *s > 0.0)
+            && fields.iter().all(|field| field.dimension() == scale.len());
+        ensure!(whole, Format, "the saved drift is damaged");
+        Ok(Self(Kind::Smoothed(Arc::new(smoothed))))
     }
 }

@@ -38,7 +38,7 @@ use crate::{
 /// Costs and noise count in the [units of distance](Units::scale), which are the user's own
 /// unless columns are standardised; times are the user's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Lagrangian {
     cost: Cost,
     noise: Noise,
@@ -81,15 +81,12 @@ impl Lagrangian {
     /// # Errors
     /// A lambda that is negative or not finite.
     pub fn growth(self, lambda: f64) -> Result<Self> {
-        ensure!(
-            lambda.is_finite() && lambda >= 0.0,
-            Setting,
-            "growth must be finite and not negative, got {lambda}"
-        );
-        Ok(Self {
+        let grown = Self {
             growth: lambda,
             ..self
-        })
+        };
+        grown.check_growth()?;
+        Ok(grown)
     }
 
     /// A known part of the velocity: what is learned is the rest.
@@ -103,6 +100,11 @@ impl Lagrangian {
     /// The cost of velocities.
     pub fn cost(&self) -> &Cost {
         &self.cost
+    }
+
+    /// The noise over time.
+    pub fn noise_in_time(&self) -> &Noise {
+        &self.noise
     }
 
     /// `sigma_t`.
@@ -137,6 +139,14 @@ impl Lagrangian {
 
     /// Whether it can charge for motion in so many columns.
     pub(crate) fn check(&self, dimension: usize) -> Result<()> {
+        self.check_growth()?;
+        if let Some(expected) = self.drift.as_ref().and_then(Drift::dimension) {
+            ensure!(
+                expected == dimension,
+                Shape,
+                "the known drift is for {expected} columns, the points have {dimension}"
+            );
+        }
         if let Some(expected) = self.cost.dimension() {
             ensure!(
                 expected == dimension,
@@ -147,9 +157,19 @@ impl Lagrangian {
         Ok(())
     }
 
+    fn check_growth(&self) -> Result<()> {
+        ensure!(
+            self.growth.is_finite() && self.growth >= 0.0,
+            Setting,
+            "growth must be finite and not negative, got {}",
+            self.growth
+        );
+        Ok(())
+    }
+
     /// As the network sees it.
-    pub(crate) fn within<'a>(&'a self, units: &'a Units) -> Within<'a> {
-        Within {
+    pub(crate) fn scaled<'a>(&'a self, units: &'a Units) -> Scaled<'a> {
+        Scaled {
             lagrangian: self,
             units,
         }
@@ -159,12 +179,12 @@ impl Lagrangian {
 /// A Lagrangian on the network's numbers: times in [0, 1] on its clock, centered and scaled
 /// points (docs/mathematics.md, section 7).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Within<'a> {
+pub(crate) struct Scaled<'a> {
     lagrangian: &'a Lagrangian,
     units: &'a Units,
 }
 
-impl Within<'_> {
+impl Scaled<'_> {
     /// The noise at both ends of a step, seen from inside: it jumps where the clock does.
     pub fn sigma(&self, step: [f64; 2]) -> [f64; 2] {
         let time = |u| self.units.time_out(u);
@@ -234,7 +254,7 @@ mod tests {
             .drift(Drift::function(|t, x, b| {
                 b.copy_from_slice(&[t * x[1], -x[0] * x[0]])
             }));
-        let within = lagrangian.within(&units);
+        let within = lagrangian.scaled(&units);
         // In the first half the clock runs at 0.145, in the second at 0.055 a time unit.
         let rate = 0.145;
         let step = [units.time_in(2.5), units.time_in(5.0)];

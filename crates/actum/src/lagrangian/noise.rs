@@ -1,6 +1,6 @@
 //! How strong the noise is, over time.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,12 @@ pub struct Noise {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "noise is a number, pairs [[t, sigma], ...] or \"T:SIGMA,T:SIGMA,...\""
+)]
 enum Written {
+    Text(String),
     Constant(f64),
     Linear(Vec<[f64; 2]>),
 }
@@ -138,11 +142,25 @@ impl FromStr for Noise {
     }
 }
 
+impl fmt::Display for Noise {
+    /// As it is parsed.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if let [sigma] = self.sigmas[..] {
+            return write!(f, "{sigma}");
+        }
+        for (k, (t, sigma)) in self.times.iter().zip(&self.sigmas).enumerate() {
+            write!(f, "{}{t}:{sigma}", if k == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
 impl TryFrom<Written> for Noise {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self> {
         match written {
+            Written::Text(text) => text.parse(),
             Written::Constant(sigma) => Self::constant(sigma),
             Written::Linear(pairs) => {
                 let (times, sigmas) = pairs.into_iter().map(|[t, s]| (t, s)).unzip();
@@ -181,6 +199,7 @@ mod tests {
         ] {
             assert!((noise.at(t) - sigma).abs() < 1e-12, "{t}");
         }
+        assert_eq!(noise.to_string().parse::<Noise>().unwrap(), noise);
         assert_eq!("0.5".parse::<Noise>().unwrap().at(7.0), 0.5);
         assert!(Noise::constant(0.0).unwrap().is_none() && !noise.is_none());
         let smooth = Noise::function([0.0, 2.0], |t| 1.0 + t.sin()).unwrap();

@@ -4,6 +4,7 @@ use std::{ops::Range, str::FromStr};
 
 use ndarray::{Array1, Array2, ArrayView1};
 use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use super::{Draw, Masses, Path};
@@ -108,10 +109,12 @@ pub enum Interpolation {
 /// time and the velocity is `sum_k c_k'(t) y_k`. Real times are kept, unequal spacing and all.
 ///
 /// Where snapshots differ in mass, or the coupling is unbalanced, the path has mass, in units of
-/// the mean mass of the snapshots. A matched pair (i, j) of mass `P_ij` starts with its share
-/// `a_i P_ij / sum_j P_ij` of the mass of i and ends with its share of the mass of j, and
-/// between it *grows or shrinks at a constant rate*: that is assumed, the data do not tell
+/// the mean mass of the snapshots. What happens between is assumed, for the data do not tell: the
+/// whole grows at a constant rate, and the share of a matched pair (i, j) of mass `P_ij` goes
+/// linearly from its part `a_i P_ij / sum_j P_ij` of the mass of i to its part of the mass of j
 /// (docs/mathematics.md, section 6).
+///
+/// With a [blur](Between::blurred) every point is a small Gaussian.
 pub struct Between {
     times: Vec<f64>,
     clouds: Vec<Cloud>,
@@ -122,6 +125,9 @@ pub struct Between {
     links: Vec<Link>,
     distances: Vec<f64>,
     cardinal: Cardinal,
+    scale: Array1<f64>,
+    /// The deviation of the blur in every column.
+    blur: Array1<f64>,
 }
 
 /// The matching of two neighbouring snapshots, ready to be drawn from in both directions.
@@ -242,7 +248,26 @@ impl Between {
             clouds,
             links,
             distances,
+            scale: scale.clone(),
+            blur: Array1::zeros(scale.len()),
         })
+    }
+
+    /// The path with every chain displaced by a Gaussian of deviation `width`, in the units of the
+    /// coupling, that stays with it: `q_t` is blurred, velocities are as they were. Noise in the
+    /// Lagrangian needs it, for the Laplacian of an action has no meaning on single points: it can
+    /// go to minus infinity there.
+    ///
+    /// # Errors
+    /// A width that is negative or not finite.
+    pub fn blurred(self, width: f64) -> Result<Self> {
+        ensure!(
+            width.is_finite() && width >= 0.0,
+            Setting,
+            "the blur of a path must be finite and not negative, got {width}"
+        );
+        let blur = &self.scale * width;
+        Ok(Self { blur, ..self })
     }
 
     /// The times of the snapshots, `[K]`.
@@ -267,7 +292,7 @@ impl Between {
         rng: &mut dyn Rng,
         rows: &mut [usize],
     ) {
-        // Started in proportion to the time, the masses of the draws stay bounded.
+        // In proportion to the share that a pair has of the mass at this time.
         let uneven = self.links[k].is_uneven();
         let start = if uneven && rng.random::<f64>() < share {
             k + 1
@@ -290,20 +315,22 @@ impl Between {
     /// The mass of a draw of the matched `rows` at `share` of the way from snapshot `k` to the
     /// next, and its rate per unit of time.
     ///
-    /// The pair goes from `s P` to `e P` as `s^(1-u) e^u P` and is drawn in proportion to
-    /// `(1-u) s P / M_k + u e P / M_(k+1)`; the mass is the ratio.
+    /// Of the mass `M_t = M_k^(1-u) M_(k+1)^u` the pair's share goes linearly from `s P` to `e P`,
+    /// and it is drawn in proportion to that share.
     fn mass(&self, k: usize, share: f64, rows: &[usize]) -> (f64, f64) {
-        let masses = [self.masses[k], self.masses[k + 1]];
-        let [start, end] = match &self.links[k] {
+        let (before, after) = (self.masses[k], self.masses[k + 1]);
+        let mass = before.powf(1.0 - share) * after.powf(share);
+        let own = match &self.links[k] {
             Link::Paired {
                 gains: Some([starts, ends]),
                 ..
-            } => [masses[0] * starts[rows[k]], masses[1] * ends[rows[k + 1]]],
-            _ => masses,
+            } => {
+                let (start, end) = (starts[rows[k]], ends[rows[k + 1]]);
+                (end - start) / ((1.0 - share) * start + share * end)
+            }
+            _ => 0.0,
         };
-        let density = (1.0 - share) * start / masses[0] + share * end / masses[1];
-        let mass = start.powf(1.0 - share) * end.powf(share) / density;
-        let rate = (end / start).ln() / (self.times[k + 1] - self.times[k]);
+        let rate = ((after / before).ln() + own) / (self.times[k + 1] - self.times[k]);
         (mass, mass * rate)
     }
 
@@ -437,10 +464,15 @@ impl Path for Between {
                 x.scaled_add(value, &y);
                 v.scaled_add(slope, &y);
             }
+            if self.blur.iter().any(|b| *b > 0.0) {
+                for (x, blur) in x.iter_mut().zip(&self.blur) {
+                    *x += blur * rng.sample::<f64, _>(StandardNormal);
+                }
+            }
         }
-        let draw = Draw::moving(points, velocities);
+        let draw = Draw::new(points).with_velocities(velocities);
         if has_mass {
-            draw.weighing(masses)
+            draw.with_masses(masses)
         } else {
             draw
         }
@@ -580,7 +612,7 @@ mod tests {
 
     #[test]
     fn velocities_are_the_time_derivative() {
-        for coupling in COUPLINGS {
+        for coupling in COUPLINGS.into_iter().chain([Coupling::Unbalanced(0.3)]) {
             for interpolation in INTERPOLATIONS {
                 let path = path(coupling, interpolation);
                 for t in [0.3, 0.999, 1.2, 2.0, 3.7] {
@@ -593,6 +625,56 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every point of every snapshot has its weight, whatever the masses and the coupling, and
+    /// the rates are the time derivative of `E[m f(x)]` at fixed chains.
+    #[test]
+    fn a_path_with_mass_reproduces_weighted_snapshots() {
+        let masses = [4.0, 1.0, 3.0, 2.0];
+        let heavy = snapshots().with_masses(&masses).unwrap();
+        let scale = array![1.0, 1.0];
+        for coupling in COUPLINGS.into_iter().chain([Coupling::Unbalanced(0.1)]) {
+            let path = Between::new(&heavy, coupling, Interpolation::Cubic, &scale).unwrap();
+            assert!(path.has_mass());
+            let mut rng = ChaCha8Rng::seed_from_u64(0);
+            let n = 60_000;
+            for (k, cloud) in heavy.clouds().iter().enumerate() {
+                let draw = path.sample(&vec![heavy.times()[k]; n], &mut rng);
+                let found = draw.masses.unwrap();
+                for (y, weight) in cloud.points().rows().into_iter().zip(cloud.weights()) {
+                    let rows = draw.points.rows().into_iter().zip(&found.values);
+                    let there = rows.filter(|(x, _)| (x - &y).iter().all(|e| e.abs() < 1e-9));
+                    let share = there.map(|(_, m)| m).sum::<f64>() / n as f64;
+                    // In units of the mean mass, which is 2.5.
+                    let expected = weight / 2.5;
+                    assert!(
+                        (share - expected).abs() < 0.02,
+                        "{coupling:?}: {share} {expected}"
+                    );
+                }
+            }
+            // In an interval the rates add up to the difference of its ends.
+            let times: Vec<f64> = (0..n).map(|i| (i as f64 + 0.5) / n as f64).collect();
+            let draw = path.sample(&times, &mut rng).masses.unwrap();
+            let gained = draw.rates.unwrap().sum() / n as f64;
+            assert!((gained + 3.0 / 2.5).abs() < 0.03, "{coupling:?}: {gained}");
+        }
+        let even = |c| Between::new(&snapshots(), c, Interpolation::Linear, &scale).unwrap();
+        assert!(even(Coupling::Unbalanced(1.0)).has_mass());
+        let still = snapshots().with_masses(&[1.0; 4]).unwrap();
+        let exact = Between::new(&still, Coupling::Exact, Interpolation::Linear, &scale);
+        assert!(!exact.unwrap().has_mass());
+        // A coupling that keeps the marginals lets every pair grow alike: 4^(1/2) 1^(1/2) halfway.
+        let path = Between::new(&heavy, Coupling::Exact, Interpolation::Linear, &scale).unwrap();
+        let draw = path.sample(&[0.5; 3], &mut ChaCha8Rng::seed_from_u64(0));
+        assert!(
+            draw.masses
+                .unwrap()
+                .values
+                .iter()
+                .all(|m| (m - 2.0 / 2.5).abs() < 1e-12)
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub struct Masses {
 
 impl Draw {
     /// Points alone, `[n, d]`.
-    pub fn still(points: Array2<f64>) -> Self {
+    pub fn new(points: Array2<f64>) -> Self {
         Self {
             points,
             velocities: None,
@@ -39,17 +39,16 @@ impl Draw {
         }
     }
 
-    /// Points and their velocities, `[n, d]`.
-    pub fn moving(points: Array2<f64>, velocities: Array2<f64>) -> Self {
+    /// The same with velocities, `[n, d]`.
+    pub fn with_velocities(self, velocities: Array2<f64>) -> Self {
         Self {
-            points,
             velocities: Some(velocities),
-            masses: None,
+            ..self
         }
     }
 
     /// The same with masses.
-    pub fn weighing(self, masses: Masses) -> Self {
+    pub fn with_masses(self, masses: Masses) -> Self {
         Self {
             masses: Some(masses),
             ..self

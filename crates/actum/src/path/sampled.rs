@@ -17,7 +17,7 @@ use crate::error::{Result, ensure};
 /// let path = Sampled::new(1, [0.0, 2.0], true, |times, rng| {
 ///     let shape = (times.len(), 1);
 ///     let points = Array2::from_shape_fn(shape, |(i, _)| times[i] + rng.random::<f64>());
-///     Draw::moving(points, Array2::ones(shape))
+///     Draw::new(points).with_velocities(Array2::ones(shape))
 /// })?;
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 /// let draw = path.sample(&[0.0, 2.0], &mut rng);

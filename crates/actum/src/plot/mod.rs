@@ -30,6 +30,7 @@ mod axis;
 mod canvas;
 mod colour;
 mod loss;
+mod mass;
 mod population;
 mod projection;
 mod scores;
@@ -51,6 +52,7 @@ use crate::{
 };
 
 pub use loss::{LossPoint, loss};
+pub use mass::{ObservedMass, mass};
 pub use projection::Projection;
 pub use scores::{Score, scores};
 pub use snapshots::{Panel, snapshots};

@@ -144,6 +144,12 @@ impl Run {
             settings.path.interpolation,
             &units.scale(),
         )?;
+        let blur = match settings.path.blur {
+            Some(width) => width,
+            None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
+            None => 0.0,
+        };
+        let path = path.blurred(blur)?;
         let units = units.paced(path.times(), path.distances())?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = Mlp::new(
@@ -276,7 +282,10 @@ impl Run {
     /// other names or in another order; times in another unit.
     pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
         self.columns_of(snapshots.dimension())?;
-        let seen = self.settings.data.view(snapshots)?;
+        let seen = match &self.settings.data.mass {
+            Mass::Given(masses) => self.with_known_masses(snapshots, masses)?,
+            Mass::Weights | Mass::Counts => self.settings.data.view(snapshots)?,
+        };
         ensure!(
             !(self.source.named && seen.is_named()) || seen.columns() == self.source.columns,
             Shape,
@@ -301,7 +310,33 @@ impl Run {
     pub fn view_cloud(&self, cloud: &Cloud) -> Result<Cloud> {
         let count = self.columns_of(cloud.dimension())?;
         let points = cloud.points().slice(s![.., ..count]).to_owned();
-        Cloud::weighted(points, cloud.weights().clone())
+        let seen = Cloud::weighted(points, cloud.weights().clone())?;
+        match self.settings.data.mass {
+            Mass::Counts => seen.with_mass(seen.len() as f64),
+            Mass::Weights | Mass::Given(_) => Ok(seen),
+        }
+    }
+
+    /// The snapshots with the `masses` that the run was given for its times.
+    fn with_known_masses(&self, snapshots: &Snapshots, masses: &[f64]) -> Result<Snapshots> {
+        let axis = self.axis()?;
+        ensure!(
+            masses.len() == axis.values().len(),
+            Shape,
+            "the run has {} masses for {} times: its files are damaged",
+            masses.len(),
+            axis.values().len()
+        );
+        let labels = snapshots.labels().iter();
+        let known = labels
+            .map(|label| Ok(masses[axis.index_of(label)?]))
+            .collect::<Result<Vec<_>>>()
+            .map_err(|e| e.within("the run was given a mass for each of its times"))?;
+        let seen = match self.settings.data.dims {
+            Some(count) => snapshots.first_columns(count)?,
+            None => snapshots.clone(),
+        };
+        seen.with_masses(&known)
     }
 
     /// How many of so many columns the run sees.

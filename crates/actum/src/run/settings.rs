@@ -81,7 +81,10 @@ pub enum Mass {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a mass is \"weights\", \"counts\" or one number for each time"
+)]
 enum WrittenMass {
     Name(String),
     Numbers(Vec<f64>),
@@ -148,19 +151,23 @@ pub struct Terms {
     pub drift: bool,
 }
 
+/// The lambda of [`Growth::Auto`] in the network's units, chosen on storms (experiments/storms).
+const AUTO: f64 = 0.1;
+
 /// The lambda of growth: a number or `"auto"`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenGrowth", into = "WrittenGrowth")]
 pub enum Growth {
     /// A number, in time over action: 1 / distance^2 for quadratic costs.
     Lambda(f64),
-    /// Such that growing e-fold over the whole time costs what travelling the spread of the data
-    /// over the whole time does.
+    /// A tenth of the inverse square of the spread of the data (for quadratic costs): growing
+    /// e-fold over the whole time costs ten times what travelling the spread does, so that growth
+    /// explains what motion hardly can.
     Auto,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "growth is a number or \"auto\"")]
 enum WrittenGrowth {
     Number(f64),
     Name(String),
@@ -219,12 +226,13 @@ impl Terms {
             Growth::Lambda(lambda) => lambda,
             Growth::Auto => {
                 let exponent = self.cost.exponent();
-                units.objective(exponent).recip() / units.duration()
+                AUTO * units.objective(exponent).recip() / units.duration()
             }
         };
         let lagrangian = Lagrangian::new(self.cost.clone())
             .noise_over_time(self.noise.clone())
             .growth(lambda)?;
+        lagrangian.check(seen.dimension())?;
         if !self.drift {
             return Ok(lagrangian);
         }
@@ -246,6 +254,9 @@ pub struct Joining {
     pub coupling: Coupling,
     /// `"linear"` or `"cubic"`.
     pub interpolation: Interpolation,
+    /// The deviation of the Gaussian that every point is blurred to, in units of distance. Where
+    /// none is given it is 0 without noise, and with noise Scott's rule for densities.
+    pub blur: Option<f64>,
 }
 
 impl Default for Joining {
@@ -253,6 +264,7 @@ impl Default for Joining {
         Self {
             coupling: Coupling::Exact,
             interpolation: Interpolation::Linear,
+            blur: None,
         }
     }
 }

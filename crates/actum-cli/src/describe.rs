@@ -1,11 +1,11 @@
-//! `actum tell`.
+//! `actum describe`.
 
 use actum::{
     action::Mlp,
     data::{self, Snapshots},
     dynamics::Dynamics,
     error::Result,
-    report::{self, Telling},
+    report::{self, Summary},
     run::Run,
     smooth::Share,
     tensor,
@@ -14,7 +14,7 @@ use ndarray::{Array1, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
-    arguments::Tell,
+    arguments::Describe,
     output,
     simulate::{own_data, read_for},
 };
@@ -26,14 +26,14 @@ const CYCLES: f64 = 0.8;
 pub const SHARES: &str = "gradient, smooth: of the power of the given velocities, what a gradient \
                           field and what any smooth field explains";
 
-pub fn run(arguments: &Tell) -> Result<()> {
+pub fn run(arguments: &Describe) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
     let snapshots = match &arguments.file {
         Some(path) => read_for(&run, path)?,
         None => own_data(&run)?,
     };
-    let told = report::tell(&dynamics, &snapshots)?;
+    let told = report::summaries(&dynamics, &snapshots)?;
     let first = dynamics.units.span()[0];
     let start = snapshots.times().iter().position(|t| *t == first);
     let action = start
@@ -53,12 +53,11 @@ pub fn run(arguments: &Tell) -> Result<()> {
     print(&dynamics, &told);
     if let Some(action) = action {
         output::line(&format!(
-            "\nAction of the whole motion: {} for each unit of mass (the objective goes to minus \
-             this).",
+            "\nAction of the whole motion: {} for each unit of mass at the start.",
             output::number(action)
         ));
     }
-    let warning = |t: &Telling| cycles(&t.at, t.share?);
+    let warning = |t: &Summary| cycles(&t.at, t.share?);
     if let Some(warning) = told.iter().find_map(warning) {
         output::line(&format!("\nwarning: {warning}"));
     }
@@ -68,7 +67,7 @@ pub fn run(arguments: &Tell) -> Result<()> {
     Ok(())
 }
 
-fn print(dynamics: &Dynamics<Mlp>, told: &[Telling]) {
+fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
     let grows = dynamics.lagrangian.grows();
     let given = told.iter().any(|t| t.share.is_some());
     let mut header = vec!["time", "mean speed", "mean energy"];
@@ -87,11 +86,11 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Telling]) {
                 output::number(t.energy),
             ];
             if grows {
-                let [low, mean, high] = t.growth;
-                row.extend([t.mass, mean, low, high].map(output::number));
+                let rates = [t.mass, t.growth, t.growth_low, t.growth_high];
+                row.extend(rates.map(output::number));
             }
-            if let Some(share) = t.share {
-                row.extend([share.gradient, share.field].map(percent));
+            if given {
+                row.extend(columns(t.share));
             }
             row
         })
@@ -102,7 +101,15 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Telling]) {
     }
 }
 
-pub fn percent(share: f64) -> String {
+/// The two columns of a share.
+pub fn columns(share: Option<Share>) -> [String; 2] {
+    match share {
+        Some(share) => [share.gradient, share.field].map(percent),
+        None => ["-".to_owned(), "-".to_owned()],
+    }
+}
+
+fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
@@ -124,11 +131,16 @@ fn table(dynamics: &Dynamics<Mlp>, snapshots: &Snapshots) -> Result<Snapshots> {
     columns.extend(["action", "speed", "growth", "energy"].map(str::to_owned));
     let (mut points, mut weights, mut labels) = (vec![], vec![], vec![]);
     for (k, cloud) in snapshots.clouds().iter().enumerate() {
-        let tale = dynamics.tell(snapshots.times()[k], cloud.points())?;
-        let single = [tale.action, tale.speed, tale.growth, tale.energy];
+        let description = dynamics.describe(snapshots.times()[k], cloud.points())?;
+        let single = [
+            description.action,
+            description.speed,
+            description.growth,
+            description.energy,
+        ];
         let single = single.map(|column| column.insert_axis(Axis(1)));
         let [action, speed, growth, energy] = single.each_ref().map(|column| column.view());
-        let (x, v) = (cloud.points().view(), tale.velocity.view());
+        let (x, v) = (cloud.points().view(), description.velocity.view());
         points.push(concatenate![Axis(1), x, v, action, speed, growth, energy]);
         weights.extend(cloud.weights());
         labels.extend(vec![&snapshots.labels()[k]; cloud.len()]);
