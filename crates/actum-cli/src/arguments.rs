@@ -76,7 +76,8 @@ pub struct Fit {
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub hold_out: Vec<String>,
     /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
-    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH.
+    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH
+    /// [default: exact, and unbalanced with --growth].
     #[arg(long, value_name = "C")]
     pub coupling: Option<Coupling>,
     /// Random motion: sigma, in units of distance per square root of time, or T:SIGMA,T:SIGMA,..
@@ -304,7 +305,7 @@ impl Fit {
             };
         }
         if let Some(coupling) = self.coupling {
-            settings.path.coupling = coupling;
+            settings.path.coupling = Some(coupling);
         }
         if let Some(steps) = self.steps {
             settings.fit.steps = steps;

@@ -134,9 +134,53 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     let round = labels
         .filter_map(|(at, share)| cycles(at, (*share)?))
         .next();
-    for warning in snapshots.warnings().into_iter().chain(round) {
+    let further = [round, pace(snapshots), counts(snapshots)]
+        .into_iter()
+        .flatten();
+    for warning in snapshots.warnings().into_iter().chain(further) {
         output::line(&format!("\nwarning: {warning}"));
     }
+}
+
+/// A warning where velocities are of another size than the motion: RNA velocity has no unit.
+fn pace(snapshots: &Snapshots) -> Option<String> {
+    let velocities = snapshots.velocities()?;
+    let (mut along, mut square) = (0.0, 0.0);
+    let pairs = snapshots.clouds().windows(2);
+    let durations = snapshots.times().windows(2).map(|t| t[1] - t[0]);
+    for ((pair, duration), velocities) in pairs.zip(durations).zip(velocities) {
+        let (cloud, next) = (&pair[0], &pair[1]);
+        let shift = next.mean() - cloud.mean();
+        let mean = cloud.weights().dot(velocities) / cloud.mass();
+        let spread = cloud.deviation();
+        // A mean that hardly moves says nothing.
+        if shift.dot(&shift) > 0.01 * spread.dot(&spread) {
+            along += shift.dot(&mean) * duration;
+            square += shift.dot(&shift);
+        }
+    }
+    let ratio = along / square;
+    (square > 0.0 && !(0.3..3.0).contains(&ratio)).then(|| {
+        format!(
+            "the velocities move the mean {} times as far as the snapshots do: as a --drift they \
+             must be in units of the points per unit of the times",
+            output::number(ratio)
+        )
+    })
+}
+
+/// A note where the numbers of points may be what grows.
+fn counts(snapshots: &Snapshots) -> Option<String> {
+    let counts = snapshots.counts();
+    let (first, last) = (counts[0], counts[counts.len() - 1]);
+    let masses = snapshots.masses();
+    let even = masses.iter().all(|m| (m / masses[0] - 1.0).abs() < 1e-6);
+    (even && (last / first).ln().abs() > 0.4).then(|| {
+        format!(
+            "the numbers of points go from {first} to {last}; if every point is an individual that \
+             is born or dies, fit with --growth auto --mass counts"
+        )
+    })
 }
 
 /// A command that fits the file, with a time held out where there is one to spare.
@@ -145,13 +189,15 @@ fn suggestion(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]
         .iter()
         .flatten()
         .any(|share| cycles("", *share).is_some());
-    let velocity = if round { "--drift" } else { "--velocity-key" };
+    let round = round
+        .then_some(&arguments.keys.velocity_key)
+        .and_then(Option::as_ref);
     let mut command = format!("actum fit {}", output::path(&arguments.file));
     for (flag, key) in [
         ("--time-key", &arguments.keys.time_key),
         ("--points-key", &arguments.keys.points_key),
         ("--weight-key", &arguments.keys.weight_key),
-        (velocity, &arguments.keys.velocity_key),
+        ("--drift", &round.cloned()),
     ] {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));

@@ -29,9 +29,13 @@ pub const SHARES: &str = "gradient, smooth: of the power of the given velocities
 pub fn run(arguments: &Describe) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
-    let snapshots = match &arguments.file {
-        Some(path) => read_for(&run, path)?,
-        None => own_data(&run)?,
+    let (snapshots, shares) = match &arguments.file {
+        Some(path) => (read_for(&run, path)?, vec![]),
+        None => {
+            let own = own_data(&run)?;
+            let shares = path_shares(&run, &own, &dynamics.units.scale())?;
+            (own, shares)
+        }
     };
     let told = report::summaries(&dynamics, &snapshots)?;
     let first = dynamics.units.span()[0];
@@ -46,6 +50,7 @@ pub fn run(arguments: &Describe) -> Result<()> {
         output::json(&json!({
             "run": arguments.run,
             "total_action": action,
+            "path_shares": shares,
             "times": told,
         }));
         return Ok(());
@@ -55,6 +60,13 @@ pub fn run(arguments: &Describe) -> Result<()> {
         output::line(&format!(
             "\nAction of the whole motion: {} for each unit of mass at the start.",
             output::number(action)
+        ));
+    }
+    if let Some(least) = shares.iter().filter_map(Share::fraction).reduce(f64::min) {
+        output::line(&format!(
+            "Of the smooth part of the path's own velocity a gradient follows {} or more between \
+             any two snapshots.",
+            percent(least)
         ));
     }
     let warning = |t: &Summary| cycles(&t.at, t.share?);
@@ -67,10 +79,26 @@ pub fn run(arguments: &Describe) -> Result<()> {
     Ok(())
 }
 
+/// How much of the velocity of the path that was fitted is a gradient, halfway between snapshots.
+fn path_shares(run: &Run, own: &Snapshots, scale: &Array1<f64>) -> Result<Vec<Share>> {
+    const POINTS: usize = 1000;
+    let path = run.path(own)?;
+    let halfway = path
+        .times()
+        .windows(2)
+        .map(|pair| 0.5 * (pair[0] + pair[1]));
+    let shares = halfway.filter_map(|t| report::path_share(&path, t, scale, POINTS, 0).ok());
+    Ok(shares.collect())
+}
+
 fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
     let grows = dynamics.lagrangian.grows();
     let given = told.iter().any(|t| t.share.is_some());
-    let mut header = vec!["time", "mean speed", "mean energy"];
+    let energy = match dynamics.lagrangian.known_drift() {
+        Some(_) => "mean energy beside the drift",
+        None => "mean energy",
+    };
+    let mut header = vec!["time", "mean speed", energy];
     if grows {
         header.extend(["mass", "growth rate", "of it 5 %", "95 %"]);
     }

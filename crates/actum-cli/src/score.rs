@@ -122,6 +122,9 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
             if masses {
                 row.push(match of_halves {
                     true => String::new(),
+                    false if d.mass_error > 100.0 => {
+                        format!("x {}", output::number(d.mass_error + 1.0))
+                    }
                     false => format!("{:+.1} %", 100.0 * d.mass_error),
                 });
             }

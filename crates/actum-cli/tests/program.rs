@@ -231,7 +231,12 @@ fn noise_growth_cost_and_drift_are_followed_by_every_command() {
         assert_eq!(bench.path("pictures/mass.png").exists(), grows);
         let told = bench.run("describe run -o told.csv").done();
         assert_eq!(told.contains("growth rate"), grows, "{told}");
-        assert_eq!(told.contains("gradient"), terms.contains("drift"), "{told}");
+        assert!(told.contains("a gradient follows"), "{told}");
+        assert_eq!(
+            told.contains("gradient, smooth"),
+            terms.contains("drift"),
+            "{told}"
+        );
         let header = fs::read_to_string(bench.path("told.csv")).unwrap();
         let header = header.lines().next().unwrap().to_owned();
         assert!(
@@ -379,6 +384,29 @@ fn check_says_which_share_of_velocities_is_a_gradient() {
         "{out}"
     );
     assert!(out.contains("--drift vx,vy"), "{out}");
+
+    // Velocities in other units than the points and times, and numbers of points that fall.
+    let mut text = "t,x,vx\n".to_owned();
+    for (t, n) in [(0, 60), (1, 30)] {
+        for i in 0..n {
+            text += &format!("{t},{},24\n", t as f64 * 2.0 + (i as f64 * 0.37).sin());
+        }
+    }
+    bench.write("fast.csv", &text);
+    let out = bench
+        .run("check fast.csv --points-key x --velocity-key vx")
+        .done();
+    assert!(
+        out.contains("move the mean 1") && out.contains("units of the points"),
+        "{out}"
+    );
+    assert!(
+        out.contains("from 60 to 30") && out.contains("--mass counts"),
+        "{out}"
+    );
+    assert!(!out.contains("--drift vx "), "{out}");
+    let fit = format!("fit fast.csv --points-key x --growth auto {SMALL} -o run");
+    assert!(bench.run(&fit).err.contains("--mass counts"));
 }
 
 #[test]

@@ -48,9 +48,9 @@ pub mod units;
 
 pub mod smooth;
 
-pub mod path;
-
 pub mod lagrangian;
+
+pub mod path;
 
 pub mod tensor;
 

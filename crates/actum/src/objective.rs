@@ -286,7 +286,7 @@ impl<'a> Objective<'a> {
             units,
             weight,
         } = self.problem;
-        let within = lagrangian.scaled(units);
+        let scaled = lagrangian.scaled(units);
         let samples_only = self.estimator == Estimator::Samples;
         let n = times.len();
         let [first, last] = path.span();
@@ -296,7 +296,7 @@ impl<'a> Objective<'a> {
             .collect();
         let draw = path.sample(&user_times, rng);
         let points = units.points_in(draw.points.view());
-        let drift = within.drift(&times, points.view());
+        let drift = scaled.drift(&times, points.view());
         let along = draw
             .velocities
             .filter(|_| !samples_only)
@@ -342,7 +342,7 @@ impl<'a> Objective<'a> {
         let noise = lagrangian.is_noisy().then(|| Diffusion {
             half_variance: times
                 .iter()
-                .map(|t| 0.5 * within.sigma([*t, *t])[0].powi(2))
+                .map(|t| 0.5 * scaled.sigma([*t, *t])[0].powi(2))
                 .collect(),
             probes: (Laplacian::of(path.dimension()) == Laplacian::Probe)
                 .then(|| rademacher(points.dim(), rng)),
@@ -354,7 +354,7 @@ impl<'a> Objective<'a> {
             source: Some(source).filter(|source| source.iter().any(|s| *s != 0.0)),
             growth: lagrangian
                 .grows()
-                .then(|| times.iter().map(|t| within.growth(*t)).collect()),
+                .then(|| times.iter().map(|t| scaled.growth(*t)).collect()),
             noise,
             boundary,
             times,

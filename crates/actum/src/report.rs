@@ -269,11 +269,25 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
 
 /// How much of the velocity of a path at time `t` is a gradient, from `points` draws: a path whose
 /// own velocity goes round is followed by an action in its densities alone, not in its
-/// trajectories.
+/// trajectories. Distances are measured after dividing every column by `scale`, `[d]`.
 ///
 /// # Errors
-/// A path without velocities, fewer than 4 points, or velocities that are all zero.
-pub fn path_share(path: &dyn Path, t: f64, points: usize, seed: u64) -> Result<Share> {
+/// A scale of another length, a path without velocities, fewer than 4 points, or velocities that
+/// are all zero.
+pub fn path_share(
+    path: &dyn Path,
+    t: f64,
+    scale: &Array1<f64>,
+    points: usize,
+    seed: u64,
+) -> Result<Share> {
+    ensure!(
+        scale.len() == path.dimension(),
+        Shape,
+        "expected one scale for each of {} columns, got {}",
+        path.dimension(),
+        scale.len()
+    );
     let draw = path.sample(&vec![t; points], &mut ChaCha8Rng::seed_from_u64(seed));
     let velocities = draw.velocities.ok_or_else(|| {
         Error::new(
@@ -281,11 +295,12 @@ pub fn path_share(path: &dyn Path, t: f64, points: usize, seed: u64) -> Result<S
             "the path has no velocities of which a share could be a gradient",
         )
     })?;
+    let scaled = draw.points / scale;
     let cloud = match draw.masses {
-        Some(masses) => Cloud::weighted(draw.points, masses.values)?,
-        None => Cloud::new(draw.points)?,
+        Some(masses) => Cloud::weighted(scaled, masses.values)?,
+        None => Cloud::new(scaled)?,
     };
-    gradient_share(&cloud, &velocities, seed)
+    gradient_share(&cloud, &(velocities / scale), seed)
 }
 
 /// Seeds what is random in a score, so that every run is measured alike.

@@ -12,7 +12,7 @@ use actum::{
     lagrangian::{Cost, Drift, Lagrangian},
     metric,
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Between, Coupling, Draw, Interpolation, Path, Sampled},
+    path::{Between, Coupling, Draw, Interpolation, Masses, Path, Sampled},
     report,
     units::Units,
 };
@@ -140,6 +140,50 @@ fn noise_and_growth_carry_a_gaussian_with_its_mass() {
                     "{what} at {t}: mass {found}"
                 );
             }
+        }
+    }
+}
+
+/// A mixture that stays and grows as e^{at}: s = a / lambda everywhere, nothing moves.
+#[test]
+fn a_population_that_grows_in_place_is_not_moved() {
+    let (a, lambda): (f64, f64) = (1.2, 0.8);
+    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+        let points = Array2::from_shape_fn((times.len(), 1), |_| {
+            let z: f64 = rng.sample(StandardNormal);
+            if rng.random::<bool>() {
+                1.0 + 0.3 * z
+            } else {
+                -1.0 + 0.2 * z
+            }
+        });
+        let values: Array1<f64> = times.iter().map(|t| (a * t).exp()).collect();
+        let rates = Some(&values * a);
+        let still = Array2::zeros(points.raw_dim());
+        Draw::new(points)
+            .with_velocities(still)
+            .with_masses(Masses { values, rates })
+    })
+    .unwrap()
+    .with_mass();
+    let lagrangian = Lagrangian::kinetic().growth(lambda).unwrap();
+    let units = Units::isotropic(vec![0.0], 1.0, [0.0, 1.0]).unwrap();
+    let problem = Problem::new(&path, lagrangian, units);
+    let least = -a * (a.exp() - 1.0) / (2.0 * lambda);
+    for estimator in [Estimator::Velocity, Estimator::Samples] {
+        let dynamics = learn(&problem, estimator);
+        let level = level(&dynamics, &problem);
+        assert!(
+            (level / least - 1.0).abs() < 0.02,
+            "{estimator:?}: {level} {least}"
+        );
+        let x = array![[-1.0], [-0.8], [1.0], [1.3]];
+        let description = dynamics.describe(0.5, &x).unwrap();
+        for (growth, speed) in description.growth.iter().zip(&description.speed) {
+            assert!(
+                (growth - a).abs() < 0.08 && *speed < 0.12,
+                "{growth} {speed}"
+            );
         }
     }
 }
@@ -309,6 +353,20 @@ fn with_a_known_drift_trajectories_turn() {
         assert!(description.growth.iter().all(|g| *g == 0.0));
     }
     let unknown = Problem::new(&path, Lagrangian::kinetic(), units());
+    // A turn on a cloud far from its center is mostly a shift, whose power is a gradient's.
+    let share = report::path_share(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
+    let (center, variances) = (array![1.5, 0.0], [0.09, 0.36]);
+    let mean = [push[0] - rate * center[1], push[1] + rate * center[0]];
+    // On N(m, diag(a, b)) the gradient part of a turn has the share ((a - b) / (a + b))^2.
+    let round = rate * rate * (variances[0] + variances[1]);
+    let straight = mean[0] * mean[0] + mean[1] * mean[1];
+    let part = ((variances[0] - variances[1]) / (variances[0] + variances[1])).powi(2);
+    let expected = (straight + part * round) / (straight + round);
+    assert!(
+        (share.gradient - expected).abs() < 0.02,
+        "{share:?} {expected}"
+    );
+    assert!(share.field > 0.99, "{share:?}");
     let blind = learn(&unknown, Estimator::Velocity);
     assert!(apart(&blind) > 0.3, "{}", apart(&blind));
 }

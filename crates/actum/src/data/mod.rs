@@ -229,11 +229,11 @@ fn table(path: &Path, options: &ReadOptions) -> Result<Table> {
 /// Another extension, a file that cannot be read, rows of different lengths, or a cell that is not
 /// a number.
 pub fn read_matrix(path: &Path) -> Result<Array2<f64>> {
-    within(path, || match format_of(path)? {
-        Format::Text { delimiter } => csv::read_matrix(path, delimiter),
-        Format::Npz | Format::Parquet => Err(Error::new(
+    within(path, || match format_of(path) {
+        Ok(Format::Text { delimiter }) => csv::read_matrix(path, delimiter),
+        _ => Err(Error::new(
             ErrorKind::Format,
-            "a matrix is read from .csv or .tsv",
+            "a matrix is read from .csv or .tsv: rows of numbers without a header",
         )),
     })
 }

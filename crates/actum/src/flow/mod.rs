@@ -220,4 +220,39 @@ mod tests {
         let late = simulate(&dynamics, &start, 2.0, &[6.5], Scheme::default(), 0).unwrap_err();
         assert!(late.to_string().contains("[2, 6]"), "{late}");
     }
+
+    #[test]
+    fn weights_that_all_vanish_are_an_error_that_says_when() {
+        let still = |_: f64| Moments {
+            mean: vec![0.0],
+            mean_rate: vec![0.0],
+            deviation: 1.0,
+            deviation_rate: 0.0,
+        };
+        let dying = |rate: f64| {
+            Dynamics::new(
+                Gaussian::new(1, still)
+                    .under(0.0, 1.0)
+                    .with_mass(move |t| [(rate * t).exp(), rate * (rate * t).exp()]),
+                Lagrangian::kinetic().growth(1.0).unwrap(),
+                Units::identity(1),
+                burn::tensor::Device::flex(),
+            )
+            .unwrap()
+        };
+        let run = |rate, unit: f64| {
+            let start = Cloud::weighted(array![[0.1], [0.2]], array![3.0, 1.0] * unit).unwrap();
+            let scheme = Scheme::RungeKutta4(20);
+            simulate(&dying(rate), &start, 0.0, &[0.5, 1.0], scheme, 0)
+        };
+        let moved = run(-2.0, 1.0).unwrap();
+        for (mass, t) in moved.masses().iter().zip([0.5, 1.0]) {
+            assert!((mass / (4.0 * (-2.0_f64 * t).exp()) - 1.0).abs() < 1e-3);
+        }
+        assert!((moved.cloud(1).unwrap().effective_size() - 1.6).abs() < 1e-3);
+        let error = run(-100.0, 1e-290).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Diverged);
+        let text = error.to_string();
+        assert!(text.contains("all weights vanish by time 1"), "{text}");
+    }
 }

@@ -254,22 +254,22 @@ mod tests {
             .drift(Drift::function(|t, x, b| {
                 b.copy_from_slice(&[t * x[1], -x[0] * x[0]])
             }));
-        let within = lagrangian.scaled(&units);
+        let scaled = lagrangian.scaled(&units);
         // In the first half the clock runs at 0.145, in the second at 0.055 a time unit.
         let rate = 0.145;
         let step = [units.time_in(2.5), units.time_in(5.0)];
-        for (sigma, expected) in within.sigma(step).iter().zip([1.5, 2.0]) {
+        for (sigma, expected) in scaled.sigma(step).iter().zip([1.5, 2.0]) {
             // The variance of a unit of the network's time, in its lengths.
             assert!((sigma * sigma - expected * expected / 16.0 / rate).abs() < 1e-12);
         }
         // lambda s dt is one number: s is 4^3 rate^2 times the network's.
         let expected = 0.5 * 64.0 * rate * rate / rate;
-        assert!((within.growth(step[0]) - expected).abs() < 1e-12);
+        assert!((scaled.growth(step[0]) - expected).abs() < 1e-12);
         let inner = units.points_in(array![[2.0, 3.0]].view());
-        let drift = within.drift(&[step[0]], inner.view()).unwrap();
+        let drift = scaled.drift(&[step[0]], inner.view()).unwrap();
         let known = array![[2.5 * 3.0, -4.0]] / (4.0 * rate);
         assert!((drift - known).iter().all(|e| e.abs() < 1e-12));
-        let along = within
+        let along = scaled
             .drift_along(&[step[0]], inner.view(), array![[1.0, 0.5]].view())
             .unwrap();
         let known = array![[2.5 * 0.5, -4.0]] / rate;

@@ -101,6 +101,12 @@ impl Noise {
         (1.0 - share) * self.sigmas[k] + share * self.sigmas[k + 1]
     }
 
+    /// Whether it is the same at all times, or some of its times lie in the span.
+    pub(crate) fn is_within(&self, [first, last]: [f64; 2]) -> bool {
+        let reaches = self.times[0] <= last && self.times[self.times.len() - 1] >= first;
+        self.times.len() == 1 || reaches
+    }
+
     /// Whether it is 0 at all times.
     pub fn is_none(&self) -> bool {
         self.sigmas.iter().all(|s| *s == 0.0)

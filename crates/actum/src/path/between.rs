@@ -2,7 +2,7 @@
 
 use std::{ops::Range, str::FromStr};
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::{
     cloud::Cloud,
     data::Snapshots,
     error::{Error, ErrorKind, Result, ensure},
+    lagrangian::Drift,
     transport::{self, Ground, Plan},
     units::interval,
 };
@@ -37,6 +38,13 @@ pub enum Coupling {
 const SHARE: f64 = 0.05;
 const REACH: f64 = 1.0;
 
+impl Coupling {
+    /// The unbalanced coupling with a reach of the mean squared distance.
+    pub fn unbalanced() -> Self {
+        Self::Unbalanced(REACH)
+    }
+}
+
 impl FromStr for Coupling {
     type Err = Error;
 
@@ -56,7 +64,7 @@ impl FromStr for Coupling {
             None if text == "independent" => Ok(Self::Independent),
             None if text == "exact" => Ok(Self::Exact),
             None if text == "entropic" => Ok(Self::Entropic(SHARE)),
-            None if text == "unbalanced" => Ok(Self::Unbalanced(REACH)),
+            None if text == "unbalanced" => Ok(Self::unbalanced()),
             Some((name @ ("entropic" | "unbalanced"), number)) => {
                 let number: f64 = number.parse().map_err(|_| unknown())?;
                 if !(number.is_finite() && number > 0.0) {
@@ -124,6 +132,8 @@ pub struct Between {
     masses: Vec<f64>,
     links: Vec<Link>,
     distances: Vec<f64>,
+    /// Where a known drift carries every point until the next snapshot.
+    carried: Option<Vec<Carried>>,
     cardinal: Cardinal,
     scale: Array1<f64>,
     /// The deviation of the blur in every column.
@@ -210,32 +220,92 @@ impl Between {
         interpolation: Interpolation,
         scale: &Array1<f64>,
     ) -> Result<Self> {
+        Self::join(snapshots, coupling, interpolation, scale, None)
+    }
+
+    /// The path through all `snapshots` along a known drift: a point follows the drift to the next
+    /// snapshot, is matched where it then is, and makes up for what is missing at a constant
+    /// velocity. Where the drift is the whole truth nothing is missing.
+    ///
+    /// # Errors
+    /// As [`new`](Between::new); a drift for another number of columns, or one that carries a point
+    /// out of the finite numbers.
+    pub fn along(
+        snapshots: &Snapshots,
+        coupling: Coupling,
+        scale: &Array1<f64>,
+        drift: &Drift,
+    ) -> Result<Self> {
+        Self::join(
+            snapshots,
+            coupling,
+            Interpolation::Linear,
+            scale,
+            Some(drift),
+        )
+    }
+
+    fn join(
+        snapshots: &Snapshots,
+        coupling: Coupling,
+        interpolation: Interpolation,
+        scale: &Array1<f64>,
+        drift: Option<&Drift>,
+    ) -> Result<Self> {
         ensure!(
             snapshots.len() >= 2,
             Value,
             "a path needs snapshots at two times or more, got {}",
             snapshots.len()
         );
+        let d = snapshots.dimension();
         ensure!(
-            scale.len() == snapshots.dimension(),
+            scale.len() == d,
             Shape,
-            "expected one scale for each of {} columns, got {}",
-            snapshots.dimension(),
+            "expected one scale for each of {d} columns, got {}",
             scale.len()
         );
+        if let Some(expected) = drift.and_then(Drift::dimension) {
+            ensure!(
+                expected == d,
+                Shape,
+                "the known drift is for {expected} columns, the snapshots have {d}"
+            );
+        }
         let clouds = snapshots.clouds().to_vec();
+        let times = snapshots.times();
         let mean = clouds.iter().map(Cloud::mass).sum::<f64>() / clouds.len() as f64;
         let center = clouds[0].mean();
+        let carried = drift
+            .map(|drift| {
+                let spans = times.windows(2).zip(&clouds);
+                spans
+                    .map(|(span, cloud)| Carried::new(drift, cloud.points(), [span[0], span[1]]))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .transpose()?;
         let scaled: Vec<Cloud> = clouds.iter().map(|c| c.rescaled(&center, scale)).collect();
-        let (links, distances) = scaled
-            .windows(2)
-            .map(|pair| Link::new(&pair[0], &pair[1], coupling))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
+        let (mut links, mut distances) = (vec![], vec![]);
+        for k in 0..clouds.len() - 1 {
+            let start = match &carried {
+                None => scaled[k].clone(),
+                Some(carried) => {
+                    Cloud::weighted(carried[k].end().clone(), clouds[k].weights().clone())?
+                        .rescaled(&center, scale)
+                }
+            };
+            let (link, distance) = Link::new(&start, &scaled[k + 1], coupling)?;
+            links.push(link);
+            // What the drift carries counts as travelled.
+            let drifted = (start.points() - scaled[k].points())
+                .mapv(|x| x * x)
+                .sum_axis(Axis(1));
+            let drifted = drifted.dot(clouds[k].weights()) / clouds[k].mass();
+            distances.push((distance * distance + drifted).sqrt());
+        }
         Ok(Self {
-            times: snapshots.times().to_vec(),
-            cardinal: Cardinal::new(snapshots.times(), interpolation),
+            times: times.to_vec(),
+            cardinal: Cardinal::new(times, interpolation),
             running: clouds
                 .iter()
                 .map(|c| {
@@ -248,8 +318,9 @@ impl Between {
             clouds,
             links,
             distances,
+            carried,
             scale: scale.clone(),
-            blur: Array1::zeros(scale.len()),
+            blur: Array1::zeros(d),
         })
     }
 
@@ -336,6 +407,69 @@ impl Between {
 
     fn point(&self, k: usize, rng: &mut dyn Rng) -> usize {
         draw_index(&self.running[k], rng).expect("a cloud has mass")
+    }
+}
+
+/// Points `[n, d]` on their way along a drift: positions and velocities at equally spaced nodes,
+/// and cubic Hermite polynomials between.
+struct Carried {
+    nodes: Vec<[Array2<f64>; 2]>,
+}
+
+impl Carried {
+    const PIECES: usize = 8;
+    const STEPS: usize = 4;
+
+    fn new(drift: &Drift, points: &Array2<f64>, [first, last]: [f64; 2]) -> Result<Self> {
+        let at = |t: f64, x: &Array2<f64>| drift.at(&vec![t; x.nrows()], x.view());
+        let h = (last - first) / (Self::PIECES * Self::STEPS) as f64;
+        let mut x = points.clone();
+        let mut nodes = vec![];
+        for step in 0..=Self::PIECES * Self::STEPS {
+            let t = first + h * step as f64;
+            let k1 = at(t, &x);
+            if step % Self::STEPS == 0 {
+                nodes.push([x.clone(), k1.clone()]);
+            }
+            // The classical Runge-Kutta scheme.
+            let k2 = at(t + 0.5 * h, &(&x + &(&k1 * (0.5 * h))));
+            let k3 = at(t + 0.5 * h, &(&x + &(&k2 * (0.5 * h))));
+            let k4 = at(t + h, &(&x + &(&k3 * h)));
+            x = x + (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (h / 6.0);
+        }
+        let finite = nodes
+            .iter()
+            .flatten()
+            .all(|a| a.iter().all(|x| x.is_finite()));
+        ensure!(
+            finite,
+            Value,
+            "the known drift carries points out of the finite numbers between the times {first} and \
+             {last}; is it in the units of the points and times?"
+        );
+        Ok(Self { nodes })
+    }
+
+    fn end(&self) -> &Array2<f64> {
+        &self.nodes[Self::PIECES][0]
+    }
+
+    /// Writes where row `i` is at a `share` of the way, which lasts `duration`, and its velocity.
+    fn at(&self, i: usize, share: f64, duration: f64, x: &mut [f64], v: &mut [f64]) {
+        let place = share * Self::PIECES as f64;
+        let k = (place as usize).min(Self::PIECES - 1);
+        let (u, h) = (place - k as f64, duration / Self::PIECES as f64);
+        let [(a, da), (b, db)] =
+            [&self.nodes[k], &self.nodes[k + 1]].map(|[x, v]| (x.row(i), v.row(i)));
+        for j in 0..x.len() {
+            let rise = b[j] - a[j];
+            let (bend, twist) = (
+                3.0 * rise - h * (2.0 * da[j] + db[j]),
+                h * (da[j] + db[j]) - 2.0 * rise,
+            );
+            x[j] = a[j] + u * (h * da[j] + u * (bend + u * twist));
+            v[j] = da[j] + u * (2.0 * bend + 3.0 * u * twist) / h;
+        }
     }
 }
 
@@ -458,11 +592,24 @@ impl Path for Between {
             }
             let mut x = points.row_mut(n);
             let mut v = velocities.row_mut(n);
-            for k in support {
-                let (value, slope) = weights[k];
-                let y: ArrayView1<f64> = self.clouds[k].point(rows[k]);
-                x.scaled_add(value, &y);
-                v.scaled_add(slope, &y);
+            if let Some(carried) = &self.carried {
+                let duration = self.times[k + 1] - self.times[k];
+                let (x, v) = (x.as_slice_mut(), v.as_slice_mut());
+                let (x, v) = (x.expect("row-major"), v.expect("row-major"));
+                carried[k].at(rows[k], share, duration, x, v);
+                let aim = self.clouds[k + 1].point(rows[k + 1]);
+                let reached = carried[k].end().row(rows[k]);
+                for (j, (aim, reached)) in aim.iter().zip(reached).enumerate() {
+                    x[j] += share * (aim - reached);
+                    v[j] += (aim - reached) / duration;
+                }
+            } else {
+                for k in support {
+                    let (value, slope) = weights[k];
+                    let y: ArrayView1<f64> = self.clouds[k].point(rows[k]);
+                    x.scaled_add(value, &y);
+                    v.scaled_add(slope, &y);
+                }
             }
             if self.blur.iter().any(|b| *b > 0.0) {
                 for (x, blur) in x.iter_mut().zip(&self.blur) {
@@ -675,6 +822,65 @@ mod tests {
                 .iter()
                 .all(|m| (m - 2.0 / 2.5).abs() < 1e-12)
         );
+    }
+
+    #[test]
+    fn a_path_along_a_drift_is_the_drift_where_that_is_all() {
+        // A turn about the origin, by one radian between snapshots of the same points.
+        let turned = |angle: f64| {
+            let (sin, cos) = angle.sin_cos();
+            let start = array![[3.0, 0.0], [3.5, 0.2], [2.8, -0.4], [3.1, 0.7]];
+            Cloud::new(start.dot(&array![[cos, sin], [-sin, cos]])).unwrap()
+        };
+        let times = vec![0.0, 1.0, 1.5];
+        let clouds = times.iter().map(|t| turned(*t)).collect();
+        let snapshots = Snapshots::new(times, clouds).unwrap();
+        let turn = Drift::function(|_, x, b| b.copy_from_slice(&[-x[1], x[0]]));
+        let scale = array![1.0, 1.0];
+        let path = Between::along(&snapshots, Coupling::Exact, &scale, &turn).unwrap();
+        let times: Vec<f64> = (0..=60).map(|k| k as f64 / 40.0).collect();
+        let draw = path.sample(&times, &mut ChaCha8Rng::seed_from_u64(2));
+        let velocities = draw.velocities.unwrap();
+        for ((x, v), t) in draw
+            .points
+            .rows()
+            .into_iter()
+            .zip(velocities.rows())
+            .zip(&times)
+        {
+            assert!(
+                (v[0] + x[1]).abs() < 1e-4 && (v[1] - x[0]).abs() < 1e-4,
+                "{t}: {x} {v}"
+            );
+            let known = turned(*t);
+            let near = known
+                .points()
+                .rows()
+                .into_iter()
+                .any(|y| (&x - &y).dot(&(&x - &y)) < 1e-8);
+            assert!(near, "{t}: {x}");
+        }
+        // Against another drift the snapshots are still met, and velocities are derivatives.
+        let wrong = Drift::function(|t, x, b| b.copy_from_slice(&[t * x[1], 1.0]));
+        let path = Between::along(&snapshots, Coupling::Exact, &scale, &wrong).unwrap();
+        for t in [0.0, 1.0, 1.5] {
+            let x = path.sample(&[t], &mut ChaCha8Rng::seed_from_u64(3)).points;
+            let known = turned(t);
+            let rows = known.points().rows().into_iter();
+            let mut apart = rows.map(|y| (&x.row(0) - &y).mapv(f64::abs).sum());
+            assert!(apart.any(|e| e < 1e-9), "{t}");
+        }
+        for t in [0.3, 1.2] {
+            let at = |t: f64| path.sample(&[t], &mut ChaCha8Rng::seed_from_u64(4));
+            let rate = (at(t + 1e-6).points - at(t - 1e-6).points) / 2e-6;
+            let off = (rate - at(t).velocities.unwrap()).mapv(f64::abs);
+            assert!(off.iter().all(|e| *e < 1e-6), "{off}");
+        }
+        let away = Drift::function(|_, x, b| b.copy_from_slice(&[x[0].exp().exp().exp(), 0.0]));
+        let error = Between::along(&snapshots, Coupling::Exact, &scale, &away)
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("units of the points"), "{error}");
     }
 
     #[test]

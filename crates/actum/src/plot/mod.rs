@@ -379,7 +379,11 @@ mod tests {
             held_out: false,
         };
         let picture = snapshots(&[panel], "", &projection).unwrap();
-        assert!(picture.svg().contains("The area of a dot is its weight."));
+        assert!(
+            picture
+                .svg()
+                .contains("The area of a dot is its share of the mass at its time.")
+        );
         let radii: Vec<f64> = picture
             .svg()
             .split("r=\"")

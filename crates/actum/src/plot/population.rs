@@ -173,7 +173,7 @@ pub(super) fn outside<'a>(
 /// What a caption says of weights.
 pub(super) fn weights<'a>(dots: impl IntoIterator<Item = &'a Dots>) -> Option<String> {
     let any = dots.into_iter().any(Dots::weighted);
-    any.then(|| "The area of a dot is its weight.".to_owned())
+    any.then(|| "The area of a dot is its share of the mass at its time.".to_owned())
 }
 
 /// The caption of a picture of this width, in lines.

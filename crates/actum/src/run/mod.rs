@@ -34,7 +34,6 @@ use crate::{
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
     objective::Problem,
     path::Between,
-    units::Units,
 };
 
 const SETTINGS: &str = "settings.toml";
@@ -127,33 +126,10 @@ impl Run {
             _ => None,
         };
 
-        let training = settings.data.training(&seen)?;
-        let units = Units::of(&training, settings.data.standardize)?;
-        let lagrangian = settings
-            .lagrangian
-            .lagrangian(&training, &units, settings.fit.seed)?;
-        let even = |mass: &f64| (mass - 1.0).abs() < 1e-9;
-        let training = if lagrangian.grows() || training.masses().iter().all(even) {
-            training
-        } else {
-            training.with_masses(&vec![1.0; training.len()])?
-        };
-        let path = Between::new(
-            &training,
-            settings.path.coupling,
-            settings.path.interpolation,
-            &units.scale(),
-        )?;
-        let blur = match settings.path.blur {
-            Some(width) => width,
-            None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
-            None => 0.0,
-        };
-        let path = path.blurred(blur)?;
-        let units = units.paced(path.times(), path.distances())?;
+        let (path, lagrangian, units) = settings.problem(&seen)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = Mlp::new(
-            training.dimension(),
+            seen.dimension(),
             settings.network.width,
             settings.network.depth,
             device,
@@ -227,6 +203,14 @@ impl Run {
             self.folder.display()
         );
         Dynamics::load(&path, device)
+    }
+
+    /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view).
+    ///
+    /// # Errors
+    /// As [`Run::fit`].
+    pub fn path(&self, seen: &Snapshots) -> Result<Between> {
+        Ok(self.settings.problem(seen)?.0)
     }
 
     /// How many steps are saved.

@@ -14,7 +14,7 @@ use crate::{
     file,
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Coupling, Interpolation},
+    path::{Between, Coupling, Interpolation},
     units::Units,
 };
 
@@ -233,6 +233,13 @@ impl Terms {
             .noise_over_time(self.noise.clone())
             .growth(lambda)?;
         lagrangian.check(seen.dimension())?;
+        let [first, last] = units.span();
+        ensure!(
+            lagrangian.noise_in_time().is_within([first, last]),
+            Setting,
+            "the noise is given for times outside of the data's, [{first}, {last}]: {}",
+            lagrangian.noise_in_time()
+        );
         if !self.drift {
             return Ok(lagrangian);
         }
@@ -251,7 +258,8 @@ pub struct Joining {
     /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
     /// squared distance, or `"unbalanced:REACH"`, which lets mass die and be born where moving it
     /// would cost more than REACH mean squared distances.
-    pub coupling: Coupling,
+    /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
+    pub coupling: Option<Coupling>,
     /// `"linear"` or `"cubic"`.
     pub interpolation: Interpolation,
     /// The deviation of the Gaussian that every point is blurred to, in units of distance. Where
@@ -262,7 +270,7 @@ pub struct Joining {
 impl Default for Joining {
     fn default() -> Self {
         Self {
-            coupling: Coupling::Exact,
+            coupling: None,
             interpolation: Interpolation::Linear,
             blur: None,
         }
@@ -373,6 +381,43 @@ impl Settings {
         Self::parse(&text).map_err(|e| e.within(format!("{key}={value}")))
     }
 
+    /// What is to be learned from snapshots as [`Data::view`] shows them: the path between those
+    /// that are not held out, the Lagrangian, and the units.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data.
+    pub(super) fn problem(&self, seen: &Snapshots) -> Result<(Between, Lagrangian, Units)> {
+        let training = self.data.training(seen)?;
+        let units = Units::of(&training, self.data.standardize)?;
+        let lagrangian = self
+            .lagrangian
+            .lagrangian(&training, &units, self.fit.seed)?;
+        let even = |mass: &f64| (mass - 1.0).abs() < 1e-9;
+        let training = if lagrangian.grows() || training.masses().iter().all(even) {
+            training
+        } else {
+            training.with_masses(&vec![1.0; training.len()])?
+        };
+        let blur = match self.path.blur {
+            Some(width) => width,
+            None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
+            None => 0.0,
+        };
+        let coupling = self.path.coupling.unwrap_or(if lagrangian.grows() {
+            Coupling::unbalanced()
+        } else {
+            Coupling::Exact
+        });
+        let scale = units.scale();
+        let path = match lagrangian.known_drift() {
+            Some(drift) => Between::along(&training, coupling, &scale, drift)?,
+            None => Between::new(&training, coupling, self.path.interpolation, &scale)?,
+        };
+        let path = path.blurred(blur)?;
+        let units = units.paced(path.times(), path.distances())?;
+        Ok((path, lagrangian, units))
+    }
+
     /// Checks every setting against its range.
     ///
     /// # Errors
@@ -396,7 +441,7 @@ impl Settings {
              `mass` out"
         );
         ensure!(
-            self.lagrangian.grows() || !matches!(self.path.coupling, Coupling::Unbalanced(_)),
+            self.lagrangian.grows() || !matches!(self.path.coupling, Some(Coupling::Unbalanced(_))),
             Setting,
             "an unbalanced coupling lets mass be born and die: give --growth (lagrangian.growth) \
              too, or take another coupling"
@@ -405,6 +450,11 @@ impl Settings {
             !self.lagrangian.drift || self.data.velocity_key.is_some(),
             Setting,
             "a drift needs the velocities of the points: name their array in `velocity_key`"
+        );
+        ensure!(
+            !self.lagrangian.drift || self.path.interpolation == Interpolation::Linear,
+            Setting,
+            "a cubic spline does not follow a drift; take the linear interpolation with it"
         );
         self.fit.check()?;
         ensure!(
