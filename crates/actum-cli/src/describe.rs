@@ -124,6 +124,12 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
         })
         .collect();
     output::table(&header, &rows);
+    if grows {
+        output::line(
+            "\ngrowth rates are per unit of time; those at the first and the last time are the least \
+             certain",
+        );
+    }
     if given {
         output::line(&format!("\n{SHARES}"));
     }
