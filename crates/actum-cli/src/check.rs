@@ -23,6 +23,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
     let problem = fits.err().map(|e| e.to_string());
     let shares = shares(&snapshots);
     let suggestion = suggestion(arguments, &snapshots, &shares);
+    let warnings = warnings(&snapshots, &shares);
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
             .map(|i| {
@@ -42,12 +43,15 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "unit": snapshots.unit(),
             "times": times,
             "notes": snapshots.notes(),
-            "warnings": snapshots.warnings(),
+            "warnings": warnings,
             "problem": problem,
             "suggestion": problem.is_none().then_some(suggestion),
         }));
     } else {
         print(arguments, &snapshots, &shares);
+        for warning in warnings {
+            output::line(&format!("\nwarning: {warning}"));
+        }
         match &problem {
             None => output::line(&format!("\nSuggested:\n  {suggestion}")),
             Some(problem) => output::line(&format!("\nproblem: {problem}")),
@@ -130,16 +134,17 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     if !shares.is_empty() {
         output::line(&format!("\n{SHARES}"));
     }
+}
+
+/// What a person should know before fitting.
+fn warnings(snapshots: &Snapshots, shares: &[Option<Share>]) -> Vec<String> {
     let labels = snapshots.labels().iter().zip(shares);
     let round = labels
         .filter_map(|(at, share)| cycles(at, (*share)?))
         .next();
-    let further = [round, pace(snapshots), counts(snapshots)]
-        .into_iter()
-        .flatten();
-    for warning in snapshots.warnings().into_iter().chain(further) {
-        output::line(&format!("\nwarning: {warning}"));
-    }
+    let further = [round, pace(snapshots), counts(snapshots)];
+    let known = snapshots.warnings().into_iter();
+    known.chain(further.into_iter().flatten()).collect()
 }
 
 /// A warning where velocities are of another size than the motion: RNA velocity has no unit.
@@ -173,9 +178,7 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
 fn counts(snapshots: &Snapshots) -> Option<String> {
     let counts = snapshots.counts();
     let (first, last) = (counts[0], counts[counts.len() - 1]);
-    let masses = snapshots.masses();
-    let even = masses.iter().all(|m| (m / masses[0] - 1.0).abs() < 1e-6);
-    (even && (last / first).ln().abs() > 0.4).then(|| {
+    (snapshots.has_equal_masses() && (last / first).ln().abs() > 0.4).then(|| {
         format!(
             "the numbers of points go from {first} to {last}; if every point is an individual that \
              is born or dies, fit with --growth auto --mass counts"

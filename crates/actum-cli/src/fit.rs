@@ -3,7 +3,7 @@
 use actum::{
     data,
     error::{ErrorKind, Result},
-    run::{Existing, Growth, Record, Run, Settings},
+    run::{Existing, Record, Run, Settings},
     tensor,
 };
 use serde_json::json;
@@ -23,9 +23,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let settings = arguments.settings(base)?;
     let device = tensor::device(&arguments.device)?;
     let snapshots = data::read(&arguments.file, &settings.data.read_options())?;
-    let masses = settings.data.view(&snapshots)?.masses();
-    let even = masses.iter().all(|m| (m / masses[0] - 1.0).abs() < 1e-6);
-    if even && settings.lagrangian.growth != Growth::default() {
+    if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
         eprintln!(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
              from place to place; --mass counts makes every point an individual"

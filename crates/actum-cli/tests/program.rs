@@ -405,6 +405,13 @@ fn check_says_which_share_of_velocities_is_a_gradient() {
         "{out}"
     );
     assert!(!out.contains("--drift vx "), "{out}");
+    let json = bench
+        .run("check fast.csv --points-key x --velocity-key vx --json")
+        .done();
+    assert!(
+        json.contains("move the mean 1") && json.contains("from 60 to 30"),
+        "{json}"
+    );
     let fit = format!("fit fast.csv --points-key x --growth auto {SMALL} -o run");
     assert!(bench.run(&fit).err.contains("--mass counts"));
 }

@@ -75,7 +75,7 @@ pub fn log_density<A: Action>(
         if grows {
             change += &(values * evaluator.scaled.growth(t));
         }
-        let velocity = evaluator.with_drift(t, &points, evaluator.learned_velocity(&gradients));
+        let velocity = evaluator.total(t, &points, gradients);
         concatenate![Axis(1), velocity, change.insert_axis(Axis(1))]
     };
     let (start, end) = (units.time_in(t), units.time_in(base_time));

@@ -265,6 +265,12 @@ impl Snapshots {
         self.clouds.iter().map(Cloud::mass).collect()
     }
 
+    /// Whether the masses are equal, to the rounding of weights in single precision.
+    pub fn has_equal_masses(&self) -> bool {
+        let masses = self.masses();
+        masses.iter().all(|m| (m / masses[0] - 1.0).abs() < 1e-6)
+    }
+
     /// The number of points at each time, `[K]`, as [`with_masses`](Snapshots::with_masses) takes
     /// them.
     pub fn counts(&self) -> Vec<f64> {

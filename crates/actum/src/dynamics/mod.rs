@@ -119,7 +119,7 @@ impl<A: Action> Dynamics<A> {
         let action = values * self.units.action(cost.exponent(), t);
         let free = self
             .units
-            .velocities_out(t, evaluator.learned_velocity(&gradients).view());
+            .velocities_out(t, cost.velocities(gradients).view());
         let drift = evaluator.drift(time, &inner);
         let velocity = match drift {
             Some(drift) => &free + &self.units.velocities_out(t, drift.view()),
@@ -239,13 +239,13 @@ impl<A: Action> Evaluator<'_, A> {
                 self.dynamics.action.gradient(t, x)
             }),
         };
-        self.with_drift(t, points, self.learned_velocity(&gradients))
+        self.total(t, points, gradients)
     }
 
     /// `v` and the growth rate `lambda s`, `[n]`.
     pub fn velocity_and_growth(&self, t: f64, points: &Array2<f64>) -> (Array2<f64>, Array1<f64>) {
         let (values, gradients) = self.local(t, points);
-        let velocity = self.with_drift(t, points, self.learned_velocity(&gradients));
+        let velocity = self.total(t, points, gradients);
         (velocity, values * self.scaled.growth(t))
     }
 
@@ -328,31 +328,17 @@ impl<A: Action> Evaluator<'_, A> {
         out.column(0).to_owned()
     }
 
-    /// `grad c*(p)` of gradients p, `[n, d]`: the velocity without the known drift.
-    pub fn learned_velocity(&self, gradients: &Array2<f64>) -> Array2<f64> {
-        let mut velocities = gradients.clone();
-        let cost = self.dynamics.lagrangian.cost();
-        if !cost.is_kinetic() {
-            let rows = velocities.rows_mut().into_iter().zip(gradients.rows());
-            for (mut v, p) in rows {
-                cost.velocity(
-                    p.to_slice().expect("row-major"),
-                    v.as_slice_mut().expect("row-major"),
-                );
-            }
-        }
-        velocities
-    }
-
     /// The known drift `[n, d]`, where there is one.
     pub fn drift(&self, t: f64, points: &Array2<f64>) -> Option<Array2<f64>> {
         self.scaled.drift(&vec![t; points.nrows()], points.view())
     }
 
-    pub fn with_drift(&self, t: f64, points: &Array2<f64>, free: Array2<f64>) -> Array2<f64> {
+    /// `b + grad c*(p)` at points `[n, d]` with the gradients p, `[n, d]`.
+    pub fn total(&self, t: f64, points: &Array2<f64>, gradients: Array2<f64>) -> Array2<f64> {
+        let learned = self.dynamics.lagrangian.cost().velocities(gradients);
         match self.drift(t, points) {
-            Some(drift) => free + drift,
-            None => free,
+            Some(drift) => learned + drift,
+            None => learned,
         }
     }
 

@@ -367,12 +367,8 @@ impl<'a, A: Action + Module> Training<'a, A> {
         state.times.learn(&batch.times, &derivative.interior);
         state.step += 1;
         state.watch.learn(loss);
-        let unit = {
-            let Problem {
-                lagrangian, units, ..
-            } = self.problem;
-            units.objective(lagrangian.cost().exponent())
-        };
+        let exponent = self.problem.lagrangian.cost().exponent();
+        let unit = self.problem.units.objective(exponent);
         Ok(Step {
             step: state.step,
             loss: loss * unit,

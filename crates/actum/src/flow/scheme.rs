@@ -191,13 +191,14 @@ pub(crate) struct Solution {
     pub(crate) evaluations: usize,
 }
 
-/// Moves `state` `[n, c]` as [`integrate`](super::integrate) does, with noise: steps with noise are of equal length
-/// up to a sixteenth, so that all but those at `times` and breaks end where the Brownian path is
-/// cheap. The path is that of [`Noise`] whatever the steps are.
+/// Moves `state` `[n, c]` as [`integrate`](super::integrate) does, with noise: steps with noise are
+/// of equal length up to a sixteenth, so that all but those at `times` and breaks end where the
+/// Brownian path is cheap. The path is that of [`Noise`] whatever the steps are.
 ///
 /// # Errors
-/// As [`integrate`](super::integrate), a sigma that is negative or not finite, and, where sigma is not 0, a scheme
-/// that takes no noise, times outside of the noise's span and times that go backward.
+/// As [`integrate`](super::integrate), a sigma that is negative or not finite, and, where sigma is
+/// not 0, a scheme that takes no noise, times outside of the noise's span and times that go
+/// backward.
 pub(crate) fn solve(
     field: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
     noise: Option<&Noise>,

@@ -163,6 +163,20 @@ impl Cost {
         }
     }
 
+    /// `v = grad c*(p)` of momenta `[n, d]` in row-major order: `[n, d]`.
+    pub(crate) fn velocities(&self, mut momenta: Array2<f64>) -> Array2<f64> {
+        if self.is_kinetic() {
+            return momenta;
+        }
+        let mut velocity = vec![0.0; momenta.ncols()];
+        for mut row in momenta.rows_mut() {
+            let row = row.as_slice_mut().expect("row-major");
+            self.velocity(row, &mut velocity);
+            row.copy_from_slice(&velocity);
+        }
+        momenta
+    }
+
     /// `p = grad c(v)` into `momentum`, both `[d]`.
     pub fn momentum(&self, velocity: &[f64], momentum: &mut [f64]) {
         match &self.0 {

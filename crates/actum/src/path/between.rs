@@ -130,6 +130,7 @@ pub struct Between {
     running: Vec<Vec<f64>>,
     /// The masses over their mean.
     masses: Vec<f64>,
+    has_mass: bool,
     links: Vec<Link>,
     distances: Vec<f64>,
     /// Where a known drift carries every point until the next snapshot.
@@ -315,6 +316,7 @@ impl Between {
                 })
                 .collect(),
             masses: clouds.iter().map(|c| c.mass() / mean).collect(),
+            has_mass: links.iter().any(Link::is_uneven) || !snapshots.has_equal_masses(),
             clouds,
             links,
             distances,
@@ -430,6 +432,9 @@ impl Carried {
             let k1 = at(t, &x);
             if step % Self::STEPS == 0 {
                 nodes.push([x.clone(), k1.clone()]);
+            }
+            if nodes.len() > Self::PIECES {
+                break;
             }
             // The classical Runge-Kutta scheme.
             let k2 = at(t + 0.5 * h, &(&x + &(&k1 * (0.5 * h))));
@@ -567,8 +572,7 @@ impl Path for Between {
     }
 
     fn has_mass(&self) -> bool {
-        let even = |m: &f64| (m - 1.0).abs() < 1e-9;
-        self.links.iter().any(Link::is_uneven) || !self.masses.iter().all(even)
+        self.has_mass
     }
 
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
@@ -579,7 +583,7 @@ impl Path for Between {
             values: Array1::ones(times.len()),
             rates: Some(Array1::zeros(times.len())),
         };
-        let has_mass = self.has_mass();
+        let is_blurred = self.blur.iter().any(|b| *b > 0.0);
         let mut rows = vec![0; self.times.len()];
         let mut weights = vec![(0.0, 0.0); self.times.len()];
         for (n, &t) in times.iter().enumerate() {
@@ -587,7 +591,7 @@ impl Path for Between {
             let support = self.cardinal.weights(k, t, &mut weights);
             let share = (t - self.times[k]) / (self.times[k + 1] - self.times[k]);
             self.chain(k, share, support.clone(), rng, &mut rows);
-            if let (true, Some(rates)) = (has_mass, &mut masses.rates) {
+            if let (true, Some(rates)) = (self.has_mass, &mut masses.rates) {
                 (masses.values[n], rates[n]) = self.mass(k, share, &rows);
             }
             let mut x = points.row_mut(n);
@@ -611,14 +615,14 @@ impl Path for Between {
                     v.scaled_add(slope, &y);
                 }
             }
-            if self.blur.iter().any(|b| *b > 0.0) {
+            if is_blurred {
                 for (x, blur) in x.iter_mut().zip(&self.blur) {
                     *x += blur * rng.sample::<f64, _>(StandardNormal);
                 }
             }
         }
         let draw = Draw::new(points).with_velocities(velocities);
-        if has_mass {
+        if self.has_mass {
             draw.with_masses(masses)
         } else {
             draw

@@ -316,10 +316,7 @@ impl Run {
             .map(|label| Ok(masses[axis.index_of(label)?]))
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.within("the run was given a mass for each of its times"))?;
-        let seen = match self.settings.data.dims {
-            Some(count) => snapshots.first_columns(count)?,
-            None => snapshots.clone(),
-        };
+        let seen = self.settings.data.columns_of(snapshots)?;
         seen.with_masses(&known)
     }
 

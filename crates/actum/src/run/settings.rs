@@ -246,7 +246,8 @@ impl Terms {
         Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
     }
 
-    fn grows(&self) -> bool {
+    /// Whether mass is born and dies.
+    pub fn grows(&self) -> bool {
         self.growth != Growth::Lambda(0.0)
     }
 }
@@ -392,8 +393,7 @@ impl Settings {
         let lagrangian = self
             .lagrangian
             .lagrangian(&training, &units, self.fit.seed)?;
-        let even = |mass: &f64| (mass - 1.0).abs() < 1e-9;
-        let training = if lagrangian.grows() || training.masses().iter().all(even) {
+        let training = if lagrangian.grows() || training.has_equal_masses() {
             training
         } else {
             training.with_masses(&vec![1.0; training.len()])?
@@ -484,14 +484,18 @@ impl Data {
     /// # Errors
     /// More columns asked for than there are; masses that are not one for each time.
     pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        let seen = match self.dims {
-            Some(count) => snapshots.first_columns(count)?,
-            None => snapshots.clone(),
-        };
+        let seen = self.columns_of(snapshots)?;
         match &self.mass {
             Mass::Weights => Ok(seen),
             Mass::Counts => seen.with_masses(&seen.counts()),
             Mass::Given(masses) => seen.with_masses(masses),
+        }
+    }
+
+    pub(super) fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+        match self.dims {
+            Some(count) => snapshots.first_columns(count),
+            None => Ok(snapshots.clone()),
         }
     }
 
