@@ -182,14 +182,12 @@ pub struct Estimate {
     pub interior: Vec<f64>,
 }
 
-/// One estimate of the objective with its gradient.
-pub struct Derivative {
+/// The level of one estimate of the objective whose gradient was asked for.
+pub struct Level {
     /// The value of the objective, in the network's units.
     pub value: f64,
     /// The interior term at every point before it is divided by the density, `[n]`.
     pub interior: Vec<f64>,
-    /// The gradient in the parameters, flat, in the order the network visits them.
-    pub gradient: Vec<Tensor<1>>,
 }
 
 /// The objective of Action Matching for a [`Problem`], by one of its two estimators.
@@ -444,26 +442,22 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The objective and its gradient: by the [fused](crate::action::fused) layout where the
-    /// action has one, else by autodiff.
+    /// The objective by autodiff, with its gradient in the parameters, flat, in the order the
+    /// network visits them.
     pub fn differentiate<A: Action + Module>(
         &self,
         action: &A,
         batch: &Batch,
         device: &Device,
-        workspace: &mut Workspace,
-    ) -> Derivative {
-        if let Some(network) = action.fused() {
-            return self.differentiate_fused(&network, batch, device, workspace);
-        }
+    ) -> (Level, Vec<Tensor<1>>) {
         let tracked = action.clone().train();
         let estimate = self.estimate(&tracked, action, batch, device);
         let gradients = estimate.surrogate.backward();
-        Derivative {
+        let level = Level {
             value: estimate.value,
             interior: estimate.interior,
-            gradient: parameters::gradients(&tracked, &gradients),
-        }
+        };
+        (level, parameters::gradients(&tracked, &gradients))
     }
 
     /// At interior point `i` with the gradient `p` `[d]` and value of the action: writes the
@@ -495,13 +489,17 @@ impl<'a> Objective<'a> {
         )
     }
 
-    fn differentiate_fused(
+    /// The objective by the [fused](crate::action::fused) layout of an action, which leaves the
+    /// gradient in `workspace`: the same as by [autodiff](Self::differentiate), sooner.
+    ///
+    /// # Panics
+    /// If the network is of another dimension than the batch.
+    pub fn differentiate_fused(
         &self,
         network: &Network,
         batch: &Batch,
-        device: &Device,
         workspace: &mut Workspace,
-    ) -> Derivative {
+    ) -> Level {
         let (n, d) = batch.points.dim();
         let times = single(&batch.times);
         let points = single(&batch.points);
@@ -565,13 +563,9 @@ impl<'a> Objective<'a> {
             },
             curvature,
         };
-        let mut gradient: Vec<Vec<f32>> =
-            network.sizes().into_iter().map(|n| vec![0.0; n]).collect();
-        // Scaled the pool its parallel loops need no switch of threads.
-        let terms = rayon::scope(|_| {
-            workspace.step(network, interior, &boundary, direction, &mut gradient)
-        })
-        .expect("a batch has the dimension of the action");
+        // Within the pool its parallel loops need no switch of threads.
+        let terms = rayon::scope(|_| workspace.step(network, interior, &boundary, direction))
+            .expect("a batch has the dimension of the action");
 
         let values: Vec<f64> = terms.values.iter().map(|s| f64::from(*s)).collect();
         let interior = batch.interior(terms.interior.iter().map(|t| f64::from(*t)), &values);
@@ -582,13 +576,9 @@ impl<'a> Objective<'a> {
             .zip(signed)
             .map(|(s, c)| f64::from(*s) * f64::from(*c))
             .sum();
-        Derivative {
+        Level {
             value: batch.mean(&interior) + outer,
             interior,
-            gradient: gradient
-                .into_iter()
-                .map(|values| Tensor::from_data(values.as_slice(), device))
-                .collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actum::{
-    action::{Mlp, fused::Workspace},
+    action::{Action, Mlp, fused::Workspace},
     dynamics::Dynamics,
     error::{ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Rollback, Step, fit, resume},
@@ -381,8 +381,9 @@ fn the_fused_layout_and_autodiff_agree() {
             let times: Vec<f64> = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
             let density: Vec<f64> = times.iter().map(|t| 0.5 + t).collect();
             let batch = objective.batch(times, density, &mut rng);
-            let fused =
-                objective.differentiate(&network, &batch, &device, &mut Workspace::default());
+            let mut workspace = Workspace::default();
+            let layout = network.fused().unwrap();
+            let fused = objective.differentiate_fused(&layout, &batch, &mut workspace);
 
             let tracked = network.clone().train();
             let estimate = objective.estimate(&tracked, &network, &batch, &device);
@@ -391,11 +392,7 @@ fn the_fused_layout_and_autodiff_agree() {
             for (a, b) in fused.interior.iter().zip(&estimate.interior) {
                 assert!((a - b).abs() < 1e-3, "{a} against {b}");
             }
-            let ours: Vec<f32> = fused
-                .gradient
-                .into_iter()
-                .flat_map(|g| g.try_into_vec_as::<f32>().unwrap())
-                .collect();
+            let ours = workspace.parameter_gradient().concat();
             let scale = gradients.iter().fold(1e-3f32, |m, g| m.max(g.abs()));
             assert_eq!(ours.len(), gradients.len());
             for (a, b) in ours.iter().zip(&gradients) {
@@ -404,6 +401,54 @@ fn the_fused_layout_and_autodiff_agree() {
                     "{estimator:?}: {a} against {b}"
                 );
             }
+        }
+    }
+}
+
+/// The network without its fused layout.
+#[derive(Module, Debug)]
+struct Plain {
+    network: Mlp,
+}
+
+impl Action for Plain {
+    fn dimension(&self) -> usize {
+        self.network.dimension()
+    }
+    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        self.network.value(t, x)
+    }
+    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        self.network.gradient(t, x)
+    }
+    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
+        self.network.push(t, x, dt, dx)
+    }
+    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
+        self.network.curvature(t, x, direction)
+    }
+}
+
+/// Ten steps of a fit, the optimiser and the clipping included.
+#[test]
+fn the_fused_fit_and_autodiff_stay_together() {
+    let path = gaussian();
+    for (width, depth) in [(33, 2), (1, 1), (64, 3)] {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let network = Mlp::new(2, width, depth, &Device::flex(), &mut rng).unwrap();
+        let points = array![[0.1, 0.2], [-1.0, 3.0], [0.5, -0.5]];
+        let options = Options {
+            warmup: 1,
+            ..options(10)
+        };
+        let fused = fit(network.clone(), &problem(&path), &options, &mut ()).unwrap();
+        let plain = fit(Plain { network }, &problem(&path), &options, &mut ()).unwrap();
+        let fused = fused.velocity(0.3, &points).unwrap();
+        let plain = plain.velocity(0.3, &points).unwrap();
+        let scale = plain.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        assert!(scale > 1e-3);
+        for (a, b) in fused.iter().zip(&plain) {
+            assert!((a - b).abs() < 1e-3 * scale, "{a} against {b}");
         }
     }
 }

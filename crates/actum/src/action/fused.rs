@@ -5,7 +5,9 @@
 //! The rows of a batch are cut into tiles whose activations stay in a core's cache. Neither the
 //! tiles nor the order of any sum depends on the number of threads, so neither do the bits.
 
+mod adam;
 mod bend;
+mod layout;
 mod product;
 mod swish;
 mod tile;
@@ -14,8 +16,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use self::adam::{Adam, DECAY, EPSILON, Update};
 use super::check_sizes;
 use crate::error::{Result, ensure};
+use layout::Layout;
 use product::{GROUP, LANES, Line, ROWS, accumulate, add_rows, panels};
 use tile::{Layer, Tile};
 
@@ -106,14 +110,10 @@ pub struct Terms {
 /// weights `[inputs, outputs]` in row order, and layer `l` computes `h W_l + b_l`.
 #[derive(Debug, Clone)]
 pub struct Network {
-    dimension: usize,
-    width: usize,
-    /// `W_l` and `W_l'` of every layer but the last.
-    forward: Vec<Vec<Line>>,
+    layout: Layout,
+    parameters: Vec<Line>,
+    /// `W_l'` of every hidden layer, in panels of inputs.
     backward: Vec<Vec<Line>>,
-    biases: Vec<Vec<Line>>,
-    last: Vec<Line>,
-    last_bias: f32,
 }
 
 impl Network {
@@ -121,76 +121,68 @@ impl Network {
     ///
     /// # Errors
     /// A dimension, width or depth of 0; parameters of another number or size.
-    pub fn new<P: AsRef<[f32]> + Sync>(
+    pub fn new<P: AsRef<[f32]>>(
         dimension: usize,
         width: usize,
         depth: usize,
         parameters: &[P],
     ) -> Result<Self> {
         check_sizes(dimension, width, depth)?;
-        let inputs = |layer| if layer == 0 { dimension + 1 } else { width };
-        let mut network = Self {
+        let layout = Layout {
             dimension,
             width,
-            forward: (0..depth).map(|l| zeros(width, inputs(l))).collect(),
-            backward: (0..depth).map(|l| zeros(inputs(l), width)).collect(),
-            biases: vec![zeros(width, 1); depth],
-            last: zeros(width, 1),
-            last_bias: 0.0,
+            depth,
         };
-        network.load(parameters)?;
+        let backward = |layer| vec![[0.0; LANES]; panels(layout.inputs(layer)) * width];
+        let mut network = Self {
+            layout,
+            parameters: layout.pack(parameters)?,
+            backward: (0..depth).map(backward).collect(),
+        };
+        network.transpose();
         Ok(network)
     }
 
-    fn load<P: AsRef<[f32]> + Sync>(&mut self, parameters: &[P]) -> Result<()> {
-        let sizes = self.sizes();
-        let got: Vec<usize> = parameters.iter().map(|p| p.as_ref().len()).collect();
-        ensure!(
-            got == sizes,
-            Shape,
-            "the parameters of this network have the sizes {sizes:?}, got {got:?}"
-        );
-        let (weights, biases) = parameters.split_at(self.depth() + 1);
-        let width = self.width;
-        for (layer, weights) in weights[..self.depth()].iter().enumerate() {
-            let weights = weights.as_ref();
-            let inputs = weights.len() / width;
-            self.forward[layer]
-                .par_chunks_mut(inputs)
-                .enumerate()
-                .for_each(|(panel, lines)| {
-                    for (line, row) in lines.iter_mut().zip(weights.chunks_exact(width)) {
-                        copy_lanes(&row[panel * LANES..], line);
-                    }
-                });
-            self.backward[layer]
-                .par_chunks_mut(width)
-                .enumerate()
-                .for_each(|(panel, lines)| {
-                    let rows = &weights[panel * LANES * width..];
-                    for (lane, row) in rows.chunks_exact(width).take(LANES).enumerate() {
-                        for (line, value) in lines.iter_mut().zip(row) {
-                            line[lane] = *value;
-                        }
-                    }
-                });
-        }
-        for (lines, values) in self.biases.iter_mut().zip(biases) {
-            fill(values.as_ref(), lines);
-        }
-        fill(weights[self.depth()].as_ref(), &mut self.last);
-        self.last_bias = biases[self.depth()].as_ref()[0];
-        Ok(())
+    /// The parameters, as [`new`](Self::new) takes them.
+    pub fn parameters(&self) -> Vec<Vec<f32>> {
+        self.layout.unpack(&self.parameters)
     }
 
-    /// How many numbers every slice of the parameters has.
-    pub fn sizes(&self) -> Vec<usize> {
-        let mut sizes = vec![(self.dimension + 1) * self.width];
-        sizes.resize(self.depth(), self.width * self.width);
-        sizes.push(self.width);
-        sizes.resize(2 * self.depth() + 1, self.width);
-        sizes.push(1);
-        sizes
+    /// Makes `backward` agree with the parameters.
+    fn transpose(&mut self) {
+        let layout = self.layout;
+        for (layer, backward) in self.backward.iter_mut().enumerate() {
+            let (inputs, height) = (layout.inputs(layer), layout.height(layer));
+            let weights = &self.parameters[layout.weights(layer)];
+            let panels = backward.par_chunks_mut(layout.width).enumerate();
+            panels.with_min_len(4).for_each(|(panel, lines)| {
+                let rows = panel * LANES..(panel * LANES + LANES).min(inputs);
+                let blocks = weights.chunks_exact(height);
+                for (lines, block) in lines.chunks_mut(LANES).zip(blocks) {
+                    let mut rows_of_block = [[0.0; LANES]; LANES];
+                    rows_of_block[..rows.len()].copy_from_slice(&block[rows.clone()]);
+                    for (lane, line) in lines.iter_mut().enumerate() {
+                        *line = std::array::from_fn(|row| rows_of_block[row][lane]);
+                    }
+                }
+            });
+        }
+    }
+
+    fn weights(&self, layer: usize) -> &[Line] {
+        &self.parameters[self.layout.weights(layer)]
+    }
+
+    fn biases(&self, layer: usize) -> &[Line] {
+        &self.parameters[self.layout.biases(layer)]
+    }
+
+    fn last(&self) -> &[Line] {
+        &self.parameters[self.layout.last()]
+    }
+
+    fn last_bias(&self) -> f32 {
+        self.parameters[self.layout.last_bias()][0]
     }
 
     fn check(
@@ -202,12 +194,12 @@ impl Network {
         expected: usize,
     ) -> Result<()> {
         ensure!(
-            points.len() == times.len() * self.dimension,
+            points.len() == times.len() * self.dimension(),
             Shape,
             "{} times need points [{}, {}], got {} numbers",
             times.len(),
             times.len(),
-            self.dimension,
+            self.dimension(),
             points.len()
         );
         ensure!(
@@ -246,21 +238,27 @@ impl Network {
         Ok(())
     }
 
+    fn dimension(&self) -> usize {
+        self.layout.dimension
+    }
+
+    fn width(&self) -> usize {
+        self.layout.width
+    }
+
     fn depth(&self) -> usize {
-        self.forward.len()
+        self.layout.depth
     }
 }
 
 /// The memory of a step, kept from one step to the next.
 #[derive(Debug, Clone, Default)]
 pub struct Workspace {
-    /// The sizes of the parameters that it is made for.
-    sizes: Vec<usize>,
+    /// That of the network that it is made for.
+    layout: Option<Layout>,
     tiles: Vec<Tile>,
-    /// The gradient in `W_l` and `b_l` of every layer but the last, in panels.
-    weights: Vec<Vec<Line>>,
-    biases: Vec<Vec<Line>>,
-    last: Vec<Line>,
+    /// The gradient in the parameters.
+    gradient: Vec<Line>,
 }
 
 impl Workspace {
@@ -299,7 +297,7 @@ impl Workspace {
             network,
             times,
             points,
-            0,
+            1,
             [gradients],
             |tile, _, [gradients]| {
                 tile.pull(network);
@@ -329,7 +327,7 @@ impl Workspace {
             network,
             times,
             points,
-            0,
+            1,
             [values, gradients],
             |tile, _, [values, gradients]| {
                 tile.values(network);
@@ -357,12 +355,12 @@ impl Workspace {
     ) -> Result<()> {
         network.check(times, points, "directions", directions.len(), points.len())?;
         network.check(times, points, "curvatures", curvatures.len(), times.len())?;
-        let d = network.dimension;
+        let d = network.dimension();
         self.evaluate(
             network,
             times,
             points,
-            1,
+            3,
             [curvatures],
             |tile, rows, [curvatures]| {
                 let directions = &directions[rows.start * d..rows.end * d];
@@ -372,15 +370,15 @@ impl Workspace {
         Ok(())
     }
 
-    /// Calls `write` for every tile after its forward pass, with room for so many bends, with its
-    /// rows and their part of every slice of `out`. Every thread takes neighbouring tiles, one
+    /// Calls `write` for every tile after its forward pass of that order, with room for a bend in
+    /// the third, with its rows and their part of every slice of `out`. Every thread takes neighbouring tiles, one
     /// after the other in the same memory.
     fn evaluate<const N: usize>(
         &mut self,
         network: &Network,
         times: &[f32],
         points: &[f32],
-        bends: usize,
+        order: usize,
         mut out: [&mut [f32]; N],
         write: impl Fn(&mut Tile, Range<usize>, [&mut [f32]; N]) + Sync,
     ) {
@@ -399,16 +397,17 @@ impl Workspace {
         });
         let tasks: Vec<_> = self.tiles.iter_mut().zip(shares).collect();
         tasks.into_par_iter().for_each(|(tile, (rows, mut out))| {
+            tile.moves = false;
             for rows in ranges(rows, height) {
                 let out = split_off(&mut out, columns, rows.len());
-                tile.input(network, times, points, rows.clone(), bends);
-                tile.forward(network);
+                tile.input(network, times, points, rows.clone(), order / 3);
+                tile.forward(network, order);
                 write(tile, rows, out);
             }
         });
     }
 
-    /// The gradient in the parameters, written to `gradient`, of
+    /// The gradient in the parameters, kept for [`Adam::step`], of
     ///
     /// `sum_i c_i [(dt d/dt + dx_i . grad) s + kappa_i e_i' (grad^2 s) e_i](t_i, x_i)
     /// + sum_i a_i s(t_i, x_i) + sum_j c_j s(t_j, x_j)`
@@ -436,7 +435,6 @@ impl Workspace {
         interior: Interior<'_>,
         boundary: &[Rows<'_>],
         direction: D,
-        gradient: &mut [Vec<f32>],
     ) -> Result<Terms>
     where
         D: Fn(Range<usize>, At<'_>, Choice<'_>) + Sync,
@@ -454,13 +452,6 @@ impl Workspace {
         if let Some(curvature) = interior.curvature {
             network.check_curvature(interior.rows, curvature)?;
         }
-        let sizes = network.sizes();
-        let got: Vec<usize> = gradient.iter().map(Vec::len).collect();
-        ensure!(
-            got == sizes,
-            Shape,
-            "the gradient of this network has the sizes {sizes:?}, got {got:?}"
-        );
         let tasks: Vec<(Option<usize>, Range<usize>)> = tiles(interior.rows.times.len())
             .map(|range| (None, range))
             .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
@@ -469,12 +460,7 @@ impl Workspace {
             .collect();
         let chunk = TILES * rayon::current_num_threads();
         self.prepare(network, tasks.len().min(chunk));
-        let sums = self.weights.iter_mut().chain(&mut self.biases);
-        for lines in sums.chain([&mut self.last]) {
-            lines.fill([0.0; LANES]);
-        }
-
-        let mut last_bias = 0.0;
+        self.gradient.fill([0.0; LANES]);
         let mut terms = Terms {
             interior: Vec::with_capacity(interior.rows.times.len()),
             values: Vec::with_capacity(interior.rows.times.len()),
@@ -491,7 +477,6 @@ impl Workspace {
                     Some(which) => tile.boundary(network, boundary[*which], range.clone()),
                 });
             for (tile, (which, _)) in tiles.iter().zip(tasks) {
-                last_bias += tile.last_bias;
                 match which {
                     None => {
                         terms.interior.extend(&tile.terms);
@@ -500,23 +485,41 @@ impl Workspace {
                     Some(_) => terms.boundary.extend(&tile.values),
                 }
             }
-            self.accumulate(tasks.len());
+            self.accumulate(network.layout, tasks.len());
         }
-        self.unpack(network, last_bias, gradient);
         Ok(terms)
     }
 
+    /// The gradient that the last [`step`](Self::step) left, in the order of [`Network::new`];
+    /// nothing before the first step.
+    pub fn parameter_gradient(&self) -> Vec<Vec<f32>> {
+        let unpack = |layout: Layout| layout.unpack(&self.gradient);
+        self.layout.map_or(vec![], unpack)
+    }
+
+    /// The Euclidean norm of that gradient.
+    pub fn norm(&self) -> f64 {
+        let square = |g: &f32| f64::from(*g) * f64::from(*g);
+        let chunks = self.gradient.par_chunks(1024);
+        let sums: Vec<f64> = chunks
+            .map(|lines| {
+                let mut sums = [0.0; LANES];
+                for line in lines {
+                    for (sum, g) in sums.iter_mut().zip(line) {
+                        *sum += square(g);
+                    }
+                }
+                sums.iter().sum()
+            })
+            .collect();
+        sums.iter().sum::<f64>().sqrt()
+    }
+
     fn prepare(&mut self, network: &Network, tiles: usize) {
-        if self.sizes != network.sizes() {
-            self.sizes = network.sizes();
+        if self.layout != Some(network.layout) {
+            self.layout = Some(network.layout);
             self.tiles.clear();
-            let height = |lines: &Vec<Line>| {
-                let inputs = lines.len() / panels(network.width);
-                zeros(network.width, inputs.next_multiple_of(ROWS))
-            };
-            self.weights = network.forward.iter().map(height).collect();
-            self.biases = network.biases.clone();
-            self.last = network.last.clone();
+            self.gradient = vec![[0.0; LANES]; network.layout.lines()];
         }
         while self.tiles.len() < tiles {
             self.tiles.push(Tile::new(network));
@@ -525,14 +528,13 @@ impl Workspace {
 
     /// Adds what the first `count` tiles contribute to the gradient: every thread takes columns
     /// of it and goes through the tiles in order.
-    fn accumulate(&mut self, count: usize) {
+    fn accumulate(&mut self, layout: Layout, count: usize) {
         let tiles = &self.tiles[..count];
+        let (layers, last, last_bias) = layout.split(&mut self.gradient);
         let mut tasks = vec![];
-        for (layer, (weights, biases)) in self.weights.iter_mut().zip(&mut self.biases).enumerate()
-        {
-            let height = weights.len() / biases.len();
+        for (layer, [weights, biases]) in layers.into_iter().enumerate() {
             let columns = weights
-                .chunks_mut(GROUP * height)
+                .chunks_mut(GROUP * layout.height(layer))
                 .zip(biases.chunks_mut(GROUP));
             tasks.extend(
                 columns
@@ -566,31 +568,9 @@ impl Workspace {
                 }
             });
         for tile in tiles {
-            add_rows(&[1.0], &tile.last, &mut self.last);
+            add_rows(&[1.0], &tile.last, last);
+            *last_bias += tile.last_bias;
         }
-    }
-
-    fn unpack(&self, network: &Network, last_bias: f32, gradient: &mut [Vec<f32>]) {
-        let width = network.width;
-        let (weights, biases) = gradient.split_at_mut(network.depth() + 1);
-        for (values, lines) in weights.iter_mut().zip(&self.weights) {
-            let height = lines.len() / panels(width);
-            values
-                .par_chunks_mut(width)
-                .enumerate()
-                .with_min_len(16)
-                .for_each(|(row, values)| {
-                    for (values, panel) in values.chunks_mut(LANES).zip(lines.chunks_exact(height))
-                    {
-                        values.copy_from_slice(&panel[row][..values.len()]);
-                    }
-                });
-        }
-        for (values, lines) in biases.iter_mut().zip(&self.biases) {
-            values.copy_from_slice(&lines.as_flattened()[..width]);
-        }
-        weights[network.depth()].copy_from_slice(&self.last.as_flattened()[..width]);
-        biases[network.depth()][0] = last_bias;
     }
 }
 
@@ -627,15 +607,6 @@ fn height(rows: usize) -> usize {
 
 fn zeros(columns: usize, rows: usize) -> Vec<Line> {
     vec![[0.0; LANES]; panels(columns) * rows]
-}
-
-fn fill(values: &[f32], lines: &mut [Line]) {
-    lines.as_flattened_mut()[..values.len()].copy_from_slice(values);
-}
-
-fn copy_lanes(values: &[f32], line: &mut Line) {
-    let count = values.len().min(LANES);
-    line[..count].copy_from_slice(&values[..count]);
 }
 
 #[cfg(test)]

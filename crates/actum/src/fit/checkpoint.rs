@@ -2,15 +2,11 @@
 
 use std::path::Path as FilePath;
 
-use burn::{
-    module::Module,
-    optim::{AdamState, AdaptiveMomentumState},
-    tensor::Device,
-};
+use burn::{module::Module, tensor::Device};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, State, Watch, times::TimeSampler};
+use super::{Options, State, Watch, times::TimeSampler, weights::Weights};
 use crate::{
     action::{Action, parameters},
     dynamics::{
@@ -18,7 +14,6 @@ use crate::{
         versioned,
     },
     error::{Error, ErrorKind, Result, ensure},
-    tensor::numbers,
 };
 
 /// A state of a fit from which going on equals never having stopped.
@@ -43,32 +38,23 @@ struct Rest {
 }
 
 const KEY: &str = "actum-checkpoint";
+/// The parameters, their average and Adam's two moments.
+const PARTS: [&str; 4] = ["value", "average", "first", "second"];
 
 impl Checkpoint {
-    pub(super) fn of<A: Module>(state: &State<A>, options: &Options) -> Self {
-        let values = store::collect(&state.action);
-        let zeros = |i: usize| vec![0.0; values[i].values.len()];
-        let mut arrays = vec![];
-        for (i, array) in values.iter().enumerate() {
-            let moments = state.moments[i].as_ref().map(|m| &m.momentum);
-            let parts = [
-                ("value", array.values.clone()),
-                ("average", numbers(state.average[i].clone())),
-                (
-                    "first",
-                    moments.map_or_else(|| zeros(i), |m| numbers(m.moment_1.clone())),
-                ),
-                (
-                    "second",
-                    moments.map_or_else(|| zeros(i), |m| numbers(m.moment_2.clone())),
-                ),
-            ];
-            arrays.extend(parts.map(|(part, values)| Array {
-                name: format!("{part}.{}", array.name),
-                shape: array.shape.clone(),
-                values,
-            }));
-        }
+    pub(super) fn of<A: Action + Module>(state: &State<A>, options: &Options) -> Self {
+        let places = store::collect(state.weights.network());
+        let parts = PARTS.into_iter().zip(state.weights.parts());
+        let arrays = parts
+            .flat_map(|(part, values)| {
+                let arrays = places.iter().zip(values);
+                arrays.map(move |(place, values)| Array {
+                    name: format!("{part}.{}", place.name),
+                    shape: place.shape.clone(),
+                    values,
+                })
+            })
+            .collect();
         Self {
             rest: Rest {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -138,25 +124,15 @@ impl Checkpoint {
                     Some(Array { name, ..a.clone() })
                 })
                 .collect();
-            store::restore(fresh.action.clone(), &arrays, device)
+            store::restore(fresh.weights.network().clone(), &arrays, device)
         };
-        let action = part("value")?;
-        let average = parameters::flat(&part("average")?);
-        let first = parameters::flat(&part("first")?);
-        let second = parameters::flat(&part("second")?);
+        let [value, average, first, second] = PARTS;
+        let flat = |name| Ok::<_, Error>(parameters::flat(&part(name)?));
         let step = self.rest.step;
-        let moments = first
-            .into_iter()
-            .zip(second)
-            .map(|(m, v)| {
-                (step > 0).then(|| AdamState::new(AdaptiveMomentumState::new(step, m, v)))
-            })
-            .collect();
+        let moments = [flat(first)?, flat(second)?];
         Ok(State {
             step,
-            action,
-            average,
-            moments,
+            weights: Weights::resumed(part(value)?, step, flat(average)?, moments)?,
             rng: self.rest.rng.clone(),
             times: self.rest.times.clone(),
             watch: self.rest.watch,

@@ -2,14 +2,11 @@
 
 mod checkpoint;
 mod times;
+mod weights;
 
 use std::ops::ControlFlow;
 
-use burn::{
-    module::Module,
-    optim::{AdamConfig, AdamState, Optimizer},
-    tensor::{Device, Tensor},
-};
+use burn::{module::Module, tensor::Device};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -17,12 +14,16 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 
 use crate::{
-    action::{Action, fused::Workspace, parameters},
+    action::{
+        Action,
+        fused::{Update, Workspace},
+    },
     dynamics::Dynamics,
     error::{Result, ensure},
     objective::{Estimator, Objective, Problem},
 };
 use times::TimeSampler;
+use weights::Weights;
 
 /// How to minimise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,10 +194,7 @@ pub fn resume<A: Action + Module>(
 #[derive(Clone)]
 struct State<A> {
     step: usize,
-    /// The network with the current parameters, without autodiff.
-    action: A,
-    average: Vec<Tensor<1>>,
-    moments: Vec<Option<AdamState<1>>>,
+    weights: Weights<A>,
     rng: ChaCha8Rng,
     times: TimeSampler,
     watch: Watch,
@@ -207,16 +205,12 @@ struct State<A> {
 
 impl<A: Action + Module> State<A> {
     fn new(action: A, options: &Options) -> Self {
-        let action = action.valid();
-        let average = parameters::flat(&action);
         // The stream of the parameters' draws is 0: steps must not repeat them.
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         rng.set_stream(1);
         Self {
             step: 0,
-            moments: vec![None; average.len()],
-            average,
-            action,
+            weights: Weights::new(action),
             times: TimeSampler::new(options.adaptive_times, &mut rng),
             rng,
             watch: Watch::default(),
@@ -245,13 +239,12 @@ impl<'a, A: Action + Module> Training<'a, A> {
             action.dimension(),
             problem.path.dimension()
         );
-        let state = State::new(action, options);
         Ok(Self {
             problem,
             objective: Objective::new(problem, options.estimator)?,
             options,
-            device: state.action.devices().swap_remove(0),
-            state,
+            device: action.devices().swap_remove(0).without_autodiff(),
+            state: State::new(action, options),
             workspace: Workspace::default(),
         })
     }
@@ -318,7 +311,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
                 }
             }
         }
-        let action = parameters::replace(self.state.action, &self.state.average);
+        let action = self.state.weights.averaged(&self.device);
         let Problem {
             lagrangian, units, ..
         } = self.problem;
@@ -330,41 +323,32 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let state = &mut self.state;
         let (times, density) = state.times.draw(self.options.batch);
         let batch = self.objective.batch(times, density, &mut state.rng);
-        let derivative =
-            self.objective
-                .differentiate(&state.action, &batch, &self.device, &mut self.workspace);
-        let loss = derivative.value;
-        state.watch.check(loss)?;
-        let mut gradients = derivative.gradient;
-        let norm = parameters::norm(&gradients);
-        if !norm.is_finite() {
-            return Err(format!(
-                "the gradient became {norm} at step {}",
-                state.step + 1
-            ));
-        }
-        if norm > self.options.clip {
-            let scale = self.options.clip / norm;
-            gradients = gradients.into_iter().map(|g| g * scale).collect();
-        }
-
-        let adam = AdamConfig::new().with_epsilon(1e-8).build();
-        let rate = self.options.rate(state.step) * state.rate_factor;
-        let k = state.step as f64;
-        let keep = self.options.average.min((1.0 + k) / (10.0 + k));
-        let mut moved = Vec::with_capacity(gradients.len());
-        for (i, (value, gradient)) in parameters::flat(&state.action)
-            .into_iter()
-            .zip(gradients)
-            .enumerate()
-        {
-            let (value, moments) = adam.step(rate, value, gradient, state.moments[i].take());
-            state.moments[i] = moments;
-            state.average[i] = state.average[i].clone() * keep + value.clone() * (1.0 - keep);
-            moved.push(value);
-        }
-        state.action = parameters::replace(state.action.clone(), &moved);
-        state.times.learn(&batch.times, &derivative.interior);
+        let (options, step) = (self.options, state.step);
+        let watch = &state.watch;
+        let rate = options.rate(step) * state.rate_factor;
+        let mut gradient_norm = 0.0;
+        let decide = |value: f64, norm: f64| {
+            watch.check(value)?;
+            if !norm.is_finite() {
+                return Err(format!("the gradient became {norm} at step {}", step + 1));
+            }
+            gradient_norm = norm;
+            let k = step as f64;
+            Ok(Update {
+                rate,
+                scale: (options.clip / norm).min(1.0),
+                keep: options.average.min((1.0 + k) / (10.0 + k)),
+            })
+        };
+        let level = state.weights.descend(
+            &self.objective,
+            &batch,
+            &self.device,
+            &mut self.workspace,
+            decide,
+        )?;
+        let loss = level.value;
+        state.times.learn(&batch.times, &level.interior);
         state.step += 1;
         state.watch.learn(loss);
         let exponent = self.problem.lagrangian.cost().exponent();
@@ -373,7 +357,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
             step: state.step,
             loss: loss * unit,
             smoothed: state.watch.mean * unit,
-            gradient_norm: norm,
+            gradient_norm,
             rate,
         })
     }

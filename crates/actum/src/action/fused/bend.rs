@@ -6,10 +6,7 @@
 
 use std::ops::Range;
 
-use super::{
-    product::{LANES, Line},
-    swish::swish,
-};
+use super::product::{LANES, Line, plus_times, times};
 
 /// What a hidden layer keeps at the rows of a tile; empty unless there are directions.
 ///
@@ -17,7 +14,7 @@ use super::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bend {
     /// `phi''(z)`.
-    second: Vec<Line>,
+    pub(super) second: Vec<Line>,
     /// `phi'''(z)`, then `phi''' u`.
     pub(super) third: Vec<Line>,
     /// The sum of `z'^2` over the directions, then `2 phi'' u`.
@@ -51,19 +48,9 @@ impl Bend {
     }
 
     #[inline(always)]
-    pub(super) fn forward(&mut self, lines: Range<usize>, z: &[Line]) {
-        let second = self.second[lines.clone()].as_flattened_mut();
-        let third = self.third[lines].as_flattened_mut();
-        for ((z, second), third) in z.as_flattened().iter().zip(second).zip(third) {
-            [_, _, *second, *third] = swish(*z);
-        }
-    }
-
-    #[inline(always)]
     pub(super) fn pull(&mut self, lines: Range<usize>, u: &[Line]) {
-        let third = self.third[lines].as_flattened_mut();
-        for (third, u) in third.iter_mut().zip(u.as_flattened()) {
-            *third *= u;
+        for (third, u) in self.third[lines].iter_mut().zip(u) {
+            *third = times(third, u);
         }
     }
 
@@ -72,21 +59,21 @@ impl Bend {
     pub(super) fn push(
         &mut self,
         lines: Range<usize>,
-        slope: &[f32],
-        dz: &mut [f32],
-        r: &mut [f32],
+        slope: &[Line],
+        dz: &mut [Line],
+        r: &mut [Line],
     ) {
-        let second = self.second[lines.clone()].as_flattened();
-        let third = self.third[lines.clone()].as_flattened();
-        let squares = self.squares[lines].as_flattened_mut();
+        let second = &self.second[lines.clone()];
+        let third = &self.third[lines.clone()];
         let given = slope.iter().zip(second).zip(third);
+        let squares = &mut self.squares[lines];
         for (((dz, r), squares), ((slope, second), third)) in
             dz.iter_mut().zip(r).zip(squares).zip(given)
         {
-            let (curvature, square) = (*r, *squares);
-            *r = curvature * *dz + third * square;
-            *dz = slope * *dz + second * square;
-            *squares = 2.0 * curvature;
+            let curvature = *r;
+            *r = plus_times(&times(&curvature, dz), third, squares);
+            *dz = plus_times(&times(slope, dz), second, squares);
+            *squares = curvature.map(|c| 2.0 * c);
         }
     }
 
@@ -107,17 +94,17 @@ impl Bend {
         &mut self,
         direction: usize,
         lines: Range<usize>,
-        slope: &[f32],
-        adjoint: &[f32],
-        r: &mut [f32],
+        slope: &[Line],
+        adjoint: &[Line],
+        r: &mut [Line],
     ) {
-        let second = self.second[lines.clone()].as_flattened();
-        let squares = self.squares[lines.clone()].as_flattened();
-        let z = self.tangents[direction].z[lines].as_flattened_mut();
+        let second = &self.second[lines.clone()];
+        let squares = &self.squares[lines.clone()];
+        let z = &mut self.tangents[direction].z[lines];
         let given = slope.iter().zip(second).zip(squares).zip(adjoint);
         for ((z, r), (((slope, second), square), adjoint)) in z.iter_mut().zip(r).zip(given) {
-            *r += second * *z * adjoint;
-            *z = slope * adjoint + square * *z;
+            *r = plus_times(r, &times(second, z), adjoint);
+            *z = plus_times(&times(slope, adjoint), square, z);
         }
     }
 }

@@ -12,6 +12,9 @@ pub(super) const LANES: usize = 16;
 pub(super) const ROWS: usize = 8;
 /// How many panels of its result a product computes together on the widest machines.
 pub(super) const GROUP: usize = 3;
+/// How many outer products a loop adds before it counts: where another thread shares the core, the
+/// instructions that a product is made of are what there is too little room for.
+const UNROLL: usize = 8;
 
 /// One row of a panel.
 pub(super) type Line = [f32; LANES];
@@ -21,11 +24,22 @@ pub(super) fn panels(columns: usize) -> usize {
     columns.div_ceil(LANES)
 }
 
+/// What is done to some lines of a product as soon as they are there, and still in the nearest
+/// cache.
+pub(super) trait Epilogue {
+    /// `first` is the place of the first of the `lines`.
+    fn apply<S: Simd>(&mut self, simd: S, first: usize, lines: &mut [Line]);
+}
+
+impl<F: FnMut(usize, &mut [Line])> Epilogue for F {
+    #[inline(always)]
+    fn apply<S: Simd>(&mut self, _: S, first: usize, lines: &mut [Line]) {
+        self(first, lines);
+    }
+}
+
 /// `c = a b + bias` for `a` `[rows, inner]`, `b` `[inner, columns]` and `c` `[rows, columns]` in
-/// panels, and `bias` `[columns]`; without one, `c = a b`.
-///
-/// As soon as some lines of `c` are there, and still in the nearest cache, `after` gets the place
-/// of the first and the lines.
+/// panels, and `bias` `[columns]`; without one, `c = a b`. The panels of `b` may have more rows.
 #[inline(always)]
 pub(super) fn multiply(
     [rows, inner]: [usize; 2],
@@ -33,7 +47,7 @@ pub(super) fn multiply(
     b: &[Line],
     bias: Option<&[Line]>,
     c: &mut [Line],
-    after: impl FnMut(usize, &mut [Line]),
+    after: impl Epilogue,
 ) {
     Arch::new().dispatch(Multiply {
         rows,
@@ -64,6 +78,18 @@ pub(super) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
         columns,
         lines,
     });
+}
+
+/// `a b`, lane by lane.
+#[inline(always)]
+pub(super) fn times(a: &Line, b: &Line) -> Line {
+    std::array::from_fn(|lane| a[lane] * b[lane])
+}
+
+/// `sum + a b`, lane by lane.
+#[inline(always)]
+pub(super) fn plus_times(sum: &Line, a: &Line, b: &Line) -> Line {
+    std::array::from_fn(|lane| sum[lane] + a[lane] * b[lane])
 }
 
 /// Runs a kernel with the constants for vectors of 16, 8, 4 and fewer lanes: first how many make a
@@ -165,13 +191,13 @@ struct Accumulate<'a> {
 type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
 
 #[inline(always)]
-fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
+pub(super) fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
     let (vectors, _) = S::as_simd_f32s(line);
     std::array::from_fn(|v| vectors[v])
 }
 
 #[inline(always)]
-fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
+pub(super) fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
     let (vectors, _) = S::as_mut_simd_f32s(line);
     vectors[..V].copy_from_slice(&values);
 }
@@ -195,7 +221,7 @@ fn update<S: Simd, const V: usize, const M: usize, const N: usize>(
     }
 }
 
-impl<F: FnMut(usize, &mut [Line])> Multiply<'_, F> {
+impl<F: Epilogue> Multiply<'_, F> {
     #[inline(always)]
     fn block<S: Simd, const V: usize, const M: usize, const N: usize>(
         &mut self,
@@ -209,14 +235,26 @@ impl<F: FnMut(usize, &mut [Line])> Multiply<'_, F> {
                 None => [simd.splat_f32s(0.0); V],
             })
         });
+        let height = self.b.len() / (self.c.len() / self.rows);
         let b: [&[Line]; N] =
-            std::array::from_fn(|j| &self.b[(panel + j) * self.inner..][..self.inner]);
+            std::array::from_fn(|j| &self.b[(panel + j) * height..][..self.inner]);
         let mut k = 0;
         for a in self.a.chunks_exact(self.rows) {
             let a: &[Line; M] = a[row..].first_chunk().expect("a block divides the rows");
             let lanes = LANES.min(self.inner - k);
             let b: [&[Line]; N] = std::array::from_fn(|j| &b[j][k..][..lanes]);
-            for lane in 0..lanes {
+            let mut lane = 0;
+            while lane + UNROLL <= lanes {
+                let b: [&[Line; UNROLL]; N] =
+                    std::array::from_fn(|j| b[j][lane..].first_chunk().expect("whole"));
+                for more in 0..UNROLL {
+                    let left = std::array::from_fn(|i| a[i][(lane + more) % LANES]);
+                    let right = std::array::from_fn(|j| &b[j][more]);
+                    update::<S, V, M, N>(simd, &mut sum, left, right);
+                }
+                lane += UNROLL;
+            }
+            for lane in lane..lanes {
                 let left = std::array::from_fn(|i| a[i][lane % LANES]);
                 let right = std::array::from_fn(|j| &b[j][lane]);
                 update::<S, V, M, N>(simd, &mut sum, left, right);
@@ -229,7 +267,22 @@ impl<F: FnMut(usize, &mut [Line])> Multiply<'_, F> {
             for (line, sum) in c.iter_mut().zip(&sum) {
                 store(simd, line, sum[j]);
             }
-            (self.after)(first, c);
+            self.after.apply(simd, first, c);
+        }
+    }
+
+    #[inline(always)]
+    fn panels<S: Simd, const V: usize, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        panel: usize,
+    ) {
+        let whole = self.rows - self.rows % M;
+        for row in (0..whole).step_by(M) {
+            self.block::<S, V, M, N>(simd, panel, row);
+        }
+        for row in (whole..self.rows).step_by(2) {
+            self.block::<S, V, 2, N>(simd, panel, row);
         }
     }
 
@@ -238,24 +291,20 @@ impl<F: FnMut(usize, &mut [Line])> Multiply<'_, F> {
         let panels = self.c.len() / self.rows;
         let groups = panels - panels % N;
         for panel in (0..groups).step_by(N) {
-            for row in (0..self.rows).step_by(M) {
-                self.block::<S, V, M, N>(simd, panel, row);
-            }
+            self.panels::<S, V, M, N>(simd, panel);
         }
         for panel in groups..panels {
-            for row in (0..self.rows).step_by(M) {
-                self.block::<S, V, M, 1>(simd, panel, row);
-            }
+            self.panels::<S, V, M, 1>(simd, panel);
         }
     }
 }
 
-impl<F: FnMut(usize, &mut [Line])> WithSimd for Multiply<'_, F> {
+impl<F: Epilogue> WithSimd for Multiply<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 4, 1; 4, 4, 1; 16, 1, 1)
+        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1)
     }
 }
 
@@ -276,10 +325,16 @@ impl Accumulate<'_> {
             let a = &a[row / LANES * self.rows..][..self.rows];
             let b: [&[Line]; N] =
                 std::array::from_fn(|j| &b[(panel + j) * self.rows..][..self.rows]);
-            for k in 0..self.rows {
-                let left = *a[k][first..].first_chunk().expect("a block divides a line");
-                let right = std::array::from_fn(|j| &b[j][k]);
-                update::<S, V, M, N>(simd, &mut sum, left, right);
+            // Any more, and the registers of small machines spill.
+            let (a, _) = a.as_chunks::<{ UNROLL / 2 }>();
+            let b: [&[[Line; UNROLL / 2]]; N] = std::array::from_fn(|j| b[j].as_chunks().0);
+            for (k, a) in a.iter().enumerate() {
+                let b: [&[Line; UNROLL / 2]; N] = std::array::from_fn(|j| &b[j][k]);
+                for (row, a) in a.iter().enumerate() {
+                    let left = *a[first..].first_chunk().expect("a block lies in a line");
+                    let right = std::array::from_fn(|j| &b[j][row]);
+                    update::<S, V, M, N>(simd, &mut sum, left, right);
+                }
             }
         }
         for j in 0..N {
@@ -290,19 +345,40 @@ impl Accumulate<'_> {
         }
     }
 
+    /// A line of the left factors, which stays in the nearest cache, with some panels of the right.
+    #[inline(always)]
+    fn line<S: Simd, const V: usize, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        height: usize,
+        panel: usize,
+        first: usize,
+    ) {
+        let rows = LANES.min(height - first);
+        // Blocks of four, which every machine's registers hold, fill up what blocks of M leave.
+        let mut whole = rows - rows % M;
+        while (rows - whole) % 4 != 0 {
+            whole -= M;
+        }
+        for row in (0..whole).step_by(M) {
+            self.block::<S, V, M, N>(simd, height, panel, first + row);
+        }
+        for row in (whole..rows).step_by(4) {
+            self.block::<S, V, 4, N>(simd, height, panel, first + row);
+        }
+    }
+
     #[inline(always)]
     fn run<S: Simd, const V: usize, const M: usize, const N: usize>(mut self, simd: S) {
         let panels = self.pairs[0][1].len() / self.rows;
         let height = self.c.len() / panels;
         let groups = panels - panels % N;
-        for panel in (0..groups).step_by(N) {
-            for row in (0..height).step_by(M) {
-                self.block::<S, V, M, N>(simd, height, panel, row);
+        for first in (0..height).step_by(LANES) {
+            for panel in (0..groups).step_by(N) {
+                self.line::<S, V, M, N>(simd, height, panel, first);
             }
-        }
-        for panel in groups..panels {
-            for row in (0..height).step_by(M) {
-                self.block::<S, V, M, 1>(simd, height, panel, row);
+            for panel in groups..panels {
+                self.line::<S, V, M, 1>(simd, height, panel, first);
             }
         }
     }
@@ -313,7 +389,7 @@ impl WithSimd for Accumulate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 4, 1; 4, 4, 1; 16, 1, 1)
+        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1)
     }
 }
 

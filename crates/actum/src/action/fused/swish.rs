@@ -1,59 +1,74 @@
 //! Swish and its derivatives.
 
+use pulp::Simd;
+
 /// `phi(z) = z / (1 + e^{-z})` and its first three derivatives.
 ///
-/// Without branches, so that a loop over it becomes vector instructions; inlined, so that what the
-/// loop does not use is not computed.
+/// Without branches; inlined, so that what the caller does not use is not computed.
 #[inline(always)]
-pub(super) fn swish(z: f32) -> [f32; 4] {
+pub(super) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
     // Beyond, e^{|z|} leaves the normal numbers, and all four are their limits to f32.
     const LIMIT: f32 = 87.0;
-    let x = if z > LIMIT { LIMIT } else { z };
-    let x = if x < -LIMIT { -LIMIT } else { x };
-    let e = exp(-x);
-    let sigmoid = if z < -LIMIT { 0.0 } else { 1.0 / (1.0 + e) };
-    let complement = e * sigmoid;
-    let (product, difference) = (sigmoid * complement, complement - sigmoid);
+    let number = |x| simd.splat_f32s(x);
+    let (one, zero) = (number(1.0), number(0.0));
+    let x = simd.mul_f32s(z, number(-std::f32::consts::LOG2_E));
+    let x = simd.max_f32s(simd.min_f32s(x, number(126.0)), number(-126.0));
+    let e = exp2(simd, x);
+    let sigmoid = simd.div_f32s(one, simd.add_f32s(one, e));
+    let below = simd.less_than_f32s(z, number(-LIMIT));
+    let sigmoid = simd.select_f32s(below, zero, sigmoid);
+    let complement = simd.mul_f32s(e, sigmoid);
+    let value = simd.mul_f32s(z, sigmoid);
+    let slope = simd.mul_add_e_f32s(value, complement, sigmoid);
+    let product = simd.mul_f32s(sigmoid, complement);
+    let difference = simd.sub_f32s(complement, sigmoid);
+    let second = simd.mul_add_e_f32s(z, difference, number(2.0));
+    let third = simd.mul_f32s(z, simd.mul_add_e_f32s(product, number(-6.0), one));
+    let third = simd.mul_add_e_f32s(number(3.0), difference, third);
     [
-        z * sigmoid,
-        sigmoid * (1.0 + z * complement),
-        product * (2.0 + z * difference),
-        product * (3.0 * difference + z * (1.0 - 6.0 * product)),
+        value,
+        slope,
+        simd.mul_f32s(product, second),
+        simd.mul_f32s(product, third),
     ]
 }
 
-/// `e^x` for x in [-87, 87] to about 1 unit in the last place: `2^n e^r` with |r| <= ln(2)/2, and
-/// the Taylor polynomial of `e^r`.
+/// `2^x` for x in [-126, 126] to about 1 unit in the last place: `2^n 2^r` with |r| <= 1/2, and the
+/// polynomial of least greatest relative error, 2e-9, for `2^r`.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Adding it rounds to an integer, which is then in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts; the first has few enough bits that its product with n is exact.
-    const LN_2_HIGH: f32 = 355.0 / 512.0;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let sum = x * std::f32::consts::LOG2_E + ROUND;
-    let n = sum - ROUND;
-    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
-    let mut tail = 1.0 / 5040.0;
-    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
-        tail = tail * r + coefficient;
+    let sum = simd.add_f32s(x, simd.splat_f32s(ROUND));
+    let r = simd.sub_f32s(x, simd.sub_f32s(sum, simd.splat_f32s(ROUND)));
+    let mut power = simd.splat_f32s(1.535_336_2e-4);
+    for coefficient in [
+        1.339_887_4e-3,
+        9.618_437e-3,
+        5.550_332_4e-2,
+        2.402_264_8e-1,
+        std::f32::consts::LN_2,
+        1.0,
+    ] {
+        power = simd.mul_add_e_f32s(power, r, simd.splat_f32s(coefficient));
     }
-    let power = f32::from_bits(sum.to_bits().wrapping_add(127) << 23);
-    (1.0 + (r + r * r * tail)) * power
+    let n = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(sum), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), n))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pulp::Scalar;
 
     #[test]
-    fn exp_is_within_two_units_in_the_last_place() {
+    fn exp2_is_within_two_units_in_the_last_place() {
         let mut worst = 0.0_f64;
         for i in 0..=2_000_000 {
-            let x = -87.0 + 174.0 * (i as f32 / 2_000_000.0);
-            let expected = f64::from(x).exp();
+            let x = -126.0 + 252.0 * (i as f32 / 2_000_000.0);
+            let expected = f64::from(x).exp2();
             let unit = f64::from(expected as f32) * f64::from(f32::EPSILON);
-            worst = worst.max((f64::from(exp(x)) - expected).abs() / unit);
+            worst = worst.max((f64::from(exp2(Scalar, x)) - expected).abs() / unit);
         }
         assert!(worst < 2.0, "{worst}");
     }
@@ -70,7 +85,7 @@ mod tests {
                 s * (1.0 - s) * (2.0 + exact * (1.0 - 2.0 * s)),
                 s * (1.0 - s) * (3.0 - 6.0 * s + exact * (1.0 - 6.0 * s * (1.0 - s))),
             ];
-            for (got, expected) in swish(z).into_iter().zip(expected) {
+            for (got, expected) in swish(Scalar, z).into_iter().zip(expected) {
                 let bound = 1e-6 * expected.abs() + 2e-7;
                 assert!(
                     (f64::from(got) - expected).abs() < bound,
@@ -83,11 +98,48 @@ mod tests {
     #[test]
     fn swish_saturates_and_keeps_nan() {
         for z in [100.0, 1e4, 1e30] {
-            let [value, first, second, third] = swish(z);
+            let [value, first, second, third] = swish(Scalar, z);
             assert_eq!([value, first], [z, 1.0]);
             assert!(second.abs().max(third.abs()) < 1e-7, "{second}, {third}");
-            assert_eq!(swish(-z), [0.0; 4]);
+            assert_eq!(swish(Scalar, -z), [0.0; 4]);
         }
-        assert!(swish(f32::NAN)[0].is_nan());
+        assert!(swish(Scalar, f32::NAN)[0].is_nan());
+    }
+
+    /// All instruction sets have the lanes of the scalar one, with the rounding of their own
+    /// multiply-and-add.
+    #[test]
+    fn lanes_are_independent() {
+        fn check<S: Simd>(simd: S) {
+            struct Each;
+            impl pulp::WithSimd for Each {
+                type Output = ();
+                fn with_simd<S: Simd>(self, simd: S) {
+                    let z: Vec<f32> = (0..64).map(|i| 0.7 * (i as f32 - 31.0)).collect();
+                    let (vectors, _) = S::as_simd_f32s(&z);
+                    for (k, v) in vectors.iter().enumerate() {
+                        for (order, got) in swish(simd, *v).into_iter().enumerate() {
+                            let got: &[f32] = bytemuck_lanes::<S>(&got);
+                            for (lane, got) in got.iter().enumerate() {
+                                let z = z[k * S::F32_LANES + lane];
+                                let expected = swish(Scalar, z)[order];
+                                assert!((got - expected).abs() <= 1e-6 * expected.abs() + 2e-7);
+                            }
+                        }
+                    }
+                }
+            }
+            fn bytemuck_lanes<S: Simd>(v: &S::f32s) -> &[f32] {
+                pulp::bytemuck::cast_slice(std::slice::from_ref(v))
+            }
+            simd.vectorize(Each);
+        }
+        #[cfg(target_arch = "x86_64")]
+        {
+            pulp::x86::V3::try_new().into_iter().for_each(check);
+            pulp::x86::V4::try_new().into_iter().for_each(check);
+        }
+        #[cfg(target_arch = "aarch64")]
+        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
     }
 }

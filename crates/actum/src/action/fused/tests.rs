@@ -132,11 +132,6 @@ impl Case {
         boundary: &[Rows<'_>],
     ) -> (Terms, Vec<Vec<f32>>) {
         let d = self.dimension;
-        let mut gradient: Vec<Vec<f32>> = self
-            .parameters
-            .iter()
-            .map(|p| vec![f32::NAN; p.len()])
-            .collect();
         let interior = Interior {
             rows: self.rows(),
             dt,
@@ -156,9 +151,9 @@ impl Case {
             }
         };
         let terms = workspace
-            .step(&self.network, interior, boundary, direction, &mut gradient)
+            .step(&self.network, interior, boundary, direction)
             .unwrap();
-        (terms, gradient)
+        (terms, workspace.parameter_gradient())
     }
 }
 
@@ -508,7 +503,7 @@ fn wrong_sizes_are_errors() {
         .gradient(&case.network, &case.times, &case.points, &mut values)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
-    let error = case.network.load(&case.parameters[1..]).unwrap_err();
+    let error = Network::new(2, 5, 1, &case.parameters[1..]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
     let error = Network::new(2, 0, 1, &case.parameters).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Setting);
@@ -542,9 +537,8 @@ fn wrong_sizes_are_errors() {
                 directions,
             }),
         };
-        let mut gradient = case.parameters.clone();
         Workspace::default()
-            .step(&case.network, interior, &[], |_, _, _| {}, &mut gradient)
+            .step(&case.network, interior, &[], |_, _, _| {})
             .unwrap_err()
     };
     let error = step_error(&case, &[0.5; 3], Directions::Axes);
@@ -567,4 +561,71 @@ fn wrong_sizes_are_errors() {
     case.coefficients.pop();
     let error = step_error(&case, &[0.5; 4], Directions::Axes);
     assert_eq!(error.to_string(), "4 times need 4 coefficients, got 3");
+}
+
+#[test]
+fn parameters_come_back_as_they_went_in() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for shape in SHAPES {
+        let case = Case::new(shape, &mut rng);
+        assert_eq!(case.network.parameters(), case.parameters, "{shape:?}");
+    }
+}
+
+/// Ten steps of algorithm 1 of Kingma & Ba in f64, on the gradient that the workspace has.
+#[test]
+fn adam_is_that_of_the_paper() {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    for shape in SHAPES {
+        let mut case = Case::new(shape, &mut rng);
+        let mut workspace = Workspace::default();
+        let mut adam = Adam::new(&case.network);
+        let mut value: Vec<f64> = wide(&case.parameters.concat());
+        let mut average = value.clone();
+        let (mut m, mut v) = (vec![0.0; value.len()], vec![0.0; value.len()]);
+        for step in 1..=10 {
+            let (_, gradient) = case.step(&mut workspace, 1.0, None, 0.3, &[]);
+            let gradient = wide(&gradient.concat());
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            assert!((workspace.norm() / norm - 1.0).abs() < 1e-12);
+            let update = Update {
+                rate: 1e-3,
+                scale: 1.0 / norm,
+                keep: 0.7,
+            };
+            adam.step(&mut case.network, &workspace, update);
+            for (i, g) in gradient.iter().enumerate() {
+                let g = g * update.scale;
+                m[i] = 0.9 * m[i] + 0.1 * g;
+                v[i] = 0.999 * v[i] + 0.001 * g * g;
+                let first = m[i] / (1.0 - 0.9_f64.powi(step));
+                let second = v[i] / (1.0 - 0.999_f64.powi(step));
+                value[i] -= update.rate * first / (second.sqrt() + 1e-8);
+                average[i] = update.keep * average[i] + (1.0 - update.keep) * value[i];
+            }
+            let got = wide(&case.network.parameters().concat());
+            for (got, expected) in [(&got, &value), (&wide(&adam.average().concat()), &average)] {
+                for (got, expected) in got.iter().zip(expected) {
+                    assert!(
+                        (got - expected).abs() < 1e-5,
+                        "{shape:?}: {got}, not {expected}"
+                    );
+                }
+            }
+        }
+        // What is kept aside is all there is: going on from it is the same to the bit.
+        let [first, second] = adam.moments();
+        let copy = Adam::resumed(&case.network, 10, &adam.average(), [&first, &second]).unwrap();
+        let mut networks = [case.network.clone(), case.network.clone()];
+        let update = Update {
+            rate: 1e-2,
+            scale: 0.5,
+            keep: 0.9,
+        };
+        for (network, mut adam) in networks.iter_mut().zip([adam, copy]) {
+            adam.step(network, &workspace, update);
+        }
+        let [a, b] = networks.map(|network| network.parameters());
+        assert_eq!(a, b);
+    }
 }

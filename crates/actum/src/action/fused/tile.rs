@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use pulp::Simd;
+
 use super::{
     At, Choice, Directions, Interior, Network, ONES, Rows, TILE,
     bend::Bend,
-    product::{LANES, Line, ROWS, add_rows, multiply, panels, scale},
+    product::{Epilogue, LANES, Line, ROWS, add_rows, multiply, panels, plus_times, scale, times},
     swish::swish,
     zeros,
 };
@@ -16,7 +18,7 @@ use super::{
 pub(super) struct Tile {
     pub(super) rows: usize,
     pub(super) padded: usize,
-    /// Whether the rows have tangents.
+    /// Whether the rows have tangents, for which `r` is kept.
     pub(super) moves: bool,
     /// `h_0` and its tangent.
     pub(super) h: Vec<Line>,
@@ -57,8 +59,8 @@ pub(super) struct Layer {
 
 impl Tile {
     pub(super) fn new(network: &Network) -> Self {
-        let width = network.width;
-        let inputs = network.dimension + 1;
+        let width = network.width();
+        let inputs = network.dimension() + 1;
         let layer = Layer {
             h: zeros(width, TILE),
             slope: zeros(width, TILE),
@@ -95,7 +97,7 @@ impl Tile {
     ) where
         D: Fn(Range<usize>, At<'_>, Choice<'_>),
     {
-        let d = network.dimension;
+        let d = network.dimension();
         let Interior {
             rows,
             dt,
@@ -108,7 +110,7 @@ impl Tile {
         };
         self.moves = true;
         self.input(network, rows.times, rows.points, range.clone(), bends);
-        self.forward(network);
+        self.forward(network, if bends > 0 { 3 } else { 2 });
         self.values(network);
         self.pull(network);
         self.gradient(network);
@@ -192,7 +194,7 @@ impl Tile {
     pub(super) fn boundary(&mut self, network: &Network, rows: Rows<'_>, range: Range<usize>) {
         self.moves = false;
         self.input(network, rows.times, rows.points, range.clone(), 0);
-        self.forward(network);
+        self.forward(network, 1);
         self.values(network);
 
         let layer = self.layers.last_mut().expect("there is a hidden layer");
@@ -203,10 +205,7 @@ impl Tile {
         self.last.fill([0.0; LANES]);
         add_rows(coefficients, &layer.h, &mut self.last);
         layer.r.copy_from_slice(&layer.slope);
-        scale(coefficients, &network.last, &mut layer.r);
-        for layer in &mut self.layers[..network.depth() - 1] {
-            layer.r.fill([0.0; LANES]);
-        }
+        scale(coefficients, network.last(), &mut layer.r);
         self.adjoint(network);
     }
 
@@ -230,7 +229,7 @@ impl Tile {
         range: Range<usize>,
         bends: usize,
     ) {
-        let d = network.dimension;
+        let d = network.dimension();
         self.resize(network, range.len(), bends);
         self.h.fill([0.0; LANES]);
         let points = points[range.start * d..range.end * d].chunks_exact(d);
@@ -244,8 +243,8 @@ impl Tile {
         self.rows = rows;
         self.padded = rows.next_multiple_of(ROWS);
         self.bends = bends;
-        let inputs = panels(network.dimension + 1) * self.padded;
-        let hidden = panels(network.width) * self.padded;
+        let inputs = panels(network.dimension() + 1) * self.padded;
+        let hidden = panels(network.width()) * self.padded;
         let count = self.directions.len().max(bends);
         self.directions.resize(count, vec![]);
         let directions = &mut self.directions[..bends];
@@ -288,38 +287,25 @@ impl Tile {
         }
     }
 
-    pub(super) fn forward(&mut self, network: &Network) {
-        let bends = self.bends > 0;
+    /// The layers' `h` and the derivatives of `phi` up to `order`, at most 2, or 3 with bends.
+    pub(super) fn forward(&mut self, network: &Network, order: usize) {
         let mut input = &self.h;
-        let mut inputs = network.dimension + 1;
-        for (layer, (weights, bias)) in self
-            .layers
-            .iter_mut()
-            .zip(network.forward.iter().zip(&network.biases))
-        {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let Bend { second, third, .. } = &mut layer.bend;
             multiply(
-                [self.padded, inputs],
+                [self.padded, network.layout.inputs(index)],
                 input,
-                weights,
-                Some(bias),
+                network.weights(index),
+                Some(network.biases(index)),
                 &mut layer.h,
-                #[inline(always)]
-                |first: usize, z: &mut [Line]| {
-                    let lines = first..first + z.len();
-                    if bends {
-                        layer.bend.forward(lines.clone(), z);
-                    }
-                    let slope = layer.slope[lines.clone()].as_flattened_mut().iter_mut();
-                    let curvature = layer.r[lines].as_flattened_mut().iter_mut();
-                    for ((z, slope), curvature) in
-                        z.as_flattened_mut().iter_mut().zip(slope).zip(curvature)
-                    {
-                        [*z, *slope, *curvature, _] = swish(*z);
-                    }
+                Activate {
+                    order,
+                    slope: &mut layer.slope,
+                    curvature: &mut layer.r,
+                    bend: [second, third],
                 },
             );
             input = &layer.h;
-            inputs = network.width;
         }
     }
 
@@ -329,22 +315,24 @@ impl Tile {
         self.values.resize(self.rows, 0.0);
         output(network, &top.h, self.padded, &mut self.values);
         for value in &mut self.values {
-            *value += network.last_bias;
+            *value += network.last_bias();
         }
     }
 
     /// `g` of every layer, and `ds/dh_0` in `scratch`.
     pub(super) fn pull(&mut self, network: &Network) {
-        let bends = self.bends > 0;
+        let (moves, bends) = (self.moves, self.bends > 0);
         let top = self.layers.last_mut().expect("there is a hidden layer");
         let ones = &ONES[..self.padded];
         top.g.copy_from_slice(&top.slope);
-        scale(ones, &network.last, &mut top.g);
-        scale(ones, &network.last, &mut top.r);
-        if bends {
-            scale(ones, &network.last, &mut top.bend.third);
+        scale(ones, network.last(), &mut top.g);
+        if self.moves {
+            scale(ones, network.last(), &mut top.r);
         }
-        let inner = [self.padded, network.width];
+        if bends {
+            scale(ones, network.last(), &mut top.bend.third);
+        }
+        let inner = [self.padded, network.width()];
         for index in (1..network.depth()).rev() {
             let (below, above) = self.layers.split_at_mut(index);
             let below = &mut below[index - 1];
@@ -360,18 +348,18 @@ impl Tile {
                     if bends {
                         below.bend.pull(lines.clone(), u);
                     }
-                    let slope = below.slope[lines.clone()].as_flattened();
-                    let curvature = below.r[lines].as_flattened_mut().iter_mut();
-                    for ((u, slope), curvature) in
-                        u.as_flattened_mut().iter_mut().zip(slope).zip(curvature)
+                    let slope = &below.slope[lines.clone()];
+                    for ((u, slope), curvature) in u.iter_mut().zip(slope).zip(&mut below.r[lines])
                     {
-                        *curvature *= *u;
-                        *u *= slope;
+                        if moves {
+                            *curvature = times(curvature, u);
+                        }
+                        *u = times(u, slope);
                     }
                 },
             );
         }
-        let inputs = panels(network.dimension + 1) * self.padded;
+        let inputs = panels(network.dimension() + 1) * self.padded;
         let u = &mut self.scratch[..inputs];
         multiply(
             inner,
@@ -379,13 +367,13 @@ impl Tile {
             &network.backward[0],
             None,
             u,
-            |_, _| {},
+            |_: usize, _: &mut [Line]| {},
         );
     }
 
     /// `grad_x s` `[rows, d]` from what [`pull`](Self::pull) left.
     pub(super) fn gradient(&mut self, network: &Network) {
-        let d = network.dimension;
+        let d = network.dimension();
         self.gradient.resize(self.rows * d, 0.0);
         for (row, gradient) in self.gradient.chunks_exact_mut(d).enumerate() {
             for (panel, gradient) in gradient.chunks_mut(LANES).enumerate() {
@@ -403,27 +391,25 @@ impl Tile {
             bend.squares.fill([0.0; LANES]);
             for direction in 0..self.bends {
                 let (input, inputs) = match below.last() {
-                    None => (&self.directions[direction], network.dimension + 1),
-                    Some(below) => (&below.bend.tangents[direction].h, network.width),
+                    None => (&self.directions[direction], network.dimension() + 1),
+                    Some(below) => (&below.bend.tangents[direction].h, network.width()),
                 };
                 let tangent = &mut bend.tangents[direction];
                 multiply(
                     [self.padded, inputs],
                     input,
-                    &network.forward[index],
+                    network.weights(index),
                     None,
                     &mut tangent.z,
                     #[inline(always)]
                     |first: usize, z: &mut [Line]| {
                         let lines = first..first + z.len();
-                        let slope = slope[lines.clone()].as_flattened();
-                        let squares = bend.squares[lines.clone()].as_flattened_mut().iter_mut();
-                        let h = tangent.h[lines].as_flattened_mut().iter_mut();
-                        for (((z, slope), squares), h) in
-                            z.as_flattened().iter().zip(slope).zip(squares).zip(h)
-                        {
-                            *squares += z * z;
-                            *h = slope * z;
+                        let slope = &slope[lines.clone()];
+                        let squares = &mut bend.squares[lines.clone()];
+                        let h = &mut tangent.h[lines];
+                        for (((z, slope), squares), h) in z.iter().zip(slope).zip(squares).zip(h) {
+                            *squares = plus_times(squares, z, z);
+                            *h = times(slope, z);
                         }
                     },
                 );
@@ -436,45 +422,45 @@ impl Tile {
     fn push(&mut self, network: &Network) {
         let bends = self.bends > 0;
         let mut input = &self.dh;
-        let mut inputs = network.dimension + 1;
-        for (layer, weights) in self.layers.iter_mut().zip(&network.forward) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
             multiply(
-                [self.padded, inputs],
+                [self.padded, network.layout.inputs(index)],
                 input,
-                weights,
+                network.weights(index),
                 None,
                 &mut layer.dh,
                 #[inline(always)]
                 |first: usize, dz: &mut [Line]| {
                     let lines = first..first + dz.len();
-                    let slope = layer.slope[lines.clone()].as_flattened();
-                    let r = layer.r[lines.clone()].as_flattened_mut();
+                    let slope = &layer.slope[lines.clone()];
+                    let r = &mut layer.r[lines.clone()];
                     if bends {
-                        layer.bend.push(lines, slope, dz.as_flattened_mut(), r);
+                        layer.bend.push(lines, slope, dz, r);
                         return;
                     }
-                    for ((dz, slope), r) in dz.as_flattened_mut().iter_mut().zip(slope).zip(r) {
-                        *r *= *dz;
-                        *dz *= slope;
+                    for ((dz, slope), r) in dz.iter_mut().zip(slope).zip(r) {
+                        *r = times(r, dz);
+                        *dz = times(dz, slope);
                     }
                 },
             );
             input = &layer.dh;
-            inputs = network.width;
         }
     }
 
-    /// Adds to every layer's `r` what comes from the layer above; with second derivatives, turns
+    /// Adds to every layer's `r` what comes from the layer above, which is all of it where rows do
+    /// not move; with second derivatives, turns
     /// their tangents of `z` into its adjoints.
     fn adjoint(&mut self, network: &Network) {
-        let hidden = panels(network.width) * self.padded;
+        let moves = self.moves;
+        let hidden = panels(network.width()) * self.padded;
         let top = self.layers.last_mut().expect("there is a hidden layer");
         top.bend.start_adjoint(self.bends);
         let scratch = &mut self.scratch[..hidden];
         for index in (1..network.depth()).rev() {
             let (below, above) = self.layers.split_at_mut(index);
             let below = &mut below[index - 1];
-            let inner = [self.padded, network.width];
+            let inner = [self.padded, network.width()];
             multiply(
                 inner,
                 &above[0].r,
@@ -484,10 +470,13 @@ impl Tile {
                 #[inline(always)]
                 |first: usize, adjoint: &mut [Line]| {
                     let lines = first..first + adjoint.len();
-                    let slope = below.slope[lines.clone()].as_flattened();
-                    let r = below.r[lines].as_flattened_mut().iter_mut();
-                    for ((r, slope), adjoint) in r.zip(slope).zip(adjoint.as_flattened()) {
-                        *r += slope * adjoint;
+                    let slope = &below.slope[lines.clone()];
+                    let r = below.r[lines].iter_mut();
+                    for ((r, slope), adjoint) in r.zip(slope).zip(adjoint) {
+                        *r = match moves {
+                            true => plus_times(r, slope, adjoint),
+                            false => times(slope, adjoint),
+                        };
                     }
                 },
             );
@@ -501,9 +490,8 @@ impl Tile {
                     #[inline(always)]
                     |first: usize, adjoint: &mut [Line]| {
                         let lines = first..first + adjoint.len();
-                        let slope = below.slope[lines.clone()].as_flattened();
-                        let r = below.r[lines.clone()].as_flattened_mut();
-                        let adjoint = adjoint.as_flattened();
+                        let slope = &below.slope[lines.clone()];
+                        let r = &mut below.r[lines.clone()];
                         below.bend.adjoint(direction, lines, slope, adjoint, r);
                     },
                 );
@@ -512,10 +500,58 @@ impl Tile {
     }
 }
 
+/// Turns `z` into `h` and keeps the derivatives of `phi` there.
+struct Activate<'a> {
+    order: usize,
+    slope: &'a mut [Line],
+    curvature: &'a mut [Line],
+    /// The second and third derivative.
+    bend: [&'a mut [Line]; 2],
+}
+
+impl Epilogue for Activate<'_> {
+    #[inline(always)]
+    fn apply<S: Simd>(&mut self, simd: S, first: usize, lines: &mut [Line]) {
+        match self.order {
+            0 => self.keep::<S, 0>(simd, first, lines),
+            1 => self.keep::<S, 1>(simd, first, lines),
+            2 => self.keep::<S, 2>(simd, first, lines),
+            _ => self.keep::<S, 3>(simd, first, lines),
+        }
+    }
+}
+
+impl Activate<'_> {
+    #[inline(always)]
+    fn keep<S: Simd, const ORDER: usize>(&mut self, simd: S, first: usize, lines: &mut [Line]) {
+        let each = first..first + lines.len();
+        for (at, line) in each.zip(lines) {
+            let (z, _) = S::as_mut_simd_f32s(line);
+            for (v, z) in z.iter_mut().enumerate() {
+                let phi = swish(simd, *z);
+                *z = phi[0];
+                let put =
+                    |lines: &mut [Line], value| S::as_mut_simd_f32s(&mut lines[at]).0[v] = value;
+                if ORDER >= 1 {
+                    put(self.slope, phi[1]);
+                }
+                if ORDER >= 2 {
+                    put(self.curvature, phi[2]);
+                }
+                if ORDER >= 3 {
+                    let [second, third] = &mut self.bend;
+                    put(second, phi[2]);
+                    put(third, phi[3]);
+                }
+            }
+        }
+    }
+}
+
 /// The product of every row with the last layer's weights.
 fn output(network: &Network, lines: &[Line], padded: usize, out: &mut [f32]) {
     let mut sums = [[0.0; LANES]; TILE];
-    for (panel, last) in lines.chunks_exact(padded).zip(&network.last) {
+    for (panel, last) in lines.chunks_exact(padded).zip(network.last()) {
         for (sum, line) in sums.iter_mut().zip(panel) {
             for lane in 0..LANES {
                 sum[lane] += line[lane] * last[lane];
