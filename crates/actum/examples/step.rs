@@ -60,8 +60,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| {
         Draw::new(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
-            let (a, b): (f64, f64) = (rng.sample(StandardNormal), rng.sample(StandardNormal));
-            (1.0 - times[i]) * a + times[i] * (b + 1.0)
+            let mut part = |share: f64| match share {
+                0.0 => 0.0,
+                share => share * rng.sample::<f64, _>(StandardNormal),
+            };
+            part(1.0 - times[i]) + part(times[i]) + times[i]
         }))
     })?;
     let device = Device::flex();

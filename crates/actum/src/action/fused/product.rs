@@ -325,16 +325,10 @@ impl Accumulate<'_> {
             let a = &a[row / LANES * self.rows..][..self.rows];
             let b: [&[Line]; N] =
                 std::array::from_fn(|j| &b[(panel + j) * self.rows..][..self.rows]);
-            // Any more, and the registers of small machines spill.
-            let (a, _) = a.as_chunks::<{ UNROLL / 2 }>();
-            let b: [&[[Line; UNROLL / 2]]; N] = std::array::from_fn(|j| b[j].as_chunks().0);
             for (k, a) in a.iter().enumerate() {
-                let b: [&[Line; UNROLL / 2]; N] = std::array::from_fn(|j| &b[j][k]);
-                for (row, a) in a.iter().enumerate() {
-                    let left = *a[first..].first_chunk().expect("a block lies in a line");
-                    let right = std::array::from_fn(|j| &b[j][row]);
-                    update::<S, V, M, N>(simd, &mut sum, left, right);
-                }
+                let left = *a[first..].first_chunk().expect("a block lies in a line");
+                let right = std::array::from_fn(|j| &b[j][k]);
+                update::<S, V, M, N>(simd, &mut sum, left, right);
             }
         }
         for j in 0..N {
