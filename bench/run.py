@@ -1,25 +1,30 @@
-"""Runs ours and the peers in turns and prints one table: python bench/run.py [--rounds N] [--python PATH] [--quick]
+"""Runs ours and the peers in turns and prints one table: python bench/run.py [--rounds N] [--python PATH] [--quick] [--only WORD]
 
-PATH is an interpreter with bench/requirements.txt installed (and torch, if PyTorch is to be in the table). A peer that cannot
-be run is named and left out. Times are medians; a ratio is the median over rounds of peer / ours, each round running one after the other.
+PATH is an interpreter with bench/requirements.txt installed (and torch and torchdiffeq, if PyTorch is to be in the table). A peer
+that cannot be run is named and left out. Times are medians; a ratio is the median over rounds of peer / ours, each round running
+one after the other. bench/README.md says how each number comes about.
 """
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 
 root = pathlib.Path(__file__).resolve().parent.parent
 parser = argparse.ArgumentParser()
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--python", default=sys.executable)
 parser.add_argument("--quick", action="store_true", help="small sizes only")
+parser.add_argument("--only", default="", help="only rows whose name has this word")
 options = parser.parse_args()
 
 step_sizes = [(2, 256, 512)] if options.quick else [(2, 256, 512), (5, 512, 1024), (100, 512, 1024)]
-transport_sizes = [(1000, 1000, 5)] if options.quick else [(1000, 1000, 5), (4165, 3278, 20)]
 simulate_sizes = [(5, 128, 4000, 50)] if options.quick else [(5, 128, 4000, 50), (20, 256, 4000, 50)]
+transport_sizes = [(1000, 1000, 5)] if options.quick else [(1000, 1000, 5), (4165, 3278, 20)]
 
 
 def ours(example, *arguments):
@@ -30,32 +35,47 @@ def peer(script, *arguments):
     return [options.python, str(root / "bench/peers" / script), *map(str, arguments)]
 
 
+# NumPy runs at its own speed: some machines slow it by choosing a kernel for it.
+environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
+
+
 def run(command, key):
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         return None
     return json.loads(done.stdout.strip().splitlines()[-1])[key]
 
 
-rows = []
-for dim, width, batch in step_sizes:
-    for name, script in (("jax", "step_jax.py"), ("torch", "step_torch.py")):
-        a = (dim, width, batch, 3)
-        rows.append((f"step {dim} x {width} x {batch}, ms", name, ours("step", *a), peer(script, *a), "ms_per_step"))
-for dim, width, particles, steps in simulate_sizes:
-    a = (dim, width, particles, steps)
-    rows.append((f"RK4 {particles} x {dim}, width {width}, {steps} steps, s", "jax", ours("simulate", *a), peer("simulate_jax.py", *a), "seconds"))
-for n, m, d in transport_sizes:
-    for key in ("w1_seconds", "w2_seconds"):
-        rows.append((f"exact {key[:2].upper()} {n} x {m} x {d}, s", "pot", ours("transport", n, m, d), peer("transport_pot.py", n, m, d), key))
+def parameters(dim, width):
+    return (dim + 1) * width + 2 * width * width + width
 
-subprocess.run(
-    ["cargo", "build", "--release", "-q", "-p", "actum", "--example", "step", "--example", "simulate", "--example", "transport"],
-    cwd=root,
-    check=True,
-)
-print(f"{'':44} {'ours':>9} {'peer':>9}  {'':6} {'peer / ours':>11}")
-for label, name, a, b, key in rows:
+
+subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--bins", "--examples"], cwd=root, check=True)
+peak = run(ours("peak"), "gflops") * 1e9
+print(f"peak of all cores: {peak / 1e9:.0f} GFLOP/s in f32\n")
+
+# (label, peer, our command, the peer's, key, the least number of operations)
+rows = []
+for a in step_sizes:
+    dim, width, batch = a
+    operations = 12 * 2 * batch * parameters(dim, width)
+    for name, script in (("JAX", "step_jax.py"), ("PyTorch", "step_torch.py")):
+        rows.append((f"step {dim} x {width} x {batch}, ms", name, ours("step", *a, 3), peer(script, *a, 3), "ms_per_step", operations * 1e3))
+for a in simulate_sizes:
+    dim, width, particles, steps = a
+    operations = 4 * steps * 2 * 2 * particles * parameters(dim, width)
+    for name, script in (("JAX", "simulate_jax.py"), ("torchdiffeq", "simulate_torchdiffeq.py")):
+        rows.append((f"RK4 {particles} x {dim}, width {width}, {steps} steps, s", name, ours("simulate", *a), peer(script, *a), "seconds", operations))
+for n, m, d in transport_sizes:
+    for kind, key in (("exact", "w1"), ("exact", "w2"), ("entropic", "entropic"), ("unbalanced", "unbalanced"), ("sliced", "sliced")):
+        name = f"{kind} {key.upper()}" if kind == "exact" else kind
+        a = (n, m, d, kind)
+        rows.append((f"{name} {n} x {m} x {d}, s", "POT", ours("transport", *a), peer("transport_pot.py", *a), f"{key}_seconds", None))
+
+print(f"{'':44} {'ours':>9} {'peer':>9}  {'':11} {'peer / ours':>11} {'floor':>8} {'reached':>8}")
+for label, name, a, b, key, operations in rows:
+    if options.only not in label:
+        continue
     pairs = []
     for _ in range(options.rounds):
         theirs = run(b, key)
@@ -65,9 +85,27 @@ for label, name, a, b, key in rows:
         if mine is None:
             sys.exit(f"ours failed: {' '.join(a)}")
         pairs.append((mine, theirs))
+    mine = statistics.median(p[0] for p in pairs) if pairs else run(a, key)
+    floor = f"{operations / peak:8.3f} {operations / peak / mine:8.0%}" if operations else ""
     if not pairs:
-        print(f"{label:44} {run(a, key) or float('nan'):9.3f} {'':>9}  {name:6} cannot be run here")
+        print(f"{label:44} {mine:9.3f} {'':>9}  {name:11} {'not here':>11} {floor}", flush=True)
         continue
-    mine, theirs = (statistics.median(p[i] for p in pairs) for i in (0, 1))
+    theirs = statistics.median(p[1] for p in pairs)
     ratio = statistics.median(b / a for a, b in pairs)
-    print(f"{label:44} {mine:9.3f} {theirs:9.3f}  {name:6} {ratio:11.2f}", flush=True)
+    print(f"{label:44} {mine:9.3f} {theirs:9.3f}  {name:11} {ratio:11.2f} {floor}", flush=True)
+
+program = root / "target/release" / ("actum.exe" if os.name == "nt" else "actum")
+
+
+def seconds(*arguments):
+    start = time.perf_counter()
+    subprocess.run([program, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+if options.only in "start-up":
+    with tempfile.TemporaryDirectory() as folder:
+        demo = statistics.median(seconds("demo", "--out", f"{folder}/{i}") for i in range(options.rounds))
+    help_ms = statistics.median(seconds("--help") for _ in range(20)) * 1e3
+    size = program.stat().st_size / 1e6
+    print(f"\nactum --help {help_ms:.1f} ms, actum demo {demo:.1f} s, the program {size:.1f} MB")

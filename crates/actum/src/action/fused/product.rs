@@ -351,7 +351,7 @@ impl Accumulate<'_> {
         let rows = LANES.min(height - first);
         // Blocks of four, which every machine's registers hold, fill up what blocks of M leave.
         let mut whole = rows - rows % M;
-        while (rows - whole) % 4 != 0 {
+        while !(rows - whole).is_multiple_of(4) {
             whole -= M;
         }
         for row in (0..whole).step_by(M) {
