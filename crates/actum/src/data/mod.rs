@@ -9,6 +9,9 @@
 //! Names of columns agree in upper and lower case; [`ReadOptions`] chooses others. Times are
 //! numbers or labels such as `Day 2`, see [`TimeAxis`]. Without weights every time has mass 1.
 //! Velocities are read where [`ReadOptions::velocity_key`] says.
+//!
+//! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
+//! [`Pieces`]. All formats can be, but for arrays in Fortran order.
 
 mod columns;
 mod csv;
@@ -286,8 +289,8 @@ impl Source {
         }
     }
 
-    /// Hands out all `rows` in order, of so many coordinates, the velocities only if asked for;
-    /// returns which of the coordinates turned out to be text.
+    /// Hands out all `rows` in order, of so many coordinates, the velocities only if they are in the
+    /// options and asked for; returns which of the coordinates turned out to be text.
     fn each(
         &self,
         rows: usize,
@@ -297,6 +300,7 @@ impl Source {
     ) -> Result<Vec<usize>> {
         columns::check_some(width)?;
         let (path, options) = (&self.path, &self.options);
+        let velocities = velocities && options.velocity_key.is_some();
         let changed = || Error::new(ErrorKind::Format, "the file changed while it was read");
         let mut seen = 0;
         let take: &mut Take = &mut |chunk: Chunk| {

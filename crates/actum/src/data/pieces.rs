@@ -260,20 +260,25 @@ pub(super) fn deal(
     hash.update((rows.columns.len() as u64).to_le_bytes());
     let mut masses = vec![0.0; hands.len()];
     let mut seen = vec![0; hands.len()];
+    // The reader may know better where in the file it is, so it has the first word.
+    let mut wrong: Option<Error> = None;
 
     let total = rows.index.len();
     let (d, mut at, mut bytes) = (rows.columns.len(), 0, vec![]);
     let has_velocities = rows.file.options.velocity_key.is_some();
-    let text = rows.file.each(total, d, has_velocities, &mut |chunk| {
+    let text = rows.file.each(total, d, true, &mut |chunk| {
         let n = chunk.points.len() / d;
         let moving = chunk.velocities.map_or(0, <[f64]>::len) / n;
         for i in 0..n {
             let time = rows.index[at];
             let weight = chunk.weights.map(|weights| weights[i]);
             if let Some(weight) = weight {
-                check_weight(seen[time], weight)
-                    .map_err(|e| e.within(format_args!("time {}", rows.axis.labels()[time])))?;
                 masses[time] += weight;
+                let label = &rows.axis.labels()[time];
+                let checked = check_weight(seen[time], weight);
+                wrong = wrong.take().or(checked
+                    .err()
+                    .map(|e| e.within(format_args!("time {label}"))));
             }
             seen[time] += 1;
             bytes.clear();
@@ -302,6 +307,9 @@ pub(super) fn deal(
         }
         Ok(())
     })?;
+    if let Some(error) = wrong {
+        return Err(error);
+    }
     (0..here).try_for_each(|piece| writer.flush(piece))?;
     for time in rows.axis.values() {
         hash.update(time.to_le_bytes());

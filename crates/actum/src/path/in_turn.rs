@@ -48,7 +48,7 @@ struct Next {
 
 impl<'a> InTurn<'a> {
     /// After how many steps the next piece has its turn.
-    pub const STEPS: usize = 500;
+    pub const STEPS: usize = 1000;
 
     /// How many pieces a fit of so many steps sees, if there are as many.
     pub fn needed(steps: usize) -> usize {
