@@ -1,8 +1,9 @@
 //! `actum check`.
 
 use actum::{
-    data::{self, Snapshots},
+    data::Snapshots,
     error::Result,
+    run::Data,
     smooth::{Share, gradient_share},
     units::Units,
 };
@@ -12,11 +13,12 @@ use crate::{
     Verdict,
     arguments::Check,
     describe::{self, SHARES, cycles},
-    output,
+    output, read,
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
-    let snapshots = data::read(&arguments.file, &arguments.keys.read_options())?;
+    let options = arguments.keys.read_options();
+    let snapshots = read::sample(&arguments.file, &options, Data::default().piece)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
@@ -24,13 +26,14 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
     let shares = shares(&snapshots);
     let suggestion = suggestion(arguments, &snapshots, &shares);
     let warnings = warnings(&snapshots, &shares);
+    let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
             .map(|i| {
                 json!({
                     "label": snapshots.labels()[i],
                     "time": snapshots.times()[i],
-                    "points": snapshots.cloud(i).len(),
+                    "points": snapshots.counts()[i] as usize,
                     "mass": snapshots.cloud(i).mass(),
                     "gradient_share": shares.get(i),
                 })
@@ -42,6 +45,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "columns": snapshots.columns(),
             "unit": snapshots.unit(),
             "times": times,
+            "sample": sampled,
             "notes": snapshots.notes(),
             "warnings": warnings,
             "problem": problem,
@@ -49,6 +53,9 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
         }));
     } else {
         print(arguments, &snapshots, &shares);
+        if let Some(sampled) = sampled {
+            output::line(&format!("\nnote: {sampled}"));
+        }
         for warning in warnings {
             output::line(&format!("\nwarning: {warning}"));
         }
@@ -84,7 +91,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     output::line(&format!(
         "{}: {} at {} in {} ({shown}{})\n",
         arguments.file.display(),
-        output::count(snapshots.clouds().iter().map(|c| c.len()).sum(), "point"),
+        output::count(snapshots.counts().iter().sum::<f64>() as usize, "point"),
         output::count(snapshots.len(), "time"),
         output::count(columns.len(), "column"),
         if columns.len() > 6 { ", ..." } else { "" },
@@ -109,7 +116,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
             });
             let mut row = vec![
                 snapshots.labels()[i].clone(),
-                cloud.len().to_string(),
+                snapshots.counts()[i].to_string(),
                 shift,
             ];
             if weighted {

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     arguments::Describe,
-    output,
+    output, read,
     simulate::{own_data, read_for},
 };
 
@@ -46,14 +46,19 @@ pub fn run(arguments: &Describe) -> Result<()> {
     if let Some(path) = &arguments.output {
         data::write(path, &table(&dynamics, &snapshots)?)?;
     }
+    let sampled = read::said(&snapshots, "are described");
     if arguments.json {
         output::json(&json!({
             "run": arguments.run,
+            "sample": sampled,
             "total_action": action,
             "path_shares": shares,
             "times": told,
         }));
         return Ok(());
+    }
+    if let Some(sampled) = &sampled {
+        output::line(&format!("Note: {sampled}.\n"));
     }
     print(&dynamics, &told);
     if let Some(action) = action {
@@ -74,7 +79,12 @@ pub fn run(arguments: &Describe) -> Result<()> {
         output::line(&format!("\nwarning: {warning}"));
     }
     if let Some(path) = &arguments.output {
-        output::line(&format!("\n{}: all of it for every point", path.display()));
+        let every = if sampled.is_some() {
+            "these points"
+        } else {
+            "every point"
+        };
+        output::line(&format!("\n{}: all of it for {every}", path.display()));
     }
     Ok(())
 }

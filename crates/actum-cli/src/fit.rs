@@ -1,8 +1,11 @@
 //! `actum fit`.
 
+use std::path::{Path, PathBuf};
+
 use actum::{
-    data,
+    data::Rows,
     error::{ErrorKind, Result},
+    path::InTurn,
     run::{Existing, Record, Run, Settings},
     tensor,
 };
@@ -22,26 +25,50 @@ pub fn run(arguments: &Fit) -> Result<()> {
     };
     let settings = arguments.settings(base)?;
     let device = tensor::device(&arguments.device)?;
-    let snapshots = data::read(&arguments.file, &settings.data.read_options())?;
+    existing.allows(&arguments.output)?;
+    let rows = Rows::open(&arguments.file, &settings.data.read_options())?;
+    for label in &settings.data.hold_out {
+        rows.axis().index_of(label)?;
+    }
+    let total: usize = rows.counts().iter().sum();
+    let mut progress = Progress::new(settings.fit.steps);
+    let pieces = rows.pieces(
+        &settings.deal(),
+        &beside(&arguments.output),
+        &mut |done, of| progress.reading(done, of),
+    )?;
+    let dealt = (pieces.count() > 1).then(|| {
+        format!(
+            "{} rows are in {} pieces of at most {} at each time; the fit sees {} of them, {} steps \
+             each",
+            output::thousands(total),
+            output::thousands(pieces.count()),
+            output::thousands(settings.data.piece),
+            output::thousands(pieces.kept()),
+            InTurn::STEPS,
+        )
+    });
+    let snapshots = pieces.piece(0)?;
     if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
         eprintln!(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
              from place to place; --mass counts makes every point an individual"
         );
     }
-    for text in snapshots.notes().iter().chain(&snapshots.warnings()) {
+    let warnings = snapshots.warnings();
+    for text in dealt.iter().chain(snapshots.notes()).chain(&warnings) {
         eprintln!("note: {text}");
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
         &arguments.output,
-        &snapshots,
+        &pieces,
         &name.display().to_string(),
         &settings,
         existing,
         &device,
-        &mut Progress::new(settings.fit.steps),
+        &mut progress,
     )
     .inspect_err(|error| {
         if error.kind() == ErrorKind::Interrupted {
@@ -57,10 +84,18 @@ pub fn run(arguments: &Fit) -> Result<()> {
             );
         }
     })?;
-    report(arguments, &run)
+    report(arguments, &run, dealt)
 }
 
-fn report(arguments: &Fit, run: &Run) -> Result<()> {
+/// Where the pieces of a large file go: to the disk of the run, for the system's temporary folder may
+/// be in memory.
+fn beside(run: &Path) -> PathBuf {
+    let run = std::path::absolute(run).unwrap_or(run.to_owned());
+    let there = run.ancestors().skip(1).find(|folder| folder.is_dir());
+    there.unwrap_or(Path::new(".")).to_owned()
+}
+
+fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
     let settings = run.settings();
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if objective.is_some_and(|level| level > 0.0) {
@@ -75,6 +110,7 @@ fn report(arguments: &Fit, run: &Run) -> Result<()> {
             "steps": settings.fit.steps,
             "objective": objective,
             "held_out": settings.data.hold_out,
+            "pieces": dealt,
         }));
         return Ok(());
     }

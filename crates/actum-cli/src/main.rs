@@ -10,6 +10,7 @@ mod inspect;
 mod output;
 mod plot;
 mod progress;
+mod read;
 mod score;
 mod simulate;
 

@@ -18,7 +18,7 @@ use ndarray::{ArrayView2, Axis, concatenate};
 
 use crate::{
     arguments::Plot,
-    output,
+    output, read,
     score::{held_in, scale},
     simulate::{own_data, read_for},
 };
@@ -30,6 +30,9 @@ pub fn run(arguments: &Plot) -> Result<()> {
         Some(path) => read_for(&run, path)?,
         None => own_data(&run)?,
     };
+    if let Some(sampled) = read::said(&snapshots, "are drawn and compared") {
+        output::line(&format!("Note: {sampled}."));
+    }
     let held = held_in(&run, &snapshots)?;
     let scale = scale(&run, &snapshots)?;
     let mut scores = vec![];

@@ -13,11 +13,68 @@ use std::{
 use actum::fit::{Observer, Rollback, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub struct Progress {
+/// How far something is that counts.
+pub struct Meter {
+    noun: &'static str,
     bar: Option<ProgressBar>,
-    steps: usize,
     first: Option<(usize, Instant)>,
     spoke: Instant,
+}
+
+impl Meter {
+    /// Counts a `noun`: steps, rows.
+    pub fn new(noun: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style =
+                format!("{{bar:30}} {{pos}}/{{len}} {noun}s  {{msg}}{{per_sec}}  {{eta}} left");
+            ProgressBar::no_length().with_style(
+                ProgressStyle::with_template(&style).expect("the template is well formed"),
+            )
+        });
+        Self {
+            noun,
+            bar,
+            first: None,
+            spoke: Instant::now(),
+        }
+    }
+
+    /// So many are done; `message` ends with two spaces, or is empty.
+    pub fn at(&mut self, done: usize, of: usize, message: &str) {
+        let now = Instant::now();
+        let (from, since) = *self.first.get_or_insert((done - 1, now));
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(of as u64);
+                bar.set_position(done as u64);
+                bar.set_message(message.to_owned());
+                if done == of {
+                    bar.finish();
+                }
+            }
+            None if done == of || now - self.spoke > SILENCE => {
+                self.spoke = now;
+                let rate = (done - from) as f64 / (now - since).as_secs_f64().max(1e-9);
+                let left = (of - done) as f64 / rate;
+                let noun = self.noun;
+                eprintln!("{noun} {done} of {of}  {message}{rate:.0} {noun}s/s  {left:.0} s left");
+            }
+            None => {}
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+}
+
+pub struct Progress {
+    meter: Meter,
+    reading: Meter,
+    steps: usize,
     stop: Arc<AtomicBool>,
 }
 
@@ -40,61 +97,40 @@ impl Progress {
                 std::process::exit(2);
             }
         });
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = "{bar:30} {pos}/{len} steps  {msg}  {per_sec}  {eta} left";
-            ProgressBar::new(steps as u64).with_style(
-                ProgressStyle::with_template(style).expect("the template is well formed"),
-            )
-        });
         Self {
-            bar,
+            meter: Meter::new("step"),
+            reading: Meter::new("row"),
             steps,
-            first: None,
-            spoke: Instant::now(),
             stop,
         }
     }
-}
 
-impl Observer for Progress {
-    fn step(&mut self, step: &Step) -> ControlFlow<()> {
-        let now = Instant::now();
-        let (from, since) = *self.first.get_or_insert((step.step - 1, now));
-        let done = step.step == self.steps;
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(step.step as u64);
-                bar.set_message(format!("objective {:.4}", step.smoothed));
-                if done {
-                    bar.finish();
-                }
-            }
-            None if done || now - self.spoke > SILENCE => {
-                self.spoke = now;
-                let rate = (step.step - from) as f64 / (now - since).as_secs_f64().max(1e-9);
-                let left = (self.steps - step.step) as f64 / rate;
-                eprintln!(
-                    "step {} of {}  objective {:.4}  {rate:.0} steps/s  {left:.0} s left",
-                    step.step, self.steps, step.smoothed
-                );
-            }
-            None => {}
-        }
+    /// So many rows of a large file are read.
+    pub fn reading(&mut self, done: usize, of: usize) -> ControlFlow<()> {
+        self.reading.at(done, of, "");
+        self.go_on()
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
         if self.stop.load(Ordering::SeqCst) {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     }
+}
+
+impl Observer for Progress {
+    fn step(&mut self, step: &Step) -> ControlFlow<()> {
+        let objective = format!("objective {:.4}  ", step.smoothed);
+        self.meter.at(step.step, self.steps, &objective);
+        self.go_on()
+    }
 
     fn rollback(&mut self, rollback: &Rollback) {
-        let text = format!(
+        self.meter.say(&format!(
             "warning: {}; went back to step {} with {} times the learning rate",
             rollback.reason, rollback.to, rollback.rate_factor
-        );
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
-        }
+        ));
     }
 }

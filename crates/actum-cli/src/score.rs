@@ -13,7 +13,7 @@ use actum::{
 use ndarray::Array1;
 use serde_json::json;
 
-use crate::{arguments, output, simulate::read_for};
+use crate::{arguments, output, read, simulate::read_for};
 
 pub fn run(arguments: &arguments::Score) -> Result<()> {
     let run = Run::open(&arguments.run)?;
@@ -43,11 +43,15 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
             &dynamics, &snapshots, from, at, neighbours, &scale,
         )?);
     }
+    let sampled = read::said(&snapshots, "are compared");
     let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
-        print_json(arguments, &run, scores);
+        print_json(arguments, &run, scores, sampled);
     } else {
         output::line(&format!("Distances in {}.", units(&run)));
+        if let Some(sampled) = sampled {
+            output::line(&format!("Note: {sampled}."));
+        }
         let grows = dynamics.lagrangian.grows();
         for (held_out, score) in scores {
             print(score, held_out, grows);
@@ -142,6 +146,7 @@ fn print_json<'a>(
     arguments: &arguments::Score,
     run: &Run,
     scores: impl Iterator<Item = (bool, &'a Score)>,
+    sampled: Option<String>,
 ) {
     let scores: Vec<_> = scores
         .map(|(held_out, score)| {
@@ -160,6 +165,7 @@ fn print_json<'a>(
         "run": arguments.run,
         "file": arguments.file,
         "units": units(run),
+        "sample": sampled,
         "scores": scores,
     }));
 }

@@ -11,7 +11,7 @@ use actum::{
     tensor,
 };
 
-use crate::{arguments::Simulate, output};
+use crate::{arguments::Simulate, output, read};
 
 pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
@@ -23,7 +23,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         .as_deref()
         .map(|text| axis.value_of(text))
         .transpose()?;
-    let (start, from) = start(arguments, &run, from)?;
+    let (start, from, sampled) = start(arguments, &run, from)?;
     let times = match (&arguments.to, arguments.times.as_slice()) {
         (Some(to), _) => vec![axis.value_of(to)?],
         (None, []) => axis
@@ -65,6 +65,9 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         output::count(times.len(), "time"),
         output::count(moved.evaluations, "time"),
     ));
+    if let Some(sampled) = sampled {
+        output::line(&sampled);
+    }
     if grows {
         print_masses(&moved, &times, start.mass())?;
     }
@@ -92,15 +95,19 @@ fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> 
 }
 
 /// The points to move and their time: the one typed, else the one the start file tells, else the
-/// first.
-fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<(Cloud, f64)> {
+/// first; and what is to be said where they are a sample.
+fn start(
+    arguments: &Simulate,
+    run: &Run,
+    from: Option<f64>,
+) -> Result<(Cloud, f64, Option<String>)> {
     let first = run.source().times[0];
     if let Some(path) = &arguments.start {
         let (cloud, time) = data::read_cloud(path, &run.settings().data.read_options(), from)?;
         let cloud = run
             .view_cloud(&cloud)
             .map_err(|e| e.within(path.display()))?;
-        return Ok((cloud, from.or(time).unwrap_or(first)));
+        return Ok((cloud, from.or(time).unwrap_or(first), None));
     }
     let snapshots = own_data(run)?;
     let from = from.unwrap_or(first);
@@ -115,10 +122,11 @@ fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<(Cloud, f
             ),
         )
     })?;
-    Ok((cloud, from))
+    let sampled = read::said(&snapshots, "are moved; --start FILE moves all of a file");
+    Ok((cloud, from, sampled))
 }
 
-/// The data that the run was fitted on, from where it was then.
+/// The data that the run was fitted on, from where it was then, or a sample of it.
 pub fn own_data(run: &Run) -> Result<Snapshots> {
     let path = PathBuf::from(&run.source().data);
     let snapshots = read_for(run, &path)?;
@@ -134,17 +142,18 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
     Ok(snapshots)
 }
 
-/// Reads a file as the run sees it.
+/// Reads a file as the run sees it, or a sample of a large one.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
     let options = run.settings().data.read_options();
-    let snapshots = data::read(path, &options).or_else(|error| {
+    let piece = run.settings().data.piece;
+    let snapshots = read::sample(path, &options, piece).or_else(|error| {
         // The drift is in the run: a file without velocities will do.
         let without = ReadOptions {
             velocity_key: None,
             ..options
         };
         match error.kind() {
-            ErrorKind::Missing => data::read(path, &without).map_err(|_| error),
+            ErrorKind::Missing => read::sample(path, &without, piece).map_err(|_| error),
             _ => Err(error),
         }
     })?;

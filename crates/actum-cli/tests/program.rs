@@ -784,3 +784,156 @@ fn help_names_every_command() {
     assert_eq!(version.trim(), concat!("actum ", env!("CARGO_PKG_VERSION")));
     bench.run("fly").error(&["fly"]);
 }
+
+/// A population with more points at each time than a piece has.
+fn large() -> Bench {
+    let bench = Bench::new();
+    let snapshots = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 300, 1);
+    data::write(&bench.path("large.npz"), &snapshots.unwrap()).unwrap();
+    bench
+}
+
+#[test]
+fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
+    let bench = large();
+    let before = bench.names(".");
+    let fit = bench.run(&format!(
+        "fit large.npz -o run --hold-out 6 --piece 70 --growth 1 --mass counts {SMALL}"
+    ));
+    let note = "1,200 rows are in 5 pieces of at most 70 at each time; the fit sees 1 of them";
+    assert!(fit.err.contains(note), "{}", fit.err);
+    assert!(fit.err.contains("row 1200 of 1200"), "{}", fit.err);
+    fit.done();
+    let with_run = [&before[..], &["run".to_owned()]].concat();
+    assert_eq!(bench.names("."), with_run, "pieces were left behind");
+
+    let inspected = bench.run("inspect run --json").done();
+    let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
+    assert_eq!(inspected["source"]["counts"][2], 300);
+    assert_eq!(inspected["source"]["masses"][2], 300.0);
+    let sample = "a random 60 of 300 rows at each time are";
+    for command in [
+        "score run large.npz",
+        "score run large.npz --json",
+        "describe run",
+        "describe run --json",
+        "plot run -o pictures",
+        "simulate run -o moved.npz",
+    ] {
+        let out = bench.run(command).done();
+        assert!(out.contains(sample), "{command}: {out}");
+    }
+    let moved = data::read(&bench.path("moved.npz"), &Default::default()).unwrap();
+    assert_eq!(moved.cloud(0).len(), 60);
+    // Who names the points to move means all of them.
+    let out = bench.run("simulate run --start large.npz --from 0 -o all.npz");
+    assert!(out.done().contains("300 particles"));
+
+    // What is left of an interrupted fit, and other data.
+    let model = fs::read(bench.path("run/model.safetensors")).unwrap();
+    fs::remove_file(bench.path("run/model.safetensors")).unwrap();
+    bench.run("fit large.npz -o run --resume").done();
+    assert_eq!(
+        fs::read(bench.path("run/model.safetensors")).unwrap(),
+        model
+    );
+    bench
+        .run("fit large.npz -o run --resume --piece 80")
+        .error(&["data.piece is 70, not 80"]);
+    let changed = Branching
+        .snapshots(&[0.0, 6.0, 20.0, 48.0], 300, 9)
+        .unwrap();
+    data::write(&bench.path("changed.npz"), &changed).unwrap();
+    bench
+        .run("fit changed.npz -o run --resume")
+        .error(&["other data"]);
+    data::write(&bench.path("large.npz"), &changed).unwrap();
+    bench.run("plot run -o pictures").error(&["has changed"]);
+}
+
+#[test]
+fn check_counts_all_rows_of_a_large_file() {
+    let bench = Bench::new();
+    let row = |i: usize| format!("{},{},{}\n", i % 2, i % 101, i % 103);
+    let rows: String = (0..25_000).map(row).collect();
+    bench.write("large.csv", &format!("t,x,y\n{rows}"));
+    let out = bench.run("check large.csv").done();
+    for part in [
+        "25000 points at 2 times",
+        "a random 6,250 of 12,500 rows at each time are looked at",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+    let json = bench.run("check large.csv --json").done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["times"][1]["points"], 12_500);
+    assert!(json["sample"].as_str().unwrap().contains("12,500"));
+    assert_eq!(bench.names("."), ["large.csv", "population.npz"]);
+}
+
+#[test]
+fn bad_pieces_are_errors_that_leave_nothing() {
+    let bench = large();
+    let before = bench.names(".");
+    let fit = |flags: &str| bench.run(&format!("fit large.npz -o run {flags} {SMALL}"));
+    fit("--piece 0").error(&["`piece` must be at least 20", "got 0"]);
+    fit("--piece -5").error(&["-5"]);
+    fit("--piece 70 --hold-out 7").error(&["\"7\"", "0, 6, 20, 48"]);
+    fit("--piece 70 --hold-out 0").error(&["the first time"]);
+    fit("--piece 70 --dims 9").error(&["9", "2"]);
+    let whole = fs::read(bench.path("large.npz")).unwrap();
+    fs::write(bench.path("large.npz"), &whole[..whole.len() / 2]).unwrap();
+    fit("--piece 70").error(&["large.npz", "truncated"]);
+    let row = |i: usize| format!("{},{}\n", i % 2, if i == 700 { "nan" } else { "1" });
+    let rows: String = (0..800).map(row).collect();
+    bench.write("large.csv", &format!("t,x\n{rows}"));
+    bench
+        .run(&format!("fit large.csv -o run --piece 70 {SMALL}"))
+        .error(&["large.csv", "line 702", "\"x\""]);
+    fs::remove_file(bench.path("large.csv")).unwrap();
+    assert_eq!(bench.names("."), before);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
+    let bench = large();
+    let before = bench.names(".");
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" fit large.npz -o run --piece 290")
+        .arg(env!("CARGO_BIN_EXE_actum"))
+        .current_dir(bench.0.path())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("the pieces of a large file"), "{message}");
+    assert_eq!(bench.names("."), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_hold_the_pieces_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = large();
+    let closed = bench.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    if is_refused(&closed) {
+        bench
+            .run(&format!("fit large.npz -o closed/run --piece 70 {SMALL}"))
+            .error(&["closed", "the pieces of a large file"]);
+    }
+    let rows: String = (0..20_100).map(|i| format!("{},{i}\n", i % 2)).collect();
+    bench.write("big.csv", &format!("t,x\n{rows}"));
+    let output = Command::new(env!("CARGO_BIN_EXE_actum"))
+        .args(["check", "big.csv"])
+        .env("TMPDIR", bench.path("nowhere"))
+        .current_dir(bench.0.path())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("nowhere"), "{message}");
+}

@@ -63,14 +63,8 @@ impl Cloud {
                 n * d
             );
         }
-        if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
-            ensure!(
-                false,
-                Value,
-                "weights must be finite and non-negative, weight {i} is {}",
-                weights[i]
-            );
-        }
+        let mut each = weights.iter().enumerate();
+        each.try_for_each(|(i, weight)| check_weight(i, *weight))?;
         ensure!(weights.sum() > 0.0, Value, "all {n} weights are zero");
         // Row-major order is what every pass over rows relies on.
         let points = if points.is_standard_layout() {
@@ -236,6 +230,16 @@ fn first_not_finite(points: &Array2<f64>) -> Option<(usize, usize)> {
         .indexed_iter()
         .find(|(_, v)| !v.is_finite())
         .map(|(at, _)| at)
+}
+
+/// Checks that a number can be the weight of point `i`.
+pub(crate) fn check_weight(i: usize, weight: f64) -> Result<()> {
+    ensure!(
+        weight.is_finite() && weight >= 0.0,
+        Value,
+        "weights must be finite and non-negative, weight {i} is {weight}"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

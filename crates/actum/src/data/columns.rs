@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use ndarray::Array2;
-
 use crate::{
-    data::{ReadOptions, snapshots::check_finite},
+    data::ReadOptions,
     error::{Error, ErrorKind, Result, ensure},
 };
 
@@ -157,30 +155,20 @@ fn one_of(names: &[String], known: &[&str], taken: &[usize], flag: &str) -> Resu
     Ok(found.first().copied())
 }
 
-/// Columns of one length side by side, `[n, d]`.
-pub(super) fn matrix(columns: &[Vec<f64>]) -> Result<Array2<f64>> {
+/// Checks that there are coordinates.
+pub(super) fn check_some(count: usize) -> Result<()> {
     ensure!(
-        !columns.is_empty(),
+        count > 0,
         Value,
         "no column of numbers is left for the coordinates besides those of time, weight and \
          velocity"
     );
-    Ok(Array2::from_shape_fn(
-        (columns[0].len(), columns.len()),
-        |(i, j)| columns[j][i],
-    ))
+    Ok(())
 }
 
-/// The velocities in columns `names`, `[n, d]`, of the d `coordinates`; none without columns.
-pub(super) fn velocities(
-    names: &[String],
-    columns: &[Vec<f64>],
-    coordinates: &[String],
-) -> Result<Option<Array2<f64>>> {
-    if columns.is_empty() {
-        return Ok(None);
-    }
-    let (d, count) = (coordinates.len(), columns.len());
+/// Checks that there is a velocity in the columns `names` for each of the coordinates.
+pub(super) fn check_velocities(names: &[String], coordinates: &[String]) -> Result<()> {
+    let (d, count) = (coordinates.len(), names.len());
     ensure!(
         count == d,
         Shape,
@@ -189,9 +177,7 @@ pub(super) fn velocities(
         coordinates.join(", "),
         names.join(", ")
     );
-    let velocities = matrix(columns)?;
-    check_finite(velocities.view(), names)?;
-    Ok(Some(velocities))
+    Ok(())
 }
 
 pub(super) fn left_out(names: &[String]) -> Option<String> {

@@ -1,12 +1,19 @@
 //! Tables as text.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use csv::{ByteRecord, ErrorKind as Cause, StringRecord};
-use ndarray::{Array1, Array2, Array3};
+use ndarray::{Array2, Array3};
 
 use crate::{
-    data::{ParticleWeights, ReadOptions, Snapshots, Table, Times, columns, has_default_weights},
+    data::{
+        Chunk, Head, Labels, ParticleWeights, ReadOptions, Snapshots, Take, Times, chunk_rows,
+        columns, has_default_weights,
+    },
     error::{Error, ErrorKind, Result, ensure},
     file,
 };
@@ -46,10 +53,9 @@ fn is_missing(cell: &str) -> bool {
     MISSING.iter().any(|word| word.eq_ignore_ascii_case(cell))
 }
 
-/// A column while it is read.
+/// What is known of a column while it is read.
 #[derive(Default)]
 struct Column {
-    values: Vec<f64>,
     /// The line of the first number that is missing or not finite.
     bad: Option<u64>,
     bad_count: usize,
@@ -58,11 +64,11 @@ struct Column {
 }
 
 impl Column {
-    /// Takes one cell. A column whose first cell is not a number is text; in one of numbers, or
-    /// one that `must` be, a cell that is not a number is an error.
-    fn push(&mut self, cell: &str, line: u64, name: &str, must: bool) -> Result<()> {
+    /// The number in a cell, NaN where there is none. A column whose first cell is not a number is
+    /// text; in one of numbers, or one that `must` be, a cell that is not a number is an error.
+    fn number(&mut self, cell: &str, line: u64, name: &str, must: bool) -> Result<f64> {
         if self.is_text {
-            return Ok(());
+            return Ok(f64::NAN);
         }
         let value = match cell.parse::<f64>() {
             Ok(value) => {
@@ -75,7 +81,7 @@ impl Column {
                     is_text: true,
                     ..Self::default()
                 };
-                return Ok(());
+                return Ok(f64::NAN);
             }
             Err(_) => {
                 return Err(Error::new(
@@ -91,114 +97,172 @@ impl Column {
             self.bad.get_or_insert(line);
             self.bad_count += 1;
         }
-        self.values.push(value);
-        Ok(())
+        Ok(value)
     }
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<Table> {
-    let file = File::open(path).map_err(|cause| Error::io("read", path, cause))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .from_reader(io::BufReader::with_capacity(1 << 16, file));
-    let failed = |error: csv::Error| failure(path, error);
-    let names: Vec<String> = reader
-        .headers()
-        .map_err(failed)?
-        .iter()
-        .map(|name| name.trim().to_owned())
-        .collect();
-    if let ([single], Some(other)) = (&names[..], names[0].chars().find(|c| ";\t|".contains(*c))) {
-        ensure!(
-            false,
-            Format,
-            "the columns of {single:?} seem to be separated by {other:?}; write the table with \
-             commas and decimal points, or with tabs as .tsv"
-        );
+/// An open table, its header read.
+struct Table {
+    reader: csv::Reader<io::BufReader<File>>,
+    names: Vec<String>,
+    path: PathBuf,
+}
+
+impl Table {
+    fn open(path: &Path, delimiter: u8) -> Result<Self> {
+        let file = File::open(path).map_err(|cause| Error::io("read", path, cause))?;
+        let mut reader = csv::ReaderBuilder::new()
+            .delimiter(delimiter)
+            .flexible(true)
+            .from_reader(io::BufReader::with_capacity(1 << 16, file));
+        let names: Vec<String> = reader
+            .headers()
+            .map_err(|error| failure(path, error))?
+            .iter()
+            .map(|name| name.trim().to_owned())
+            .collect();
+        if let ([single], Some(other)) =
+            (&names[..], names[0].chars().find(|c| ";\t|".contains(*c)))
+        {
+            ensure!(
+                false,
+                Format,
+                "the columns of {single:?} seem to be separated by {other:?}; write the table with \
+                 commas and decimal points, or with tabs as .tsv"
+            );
+        }
+        Ok(Self {
+            reader,
+            names,
+            path: path.to_owned(),
+        })
     }
-    let roles = columns::choose(&names, options)?;
-    let mut rows = 0;
-    let mut labels = Vec::new();
-    let mut missing_times = Column::default();
-    let mut weight = roles.weight.map(|_| Column::default());
-    let mut points: Vec<Column> = roles.points.iter().map(|_| Column::default()).collect();
-    let velocity = roles.velocity.as_deref().unwrap_or_default();
-    let mut velocities: Vec<Column> = velocity.iter().map(|_| Column::default()).collect();
-    let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(failed)? {
-        let line = record.position().map_or(0, csv::Position::line);
+
+    /// Reads the next row and tells its line; none after the last.
+    fn next(&mut self, row: &mut StringRecord) -> Result<Option<u64>> {
+        let more = self.reader.read_record(row);
+        if !more.map_err(|error| failure(&self.path, error))? {
+            return Ok(None);
+        }
+        let line = row.position().map_or(0, csv::Position::line);
         ensure!(
-            record.len() == names.len(),
+            row.len() == self.names.len(),
             Format,
             "line {line} has {} fields, expected {} as in the header",
-            record.len(),
-            names.len()
+            row.len(),
+            self.names.len()
         );
+        Ok(Some(line))
+    }
+
+    fn named(&self, columns: &[usize]) -> Vec<String> {
+        columns.iter().map(|i| self.names[*i].clone()).collect()
+    }
+}
+
+/// Goes through the whole table for its times.
+pub(super) fn head(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<Head> {
+    let mut table = Table::open(path, delimiter)?;
+    let roles = columns::choose(&table.names, options)?;
+    let (mut rows, mut labels, mut missing) = (0, Labels::default(), Column::default());
+    let mut row = StringRecord::new();
+    while let Some(line) = table.next(&mut row)? {
         rows += 1;
         if let Ok(time) = roles.time {
-            let label = record[time].trim();
+            let label = row[time].trim();
             if is_missing(label) {
-                missing_times.push("nan", line, "", true)?;
+                missing.number("nan", line, "", true)?;
             }
-            labels.push(label.to_owned());
-        }
-        if let (Some(weight), Some(i)) = (&mut weight, roles.weight) {
-            weight.push(record[i].trim(), line, &names[i], true)?;
-        }
-        for (column, i) in points.iter_mut().zip(&roles.points) {
-            column.push(record[*i].trim(), line, &names[*i], roles.named)?;
-        }
-        for (column, i) in velocities.iter_mut().zip(velocity) {
-            column.push(record[*i].trim(), line, &names[*i], true)?;
+            labels.push(label);
         }
     }
     ensure!(rows > 0, Format, "expected rows after the header, got none");
-    if let (Ok(time), Some(line)) = (&roles.time, missing_times.bad) {
+    if let (Ok(time), Some(line)) = (&roles.time, missing.bad) {
         ensure!(
             false,
             Value,
             "column {:?}: {} of {rows} times are missing, the first at line {line}; remove those \
              rows",
-            names[*time],
-            missing_times.bad_count
+            table.names[*time],
+            missing.bad_count
         );
     }
-
-    let mut notes = roles.notes;
-    let (text, numbers): (Vec<_>, Vec<_>) = roles
-        .points
-        .iter()
-        .map(|i| names[*i].clone())
-        .zip(points)
-        .partition(|(_, c)| c.is_text);
-    let text: Vec<String> = text.into_iter().map(|(name, _)| name).collect();
-    notes.extend(columns::left_out(&text));
-    check_bad(numbers.iter().map(|(name, column)| (name, column)), rows)?;
-    if let (Some(weight), Some(i)) = (&weight, roles.weight) {
-        check_bad([(&names[i], weight)].into_iter(), rows)?;
-    }
-    let (kept, values): (Vec<_>, Vec<_>) = numbers.into_iter().map(|(n, c)| (n, c.values)).unzip();
-    let velocities = roles.velocity.and_then(|indices| {
-        let names: Vec<String> = indices.iter().map(|i| names[*i].clone()).collect();
-        check_bad(names.iter().zip(&velocities), rows)?;
-        let values: Vec<_> = velocities.into_iter().map(|c| c.values).collect();
-        columns::velocities(&names, &values, &kept)
-    });
-    Ok(Table {
-        points: columns::matrix(&values)?,
+    Ok(Head {
+        rows,
         times: roles.time.map(|_| Times::Labels(labels)),
-        weights: weight.map(|column| Array1::from_vec(column.values)),
-        velocities,
-        columns: Some(kept),
-        notes,
+        columns: table.named(&roles.points),
+        has_weights: roles.weight.is_some(),
+        whole: None,
+        notes: roles.notes,
     })
+}
+
+pub(super) fn rows(
+    path: &Path,
+    options: &ReadOptions,
+    delimiter: u8,
+    velocities: bool,
+    take: &mut Take,
+) -> Result<Vec<usize>> {
+    let mut table = Table::open(path, delimiter)?;
+    let roles = columns::choose(&table.names, options)?;
+    let velocity = if velocities { roles.velocity? } else { vec![] };
+    // Coordinates may turn out to be text unless they are named; the others must be numbers.
+    let groups = [
+        (roles.points, roles.named),
+        (roles.weight.into_iter().collect(), true),
+        (velocity, true),
+    ];
+    let mut known = groups
+        .each_ref()
+        .map(|(group, _)| group.iter().map(|_| Column::default()).collect::<Vec<_>>());
+    let names = groups.each_ref().map(|(group, _)| table.named(group));
+    let mut numbers = [vec![], vec![], vec![]];
+    let most = chunk_rows(groups[0].0.len());
+    let (mut rows, mut waiting) = (0, 0);
+    let mut row = StringRecord::new();
+    let mut pour = |numbers: &mut [Vec<f64>; 3]| {
+        let [points, weights, moving] = &*numbers;
+        take(Chunk {
+            points,
+            weights: (!groups[1].0.is_empty()).then_some(weights),
+            velocities: velocities.then_some(moving),
+        })?;
+        numbers.iter_mut().for_each(Vec::clear);
+        Ok::<_, Error>(())
+    };
+    while let Some(line) = table.next(&mut row)? {
+        for (k, (group, must)) in groups.iter().enumerate() {
+            for ((i, column), name) in group.iter().zip(&mut known[k]).zip(&names[k]) {
+                numbers[k].push(column.number(row[*i].trim(), line, name, *must)?);
+            }
+        }
+        (rows, waiting) = (rows + 1, waiting + 1);
+        if waiting == most {
+            pour(&mut numbers)?;
+            waiting = 0;
+        }
+    }
+    if waiting > 0 {
+        pour(&mut numbers)?;
+    }
+    for (columns, names) in known.iter().zip(&names) {
+        check_bad(names.iter().zip(columns), rows)?;
+    }
+    let is_text = |j: &usize| known[0][*j].is_text;
+    let (text, kept): (Vec<usize>, Vec<usize>) = (0..known[0].len()).partition(is_text);
+    if velocities {
+        let kept: Vec<String> = kept.iter().map(|j| names[0][*j].clone()).collect();
+        columns::check_velocities(&names[2], &kept)?;
+    }
+    Ok(text)
 }
 
 fn check_bad<'a>(
     columns: impl Iterator<Item = (&'a String, &'a Column)> + Clone,
     rows: usize,
 ) -> Result<()> {
+    let columns = columns.filter(|(_, column)| !column.is_text);
     let first = columns
         .clone()
         .filter_map(|(name, c)| c.bad.map(|line| (line, name)))

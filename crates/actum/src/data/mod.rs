@@ -9,21 +9,31 @@
 //! Names of columns agree in upper and lower case; [`ReadOptions`] chooses others. Times are
 //! numbers or labels such as `Day 2`, see [`TimeAxis`]. Without weights every time has mass 1.
 //! Velocities are read where [`ReadOptions::velocity_key`] says.
+//!
+//! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
+//! [`Pieces`]. All formats can be, but for arrays in Fortran order.
 
 mod columns;
 mod csv;
 mod npz;
 mod pages;
 mod parquet;
+mod pieces;
+mod rows;
 mod snapshots;
 mod synthetic;
 mod time;
 
-use std::path::Path;
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
-use ndarray::{Array1, Array2, Array3, Axis};
+use ndarray::{Array1, Array2, Array3};
 
 pub use self::{
+    pieces::{Deal, Pieces},
+    rows::Rows,
     snapshots::Snapshots,
     synthetic::{Branching, Fate, Latent},
     time::TimeAxis,
@@ -47,32 +57,81 @@ pub struct ReadOptions {
     pub velocity_key: Option<String>,
 }
 
-/// What a reader finds in a file, row by row.
-struct Table {
-    points: Array2<f64>,
-    /// The error is why there are none, for those who need them.
+/// What a reader knows of a file before it reads the rows.
+struct Head {
+    /// How many rows there are.
+    rows: usize,
+    /// One for each row; the error is why there are none, for those who need them.
     times: Result<Times>,
-    weights: Option<Array1<f64>>,
-    /// Those asked for; the error is why there are none, for those who need them.
-    velocities: Result<Option<Array2<f64>>>,
-    columns: Option<Vec<String>>,
+    /// The names of the coordinates, those included that may yet turn out to be text.
+    columns: Vec<String>,
+    has_weights: bool,
+    /// Why the rows cannot be read a few at a time, where they cannot.
+    whole: Option<Error>,
     notes: Vec<String>,
+}
+
+/// Some rows of a file, in its order: points `[m, columns]`, weights `[m]` and velocities `[m, d]`,
+/// row by row.
+struct Chunk<'a> {
+    points: &'a [f64],
+    weights: Option<&'a [f64]>,
+    velocities: Option<&'a [f64]>,
+}
+
+/// Is called with one chunk after another.
+type Take<'a> = dyn FnMut(Chunk) -> Result<()> + 'a;
+
+/// About how many numbers a chunk has.
+const CHUNK: usize = 1 << 16;
+
+/// How many rows a chunk has.
+fn chunk_rows(columns: usize) -> usize {
+    (CHUNK / columns.max(1)).max(1)
 }
 
 enum Times {
     Numbers(Vec<f64>),
-    Labels(Vec<String>),
+    Labels(Labels),
+}
+
+/// A label for each row, each kept once.
+#[derive(Default)]
+struct Labels {
+    code_of: HashMap<String, u32>,
+    distinct: Vec<String>,
+    codes: Vec<u32>,
+}
+
+impl Labels {
+    fn push(&mut self, label: &str) {
+        let code = match self.code_of.get(label) {
+            Some(code) => *code,
+            None => {
+                let code = self.distinct.len() as u32;
+                self.code_of.insert(label.to_owned(), code);
+                self.distinct.push(label.to_owned());
+                code
+            }
+        };
+        self.codes.push(code);
+    }
 }
 
 impl Times {
-    fn axis(&self) -> Result<(TimeAxis, Vec<usize>)> {
+    fn axis(self) -> Result<(TimeAxis, Vec<usize>)> {
         match self {
-            Self::Numbers(times) => TimeAxis::from_values(times),
-            Self::Labels(times) => TimeAxis::from_labels(times),
+            Self::Numbers(times) => TimeAxis::from_values(&times),
+            Self::Labels(labels) => {
+                let (axis, time_of) = TimeAxis::from_labels(&labels.distinct)?;
+                let index = labels.codes.iter().map(|code| time_of[*code as usize]);
+                Ok((axis, index.collect()))
+            }
         }
     }
 }
 
+#[derive(Clone, Copy)]
 enum Format {
     Npz,
     Text { delimiter: u8 },
@@ -117,28 +176,7 @@ fn format_of(path: &Path) -> Result<Format> {
 /// number is missing or not finite, a time is not understood or has a single point. The message
 /// names the file and the array, column, row or line.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Snapshots> {
-    within(path, || {
-        let Table {
-            points,
-            times,
-            weights,
-            velocities,
-            columns,
-            mut notes,
-        } = table(path, options)?;
-        let (axis, index) = times?.axis()?;
-        let rows = snapshots::rows_by_time(&axis, &index);
-        let is_weighted = weights.is_some();
-        let mut snapshots = Snapshots::grouped(axis, &index, points, weights, columns)?;
-        if let Some(all) = velocities? {
-            let velocities = rows.iter().map(|rows| all.select(Axis(0), rows));
-            snapshots = snapshots.with_velocities(velocities.collect())?;
-        }
-        if is_weighted {
-            notes.extend(unequal_masses(&snapshots));
-        }
-        Ok(snapshots.with_notes(notes))
-    })
+    Rows::open(path, options)?.read()
 }
 
 fn unequal_masses(snapshots: &Snapshots) -> Option<String> {
@@ -168,34 +206,46 @@ pub fn read_cloud(
     time: Option<f64>,
 ) -> Result<(Cloud, Option<f64>)> {
     within(path, || {
-        let Table {
-            points,
-            times,
-            weights,
-            ..
-        } = table(path, options)?;
-        let n = points.nrows();
-        let given = weights.is_some();
-        let weights = weights.unwrap_or_else(|| Array1::from_elem(n, 1.0 / n as f64));
-        let all = Cloud::weighted(points, weights)?;
-        let (axis, index) = match times {
-            Err(_) => return Ok((all, None)),
-            Ok(times) => times.axis()?,
-        };
-        let chosen = match (axis.values(), time) {
-            (_, Some(time)) => axis.index_of(&time.to_string())?,
-            ([_], None) => 0,
-            (_, None) => {
-                let times = axis.labels().join(", ");
-                let what = format!("there are points at {times}; say at which to start");
-                return Err(Error::new(ErrorKind::Value, what));
+        let file = Source::of(path, options)?;
+        let head = file.head()?;
+        let n = head.rows;
+        let (index, chosen, found) = match head.times {
+            Err(_) => (vec![0; n], 0, None),
+            Ok(times) => {
+                let (axis, index) = times.axis()?;
+                let chosen = match (axis.values(), time) {
+                    (_, Some(time)) => axis.index_of(&time.to_string())?,
+                    ([_], None) => 0,
+                    (_, None) => {
+                        let times = axis.labels().join(", ");
+                        let what = format!("there are points at {times}; say at which to start");
+                        return Err(Error::new(ErrorKind::Value, what));
+                    }
+                };
+                (index, chosen, Some(axis.values()[chosen]))
             }
         };
-        let rows: Vec<usize> = (0..n).filter(|i| index[*i] == chosen).collect();
-        let cloud = all.select(&rows)?;
+        let width = head.columns.len();
+        let (mut points, mut weights, mut row) = (vec![], vec![], 0);
+        let text = file.each(n, width, false, &mut |chunk| {
+            for (i, point) in chunk.points.chunks_exact(width).enumerate() {
+                if index[row] == chosen {
+                    points.extend(point);
+                    weights.push(chunk.weights.map_or(1.0 / n as f64, |w| w[i]));
+                }
+                row += 1;
+            }
+            Ok(())
+        })?;
+        let (points, _) = rows::kept(points, &head.columns, &text)?;
+        let cloud = Cloud::weighted(points, Array1::from(weights))?;
         // Without weights in the file the mass is 1, however many rows other times have.
-        let cloud = if given { cloud } else { cloud.with_mass(1.0)? };
-        Ok((cloud, Some(axis.values()[chosen])))
+        let cloud = if head.has_weights || found.is_none() {
+            cloud
+        } else {
+            cloud.with_mass(1.0)?
+        };
+        Ok((cloud, found))
     })
 }
 
@@ -206,20 +256,70 @@ fn within<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-fn table(path: &Path, options: &ReadOptions) -> Result<Table> {
-    let format = format_of(path)?;
-    let about = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
-    ensure!(
-        about.is_file(),
-        Io,
-        "cannot read {}: it is not a file",
-        path.display()
-    );
-    ensure!(about.len() > 0, Format, "the file is empty");
-    match format {
-        Format::Npz => npz::read(path, options),
-        Format::Text { delimiter } => csv::read(path, options, delimiter),
-        Format::Parquet => parquet::read(path, options),
+/// A file and where in it things are.
+struct Source {
+    path: PathBuf,
+    options: ReadOptions,
+    format: Format,
+}
+
+impl Source {
+    fn of(path: &Path, options: &ReadOptions) -> Result<Self> {
+        let format = format_of(path)?;
+        let about = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
+        ensure!(
+            about.is_file(),
+            Io,
+            "cannot read {}: it is not a file",
+            path.display()
+        );
+        ensure!(about.len() > 0, Format, "the file is empty");
+        Ok(Self {
+            path: path.to_owned(),
+            options: options.clone(),
+            format,
+        })
+    }
+
+    fn head(&self) -> Result<Head> {
+        match self.format {
+            Format::Npz => npz::head(&self.path, &self.options),
+            Format::Text { delimiter } => csv::head(&self.path, &self.options, delimiter),
+            Format::Parquet => parquet::head(&self.path, &self.options),
+        }
+    }
+
+    /// Hands out all `rows` in order, of so many coordinates, the velocities only if they are in the
+    /// options and asked for; returns which of the coordinates turned out to be text.
+    fn each(
+        &self,
+        rows: usize,
+        width: usize,
+        velocities: bool,
+        take: &mut Take,
+    ) -> Result<Vec<usize>> {
+        columns::check_some(width)?;
+        let (path, options) = (&self.path, &self.options);
+        let velocities = velocities && options.velocity_key.is_some();
+        let changed = || Error::new(ErrorKind::Format, "the file changed while it was read");
+        let mut seen = 0;
+        let take: &mut Take = &mut |chunk: Chunk| {
+            seen += chunk.points.len() / width;
+            if !chunk.points.len().is_multiple_of(width) || seen > rows {
+                return Err(changed());
+            }
+            take(chunk)
+        };
+        let text = match self.format {
+            Format::Npz => npz::rows(path, options, velocities, take),
+            Format::Text { delimiter } => csv::rows(path, options, delimiter, velocities, take),
+            Format::Parquet => parquet::rows(path, options, velocities, take),
+        }?;
+        if seen == rows {
+            Ok(text)
+        } else {
+            Err(changed())
+        }
     }
 }
 

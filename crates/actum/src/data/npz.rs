@@ -6,13 +6,14 @@ use std::{
     path::Path,
 };
 
-use ndarray::{Array1, Array2, Array3, Dimension, ShapeBuilder};
+use ndarray::{Array2, Array3, Dimension, ShapeBuilder, s};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 use crate::{
     data::{
-        ParticleWeights, ReadOptions, Snapshots, Table, Times, has_default_weights,
-        snapshots::{check_finite, default_columns},
+        Chunk, Head, Labels, ParticleWeights, ReadOptions, Snapshots, Take, Times, chunk_rows,
+        has_default_weights,
+        snapshots::{Finite, default_columns},
     },
     error::{Error, ErrorKind, Result, ensure},
     file,
@@ -116,6 +117,11 @@ impl Header {
 
     /// All items as numbers, in the order of the file.
     fn numbers(&self, source: &mut dyn Read) -> Result<Vec<f64>> {
+        self.next_numbers(source, self.count()?)
+    }
+
+    /// The next so many items as numbers.
+    fn next_numbers(&self, source: &mut dyn Read, count: usize) -> Result<Vec<f64>> {
         let decode: fn(&[u8]) -> f64 = match (self.kind, self.size) {
             ('f', 4) => |b| f32::from_le_bytes(fixed(b)).into(),
             ('f', 8) => |b| f64::from_le_bytes(fixed(b)),
@@ -130,7 +136,7 @@ impl Header {
             _ => return Err(self.unsupported()),
         };
         let mut numbers = Vec::new();
-        self.each(source, self.size, self.size, |item| {
+        self.each(source, count, self.size, self.size, |item| {
             numbers.push(decode(item))
         })?;
         Ok(numbers)
@@ -159,41 +165,52 @@ impl Header {
             .expect("the same numbers in the same order"))
     }
 
+    /// Why the vectors cannot be read a few at a time, where they cannot.
+    fn must_be_whole(&self) -> Option<Error> {
+        let sides = self.shape.iter().filter(|n| **n > 1).count();
+        (self.fortran && sides > 1).then(|| {
+            let name = &self.name;
+            let what = format!(
+                "array {name:?} is in Fortran order, column by column, and cannot be read a few rows \
+                 at a time; save it as numpy.ascontiguousarray({name})"
+            );
+            Error::new(ErrorKind::Format, what)
+        })
+    }
+
     fn is_text(&self) -> bool {
         ['U', 'S'].contains(&self.kind)
     }
 
-    /// All items of an array that [is text](Self::is_text).
-    fn texts(&self, source: &mut dyn Read) -> Result<Vec<String>> {
-        let mut texts = Vec::new();
+    /// Calls `take` with each item of an array that [is text](Self::is_text).
+    fn texts(&self, source: &mut dyn Read, mut take: impl FnMut(&str)) -> Result<()> {
+        let count = self.count()?;
         match self.kind {
-            'U' => self.each(source, 4 * self.size, 4, |item| {
+            'U' => self.each(source, count, 4 * self.size, 4, |item| {
                 let letters = item.chunks_exact(4).map(|b| u32::from_le_bytes(fixed(b)));
-                texts.push(
-                    letters
-                        .take_while(|c| *c != 0)
-                        .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
-                        .collect(),
-                );
-            })?,
-            _ => self.each(source, self.size, 1, |item| {
+                let text: String = letters
+                    .take_while(|c| *c != 0)
+                    .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect();
+                take(&text);
+            }),
+            _ => self.each(source, count, self.size, 1, |item| {
                 let text = String::from_utf8_lossy(item);
-                texts.push(text.trim_end_matches('\0').to_owned());
-            })?,
+                take(text.trim_end_matches('\0'));
+            }),
         }
-        Ok(texts)
     }
 
-    /// Calls `take` with the little-endian bytes of each item of `width` bytes, whose numbers are
-    /// of `unit` bytes.
+    /// Calls `take` with the little-endian bytes of each of the next `left` items of `width` bytes,
+    /// whose numbers are of `unit` bytes.
     fn each(
         &self,
         source: &mut dyn Read,
+        mut left: usize,
         width: usize,
         unit: usize,
         mut take: impl FnMut(&[u8]),
     ) -> Result<()> {
-        let mut left = self.count()?;
         if width == 0 {
             (0..left).for_each(|_| take(&[]));
             return Ok(());
@@ -304,11 +321,17 @@ fn zip_failure(error: ZipError) -> Error {
     Error::new(ErrorKind::Format, what).because(error)
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
-    let mut archive = Archive::open(path)?;
-    let points_key = archive.find(options.points_key.as_deref().unwrap_or("X"), "--points-key")?;
-    let time_key = archive.find(options.time_key.as_deref().unwrap_or("t"), "--time-key");
-    let weight_key = match &options.weight_key {
+/// Which array is what.
+struct Roles {
+    points: String,
+    time: Result<String>,
+    weight: Option<String>,
+}
+
+fn roles(archive: &mut Archive, options: &ReadOptions) -> Result<Roles> {
+    let points = archive.find(options.points_key.as_deref().unwrap_or("X"), "--points-key")?;
+    let time = archive.find(options.time_key.as_deref().unwrap_or("t"), "--time-key");
+    let weight = match &options.weight_key {
         Some(key) => Some(archive.find(key, "--weight-key")?),
         None => {
             let velocity = options.velocity_key.as_deref();
@@ -317,96 +340,122 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
             archive.first(&known)
         }
     };
+    Ok(Roles {
+        points,
+        time,
+        weight,
+    })
+}
 
-    // Trajectories [k, n, d] have one time for n points.
-    let mut particles = None;
-    let mut points_shape = Vec::new();
-    let points = archive.array(&points_key, |header, source| {
+/// The shape of the points: `count` times of `particles` points, or a point for each of `count`
+/// rows.
+struct Places {
+    name: String,
+    count: usize,
+    /// How many points share a time and its place, in trajectories `[k, n, d]`.
+    particles: Option<usize>,
+    columns: usize,
+    shape: Vec<usize>,
+}
+
+impl Places {
+    fn of(header: &Header) -> Result<Self> {
         let (k, n, d) = header.vectors()?;
         ensure!(
-            k * n * d > 0,
+            header.count()? > 0,
             Shape,
-            "array {points_key:?} is empty: {:?}",
+            "array {:?} is empty: {:?}",
+            header.name,
             header.shape
         );
-        particles = (header.shape.len() == 3).then_some(n);
-        points_shape.clone_from(&header.shape);
-        header.rows(source)
-    })?;
-    let n = points.nrows() / particles.unwrap_or(1);
-    let rows = if particles.is_some() { "times" } else { "rows" };
-    let one_for_each_point = |header: &Header| {
+        let particles = (header.shape.len() == 3).then_some(n);
+        Ok(Self {
+            name: header.name.clone(),
+            count: particles.map_or(n, |_| k),
+            particles,
+            columns: d,
+            shape: header.shape.clone(),
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.count * self.particles.unwrap_or(1)
+    }
+
+    fn check_one_for_each(&self, header: &Header) -> Result<()> {
         let length = match header.shape[..] {
             [length] | [length, 1] => length,
             _ => return Err(wrong_shape(header, "[n]")),
         };
         ensure!(
-            length == n,
+            length == self.count,
             Shape,
-            "{points_key} has {n} {rows} and {} has {length}; expected one for each",
+            "{} has {} {} and {} has {length}; expected one for each",
+            self.name,
+            self.count,
+            if self.particles.is_some() {
+                "times"
+            } else {
+                "rows"
+            },
             header.name
         );
         Ok(())
-    };
-    let mut read_times = |key: &str| {
-        archive.array(key, |header, source| {
-            one_for_each_point(&header)?;
-            if header.is_text() {
-                return Ok(Times::Labels(repeated(header.texts(source)?, particles)));
-            }
-            let numbers = match (header.kind, header.size) {
-                ('f', 4) => header.numbers(source)?.into_iter().map(decimal).collect(),
-                _ => header.numbers(source)?,
-            };
-            Ok(Times::Numbers(repeated(numbers, particles)))
-        })
-    };
-    let times = match time_key {
-        Ok(key) => Ok(read_times(&key)?),
-        Err(absent) => Err(absent),
-    };
-    let weights = weight_key.map(|key| {
-        archive.array(&key, |header, source| {
-            match (particles, &header.shape[..]) {
-                (Some(count), [m]) if *m == count => {
-                    let one_time = header.numbers(source)?;
-                    return Ok(one_time
-                        .iter()
-                        .copied()
-                        .cycle()
-                        .take(points.nrows())
-                        .collect());
-                }
-                (Some(count), [k, m]) if (*k, *m) == (n, count) => {
-                    let shape = (n, count).set_f(header.fortran);
-                    let all = Array2::from_shape_vec(shape, header.numbers(source)?)
-                        .expect("a number for each place");
-                    return Ok(all.iter().copied().collect());
-                }
-                (Some(count), [_, m]) if *m > 1 => {
-                    let expected =
-                        format!("[{count}], or [{n}, {count}] where they change in time");
-                    return Err(wrong_shape(&header, &expected));
-                }
-                _ => one_for_each_point(&header)?,
-            }
-            Ok(Array1::from_vec(repeated(
-                header.numbers(source)?,
-                particles,
-            )))
-        })
-    });
+    }
 
-    let mut notes = Vec::new();
-    let mut columns = None;
+    fn times(&self, header: &Header, source: &mut dyn Read) -> Result<Times> {
+        self.check_one_for_each(header)?;
+        let copies = self.particles.unwrap_or(1);
+        if header.is_text() {
+            let mut labels = Labels::default();
+            header.texts(source, |label| {
+                (0..copies).for_each(|_| labels.push(label));
+            })?;
+            return Ok(Times::Labels(labels));
+        }
+        let numbers = header.numbers(source)?.into_iter();
+        let numbers = match (header.kind, header.size) {
+            ('f', 4) => numbers.map(decimal).collect(),
+            _ => numbers.collect(),
+        };
+        Ok(Times::Numbers(repeated(numbers, self.particles)))
+    }
+
+    fn weights(&self, header: &Header, source: &mut dyn Read) -> Result<Vec<f64>> {
+        match (self.particles, &header.shape[..]) {
+            (Some(count), [m]) if *m == count => {
+                let one_time = header.numbers(source)?;
+                return Ok(one_time.iter().copied().cycle().take(self.rows()).collect());
+            }
+            (Some(count), [k, m]) if (*k, *m) == (self.count, count) => {
+                let shape = (*k, count).set_f(header.fortran);
+                let all = Array2::from_shape_vec(shape, header.numbers(source)?)
+                    .expect("a number for each place");
+                return Ok(all.iter().copied().collect());
+            }
+            (Some(count), [_, m]) if *m > 1 => {
+                let n = self.count;
+                let expected = format!("[{count}], or [{n}, {count}] where they change in time");
+                return Err(wrong_shape(header, &expected));
+            }
+            _ => self.check_one_for_each(header)?,
+        }
+        Ok(repeated(header.numbers(source)?, self.particles))
+    }
+}
+
+/// The names of the coordinates, and what is to be said about them.
+fn names(archive: &mut Archive, count: usize) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut columns, mut notes) = (default_columns(count), vec![]);
     if archive.first(&["columns"]).is_some() {
         archive.array("columns", |header, source| {
-            if header.shape == [points.ncols()] && header.is_text() {
-                columns = Some(header.texts(source)?);
+            if header.shape == [count] && header.is_text() {
+                columns.clear();
+                header.texts(source, |name| columns.push(name.to_owned()))?;
             } else {
                 notes.push(format!(
-                    "left out array \"columns\": expected the names of {} coordinates, it is {} {:?}",
-                    points.ncols(),
+                    "left out array \"columns\": expected the names of {count} coordinates, it is \
+                     {} {:?}",
                     header.type_name(),
                     header.shape
                 ));
@@ -414,33 +463,140 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
             Ok(())
         })?;
     }
-    let velocities = options.velocity_key.as_deref().map(|key| {
-        let key = archive.find(key, "--velocity-key")?;
-        archive.array(&key, |header, source| {
-            let expected = particles.map_or((1, n), |count| (n, count));
-            let is_expected = |(k, n, d)| ((k, n), d) == (expected, points.ncols());
-            ensure!(
-                header.vectors().is_ok_and(is_expected),
-                Shape,
-                "array {key:?}: expected shape {points_shape:?}, as {points_key:?} has, got {:?}",
-                header.shape
-            );
-            let velocities = header.rows(source)?;
-            let names = columns.clone();
-            let names = names.unwrap_or_else(|| default_columns(points.ncols()));
-            check_finite(velocities.view(), &names)
-                .map_err(|error| error.within(format_args!("array {key:?}")))?;
-            Ok(velocities)
-        })
-    });
-    Ok(Table {
-        points,
+    Ok((columns, notes))
+}
+
+pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
+    let mut archive = Archive::open(path)?;
+    let roles = roles(&mut archive, options)?;
+    let mut whole = None;
+    let places = archive.array(&roles.points, |header, _| {
+        whole = header.must_be_whole();
+        Places::of(&header)
+    })?;
+    let times = match roles.time {
+        Ok(key) => Ok(archive.array(&key, |header, source| places.times(&header, source))?),
+        Err(absent) => Err(absent),
+    };
+    if let Some(key) = &options.velocity_key
+        && archive.first(&[key]).is_some()
+    {
+        archive.array(key, |header, _| {
+            whole = whole.take().or(header.must_be_whole());
+            Ok(())
+        })?;
+    }
+    let (columns, notes) = names(&mut archive, places.columns)?;
+    Ok(Head {
+        rows: places.rows(),
         times,
-        weights: weights.transpose()?,
-        velocities: velocities.transpose(),
         columns,
+        has_weights: roles.weight.is_some(),
+        whole,
         notes,
     })
+}
+
+/// Vectors of an array, some at a time.
+struct Vectors<'a> {
+    header: Header,
+    source: &'a mut dyn Read,
+    /// Those of an array whose rows do not follow each other in the file.
+    all: Option<Array2<f64>>,
+    at: usize,
+    finite: Finite,
+}
+
+impl<'a> Vectors<'a> {
+    fn new(header: Header, source: &'a mut dyn Read) -> Result<Self> {
+        let all = match header.must_be_whole() {
+            Some(_) => Some(header.rows(source)?),
+            None => None,
+        };
+        Ok(Self {
+            header,
+            source,
+            all,
+            at: 0,
+            finite: Finite::default(),
+        })
+    }
+
+    /// The next `rows` of `columns` numbers, row by row.
+    fn next(&mut self, rows: usize, columns: usize) -> Result<Vec<f64>> {
+        let numbers = match &self.all {
+            None => self.header.next_numbers(self.source, rows * columns)?,
+            Some(all) => {
+                let some = all.slice(s![self.at..self.at + rows, ..]);
+                some.iter().copied().collect()
+            }
+        };
+        self.at += rows;
+        let rows = numbers.chunks_exact(columns);
+        rows.for_each(|row| self.finite.look(row));
+        Ok(numbers)
+    }
+}
+
+pub(super) fn rows(
+    path: &Path,
+    options: &ReadOptions,
+    velocities: bool,
+    take: &mut Take,
+) -> Result<Vec<usize>> {
+    let mut archive = Archive::open(path)?;
+    let roles = roles(&mut archive, options)?;
+    let places = archive.array(&roles.points, |header, _| Places::of(&header))?;
+    let weights = match &roles.weight {
+        Some(key) => Some(archive.array(key, |header, source| places.weights(&header, source))?),
+        None => None,
+    };
+    let (names, _) = names(&mut archive, places.columns)?;
+    let mut pour = |points: &mut Vectors, mut moving: Option<&mut Vectors>| {
+        let (n, d) = (places.rows(), places.columns);
+        for start in (0..n).step_by(chunk_rows(d)) {
+            let count = chunk_rows(d).min(n - start);
+            let velocities = moving.as_mut().map(|moving| moving.next(count, d));
+            take(Chunk {
+                points: &points.next(count, d)?,
+                weights: weights.as_ref().map(|w| &w[start..start + count]),
+                velocities: velocities.transpose()?.as_deref(),
+            })?;
+        }
+        points.finite.check(&names)
+    };
+    let key = options.velocity_key.as_deref().filter(|_| velocities);
+    let Some(key) = key else {
+        archive.array(&roles.points, |header, source| {
+            pour(&mut Vectors::new(header, source)?, None)
+        })?;
+        return Ok(vec![]);
+    };
+    let key = archive.find(key, "--velocity-key")?;
+    // Two entries of an archive are read side by side through two readers.
+    Archive::open(path)?.array(&key, |header, source| {
+        let is_expected = |(k, n, d)| {
+            let count = places
+                .particles
+                .map_or((1, places.count), |n| (places.count, n));
+            ((k, n), d) == (count, places.columns)
+        };
+        ensure!(
+            header.vectors().is_ok_and(is_expected),
+            Shape,
+            "array {key:?}: expected shape {:?}, as {:?} has, got {:?}",
+            places.shape,
+            places.name,
+            header.shape
+        );
+        let mut moving = Vectors::new(header, source)?;
+        archive.array(&roles.points, |header, source| {
+            pour(&mut Vectors::new(header, source)?, Some(&mut moving))
+        })?;
+        let found = moving.finite.check(&names);
+        found.map_err(|error| error.within(format_args!("array {key:?}")))
+    })?;
+    Ok(vec![])
 }
 
 /// Every value so many times over.

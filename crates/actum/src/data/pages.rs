@@ -2,35 +2,70 @@
 //! C library for them. Page headers are structs in Thrift's compact protocol, see
 //! `parquet.thrift` and `Compression.md` of the Apache Parquet format.
 
-use std::{collections::BTreeMap, io::Read, vec};
+use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use bytes::Bytes;
 use parquet::{
     basic::Encoding,
     column::page::{Page, PageMetadata, PageReader},
     errors::{ParquetError, Result},
+    file::reader::ChunkReader,
 };
 use ruzstd::decoding::StreamingDecoder;
 
-/// The pages of one column chunk, decompressed.
-pub(super) struct ZstdPages(std::iter::Peekable<vec::IntoIter<Page>>);
+/// The pages of one column chunk, decompressed one after another.
+pub(super) struct ZstdPages<R> {
+    file: Arc<R>,
+    /// Where the next page starts, and where the chunk ends.
+    at: u64,
+    end: u64,
+    next: Option<Page>,
+}
 
-impl ZstdPages {
-    /// Decompresses the pages in the bytes of a column chunk.
-    pub(super) fn new(chunk: &[u8]) -> Result<Self> {
-        let mut rest = Compact(chunk);
-        let mut pages = Vec::new();
-        while !rest.0.is_empty() {
-            let header = rest.structure(0).ok_or_else(|| damaged("a page header"))?;
-            let size = header.size(3)?;
-            let (body, after) = rest
-                .0
-                .split_at_checked(size)
-                .ok_or_else(|| damaged("a page that ends early"))?;
-            rest.0 = after;
-            pages.extend(page(&header, body)?);
+/// How many bytes are read for a page header at first.
+const HEADER: u64 = 1 << 10;
+
+impl<R: ChunkReader> ZstdPages<R> {
+    /// The pages in `length` bytes of a file from `start` on.
+    pub(super) fn new(file: Arc<R>, start: u64, length: u64) -> Self {
+        Self {
+            file,
+            at: start,
+            end: start.saturating_add(length),
+            next: None,
         }
-        Ok(Self(pages.into_iter().peekable()))
+    }
+
+    /// The header of the next page, and the bytes it takes. Statistics make some headers long.
+    fn header(&self) -> Result<(Fields, u64)> {
+        let left = self.end - self.at;
+        let mut length = HEADER.min(left);
+        loop {
+            let bytes = self.file.get_bytes(self.at, length as usize)?;
+            let mut rest = Compact(&bytes);
+            if let Some(header) = rest.structure(0) {
+                return Ok((header, length - rest.0.len() as u64));
+            }
+            if length == left {
+                return Err(damaged("a page header"));
+            }
+            length = (8 * length).min(left);
+        }
+    }
+
+    /// Makes the next page of values or of a dictionary ready, if there is one.
+    fn ready(&mut self) -> Result<Option<&Page>> {
+        while self.next.is_none() && self.at < self.end {
+            let (header, length) = self.header()?;
+            let size = header.size(3)?;
+            if size as u64 > self.end - self.at - length {
+                return Err(damaged("a page that ends early"));
+            }
+            let body = self.file.get_bytes(self.at + length, size)?;
+            self.at += length + size as u64;
+            self.next = page(&header, &body)?;
+        }
+        Ok(self.next.as_ref())
     }
 }
 
@@ -106,21 +141,22 @@ fn damaged(what: &str) -> ParquetError {
     ParquetError::General(format!("the file is damaged: {what}"))
 }
 
-impl Iterator for ZstdPages {
+impl<R: ChunkReader> Iterator for ZstdPages<R> {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(Ok)
+        self.get_next_page().transpose()
     }
 }
 
-impl PageReader for ZstdPages {
+impl<R: ChunkReader> PageReader for ZstdPages<R> {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        Ok(self.0.next())
+        self.ready()?;
+        Ok(self.next.take())
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        Ok(self.0.peek().map(|page| PageMetadata {
+        Ok(self.ready()?.map(|page| PageMetadata {
             num_rows: match page {
                 Page::DataPageV2 { num_rows, .. } => Some(*num_rows as usize),
                 _ => None,
@@ -131,8 +167,7 @@ impl PageReader for ZstdPages {
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        self.0.next();
-        Ok(())
+        self.get_next_page().map(drop)
     }
 }
 
@@ -284,7 +319,11 @@ mod tests {
 
     #[test]
     fn damaged_chunks_are_errors() {
-        assert!(ZstdPages::new(&[0x15, 0, 0x15, 8, 0x15, 200, 1, 0, 1, 2]).is_err());
-        assert!(ZstdPages::new(&[0x15, 0, 0x15, 8, 0x15, 4, 0x2c, 0x15, 2, 0, 0, 1, 2]).is_err());
+        let first = |bytes: &'static [u8]| {
+            let file = Arc::new(Bytes::from_static(bytes));
+            ZstdPages::new(file, 0, bytes.len() as u64).get_next_page()
+        };
+        assert!(first(&[0x15, 0, 0x15, 8, 0x15, 200, 1, 0, 1, 2]).is_err());
+        assert!(first(&[0x15, 0, 0x15, 8, 0x15, 4, 0x2c, 0x15, 2, 0, 0, 1, 2]).is_err());
     }
 }

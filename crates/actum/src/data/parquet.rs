@@ -1,9 +1,9 @@
 //! Tables as Apache Parquet.
 
-use std::{path::Path, sync::Arc};
+use std::{fs::File, io::BufReader, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use ndarray::{Array1, Array3};
+use ndarray::Array3;
 use parquet::{
     basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical},
     column::{
@@ -14,7 +14,7 @@ use parquet::{
     errors::ParquetError,
     file::{
         properties::WriterProperties,
-        reader::{FileReader, SerializedFileReader},
+        reader::{ChunkReader, FileReader, Length, SerializedFileReader},
         writer::SerializedFileWriter,
     },
     schema::types::{ColumnDescriptor, Type},
@@ -22,20 +22,86 @@ use parquet::{
 
 use crate::{
     data::{
-        ParticleWeights, ReadOptions, Snapshots, Table, Times, columns, has_default_weights,
-        npz::decimal, pages::ZstdPages,
+        CHUNK, Chunk, Head, Labels, ParticleWeights, ReadOptions, Snapshots, Take, Times,
+        chunk_rows,
+        columns::{self, Roles},
+        has_default_weights,
+        npz::decimal,
+        pages::ZstdPages,
+        snapshots::Finite,
     },
     error::{Error, ErrorKind, Result, ensure},
     file,
 };
 
-/// An open file, whole in memory.
+/// Bytes of a file on disk.
+struct Disk {
+    file: File,
+    length: u64,
+}
+
+impl Length for Disk {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Disk {
+    type T = BufReader<File>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.file.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // A damaged length must not ask for all memory.
+        if start.saturating_add(length as u64) > self.length {
+            return Err(ParquetError::EOF("a column ends after the file".to_owned()));
+        }
+        self.file.get_bytes(start, length)
+    }
+}
+
+/// An open file, of which a few pages at a time are in memory.
 struct Source {
-    bytes: Bytes,
-    reader: SerializedFileReader<Bytes>,
+    disk: Arc<Disk>,
+    reader: SerializedFileReader<Disk>,
+    names: Vec<String>,
+}
+
+/// The crate checks lengths, yet a few of its decoders panic on damaged pages.
+fn unbroken<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Format,
+            "the file is damaged: its pages cannot be decoded",
+        ))
+    })
 }
 
 impl Source {
+    fn open(path: &Path) -> Result<Self> {
+        let disk = || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            Ok(Disk { file, length })
+        };
+        let disk = || disk().map_err(|cause| Error::io("read", path, cause));
+        unbroken(|| {
+            let reader = SerializedFileReader::new(disk()?).map_err(|error| {
+                let what = "the file is not a complete Parquet file; it may be truncated";
+                Error::new(ErrorKind::Format, what).because(error)
+            })?;
+            let schema = reader.metadata().file_metadata().schema_descr();
+            let names = schema.columns().iter();
+            Ok(Self {
+                disk: Arc::new(disk()?),
+                names: names.map(|column| column.path().string()).collect(),
+                reader,
+            })
+        })
+    }
+
     fn column(&self, i: usize) -> Arc<ColumnDescriptor> {
         self.reader
             .metadata()
@@ -44,76 +110,100 @@ impl Source {
             .column(i)
     }
 
-    /// The readers of column `i`, one for each row group, with the number of rows in each.
-    fn chunks(&self, i: usize) -> impl Iterator<Item = Result<(usize, ColumnReader)>> {
-        (0..self.reader.num_row_groups()).map(move |group| {
-            let open = || {
-                let group = self.reader.get_row_group(group)?;
-                let chunk = group.metadata().column(i);
-                // The crate panics on these where it finds them negative.
-                let first = chunk
-                    .dictionary_page_offset()
-                    .unwrap_or(chunk.data_page_offset());
-                if first < 0 || chunk.compressed_size() < 0 {
-                    return Err(ParquetError::General(
-                        "a column at a negative place".to_owned(),
-                    ));
-                }
-                let pages: Box<dyn PageReader> = match chunk.compression() {
-                    Compression::ZSTD(_) => {
-                        let (start, length) = chunk.byte_range();
-                        let range =
-                            start as usize..(start as usize).saturating_add(length as usize);
-                        let bytes = self.bytes.get(range).ok_or_else(|| {
-                            ParquetError::EOF("a column ends after the file".to_owned())
-                        })?;
-                        Box::new(ZstdPages::new(bytes)?)
-                    }
-                    _ => group.get_column_page_reader(i)?,
-                };
-                let rows = usize::try_from(group.metadata().num_rows())?;
-                Ok((rows, get_column_reader(self.column(i), pages)))
-            };
-            open().map_err(|error| self.failure(i, error))
-        })
+    fn named(&self, columns: &[usize]) -> Vec<String> {
+        columns.iter().map(|i| self.names[*i].clone()).collect()
     }
 
-    /// Column `i` as numbers, missing ones as NaN.
-    fn numbers(&self, i: usize) -> Result<Vec<f64>> {
-        let unsigned = is_unsigned(&self.column(i));
-        let mut numbers = Vec::new();
-        for chunk in self.chunks(i) {
-            let (rows, reader) = chunk?;
-            let read = match reader {
-                ColumnReader::DoubleColumnReader(r) => values(r, rows, |x| *x),
-                ColumnReader::FloatColumnReader(r) => values(r, rows, |x| f64::from(*x)),
-                ColumnReader::Int32ColumnReader(r) if unsigned => {
-                    values(r, rows, |x| f64::from(*x as u32))
+    /// The rows of each row group.
+    fn groups(&self) -> Result<Vec<usize>> {
+        let groups = self.reader.metadata().row_groups().iter();
+        groups
+            .map(|group| {
+                usize::try_from(group.num_rows()).map_err(|cause| {
+                    Error::new(ErrorKind::Format, "the file is damaged").because(cause)
+                })
+            })
+            .collect()
+    }
+
+    /// The reader of column `i` in a row group.
+    fn part(&self, group: usize, i: usize) -> Result<ColumnReader> {
+        let open = || {
+            let group = self.reader.get_row_group(group)?;
+            let chunk = group.metadata().column(i);
+            // The crate panics on these where it finds them negative.
+            let first = chunk
+                .dictionary_page_offset()
+                .unwrap_or(chunk.data_page_offset());
+            if first < 0 || chunk.compressed_size() < 0 {
+                return Err(ParquetError::General(
+                    "a column at a negative place".to_owned(),
+                ));
+            }
+            let pages: Box<dyn PageReader> = match chunk.compression() {
+                Compression::ZSTD(_) => {
+                    let (start, length) = chunk.byte_range();
+                    Box::new(ZstdPages::new(self.disk.clone(), start, length))
                 }
-                ColumnReader::Int32ColumnReader(r) => values(r, rows, |x| f64::from(*x)),
-                ColumnReader::Int64ColumnReader(r) if unsigned => {
-                    values(r, rows, |x| *x as u64 as f64)
-                }
-                ColumnReader::Int64ColumnReader(r) => values(r, rows, |x| *x as f64),
-                _ => return Err(self.wrong_type(i)),
+                _ => group.get_column_page_reader(i)?,
             };
-            let read = read.map_err(|error| self.failure(i, error))?;
-            numbers.extend(read.into_iter().map(|x| x.unwrap_or(f64::NAN)));
+            Ok(get_column_reader(self.column(i), pages))
+        };
+        open().map_err(|error| self.failure(i, error))
+    }
+
+    /// The next `rows` of column `i` as numbers, missing ones as NaN.
+    fn numbers(&self, i: usize, reader: &mut ColumnReader, rows: usize) -> Result<Vec<f64>> {
+        let unsigned = is_unsigned(&self.column(i));
+        let read = match reader {
+            ColumnReader::DoubleColumnReader(r) => values(r, rows, |x| *x),
+            ColumnReader::FloatColumnReader(r) => values(r, rows, |x| f64::from(*x)),
+            ColumnReader::Int32ColumnReader(r) if unsigned => {
+                values(r, rows, |x| f64::from(*x as u32))
+            }
+            ColumnReader::Int32ColumnReader(r) => values(r, rows, |x| f64::from(*x)),
+            ColumnReader::Int64ColumnReader(r) if unsigned => values(r, rows, |x| *x as u64 as f64),
+            ColumnReader::Int64ColumnReader(r) => values(r, rows, |x| *x as f64),
+            _ => return Err(self.wrong_type(i)),
+        };
+        let read = read.map_err(|error| self.failure(i, error))?;
+        Ok(read.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
+    }
+
+    /// A whole column of numbers.
+    fn all_numbers(&self, i: usize) -> Result<Vec<f64>> {
+        self.check_number(i)?;
+        let mut numbers = Vec::new();
+        for (group, rows) in self.groups()?.into_iter().enumerate() {
+            numbers.extend(self.numbers(i, &mut self.part(group, i)?, rows)?);
         }
         Ok(numbers)
     }
 
-    fn texts(&self, i: usize) -> Result<Vec<String>> {
-        let mut texts = Vec::new();
-        for chunk in self.chunks(i) {
-            let (rows, ColumnReader::ByteArrayColumnReader(reader)) = chunk? else {
+    fn labels(&self, i: usize) -> Result<Labels> {
+        let mut labels = Labels::default();
+        for (group, rows) in self.groups()?.into_iter().enumerate() {
+            let ColumnReader::ByteArrayColumnReader(mut reader) = self.part(group, i)? else {
                 return Err(self.wrong_type(i));
             };
-            let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
-            let read = values(reader, rows, text).map_err(|error| self.failure(i, error))?;
-            texts.extend(read.into_iter().map(Option::unwrap_or_default));
+            for start in (0..rows).step_by(CHUNK) {
+                let text = |bytes: &ByteArray| String::from_utf8_lossy(bytes.data()).into_owned();
+                let read = values(&mut reader, CHUNK.min(rows - start), text)
+                    .map_err(|error| self.failure(i, error))?;
+                for label in read {
+                    labels.push(&label.unwrap_or_default());
+                }
+            }
         }
-        Ok(texts)
+        Ok(labels)
+    }
+
+    fn check_number(&self, i: usize) -> Result<()> {
+        if is_number(&self.column(i)) {
+            Ok(())
+        } else {
+            Err(self.wrong_type(i))
+        }
     }
 
     fn failure(&self, i: usize, error: ParquetError) -> Error {
@@ -146,7 +236,7 @@ impl Source {
 
 /// One value, or none, for each row of a column that is not nested.
 fn values<T: DataType, V>(
-    mut reader: ColumnReaderImpl<T>,
+    reader: &mut ColumnReaderImpl<T>,
     rows: usize,
     convert: impl Fn(&T::T) -> V,
 ) -> Result<Vec<Option<V>>, ParquetError> {
@@ -204,79 +294,101 @@ fn is_number(column: &ColumnDescriptor) -> bool {
     is_flat(column) && number.contains(&column.physical_type()) && plain && !dated
 }
 
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Table> {
-    let bytes = Bytes::from(file::read(path)?);
-    // The crate checks lengths, yet a few of its decoders panic on damaged pages.
-    std::panic::catch_unwind(|| table(bytes, options)).unwrap_or_else(|_| {
-        Err(Error::new(
-            ErrorKind::Format,
-            "the file is damaged: its pages cannot be decoded",
-        ))
-    })
+/// Which columns are numbers of the coordinates, and which text.
+fn coordinates(source: &Source, roles: &Roles) -> (Vec<usize>, Vec<usize>) {
+    let points = roles.points.iter();
+    points.partition(|i| roles.named || is_number(&source.column(**i)))
 }
 
-fn table(bytes: Bytes, options: &ReadOptions) -> Result<Table> {
-    let reader = SerializedFileReader::new(bytes.clone()).map_err(|error| {
-        let what = "the file is not a complete Parquet file; it may be truncated";
-        Error::new(ErrorKind::Format, what).because(error)
-    })?;
-    let source = Source { bytes, reader };
-    let count = source
-        .reader
-        .metadata()
-        .file_metadata()
-        .schema_descr()
-        .num_columns();
-    let names: Vec<String> = (0..count)
-        .map(|i| source.column(i).path().string())
-        .collect();
-    let roles = columns::choose(&names, options)?;
-    let number = |i: usize| {
-        let column = source.column(i);
-        if is_number(&column) {
-            source.numbers(i)
-        } else {
-            Err(source.wrong_type(i))
-        }
-    };
+pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
+    let source = Source::open(path)?;
+    let roles = columns::choose(&source.names, options)?;
+    let (points, text) = coordinates(&source, &roles);
+    let mut notes = roles.notes;
+    notes.extend(columns::left_out(&source.named(&text)));
     let times = |time: usize| {
         let column = source.column(time);
         Ok(match column.physical_type() {
-            Physical::BYTE_ARRAY if is_flat(&column) => Times::Labels(source.texts(time)?),
-            Physical::FLOAT => Times::Numbers(number(time)?.into_iter().map(decimal).collect()),
-            _ => Times::Numbers(number(time)?),
+            Physical::BYTE_ARRAY if is_flat(&column) => Times::Labels(source.labels(time)?),
+            Physical::FLOAT => {
+                let numbers = source.all_numbers(time)?.into_iter();
+                Times::Numbers(numbers.map(decimal).collect())
+            }
+            _ => Times::Numbers(source.all_numbers(time)?),
         })
     };
     let times = match roles.time {
-        Ok(time) => Ok(times(time)?),
+        Ok(time) => Ok(unbroken(|| times(time))?),
         Err(absent) => Err(absent),
     };
-    let rows = source.reader.metadata().file_metadata().num_rows();
+    let rows = source.groups()?.iter().sum();
     ensure!(rows > 0, Format, "expected rows, got none");
-
-    let (points, text): (Vec<usize>, Vec<usize>) = roles
-        .points
-        .iter()
-        .partition(|i| roles.named || is_number(&source.column(**i)));
-    let mut notes = roles.notes;
-    let named =
-        |indices: &[usize]| -> Vec<String> { indices.iter().map(|i| names[*i].clone()).collect() };
-    notes.extend(columns::left_out(&named(&text)));
-    let values: Vec<Vec<f64>> = points.iter().map(|i| number(*i)).collect::<Result<_>>()?;
-    let weights = roles.weight.map(number).transpose()?;
-    let columns = named(&points);
-    let velocities = roles.velocity.and_then(|indices| {
-        let values: Vec<Vec<f64>> = indices.iter().map(|i| number(*i)).collect::<Result<_>>()?;
-        columns::velocities(&named(&indices), &values, &columns)
-    });
-    Ok(Table {
-        points: columns::matrix(&values)?,
+    Ok(Head {
+        rows,
         times,
-        weights: weights.map(Array1::from_vec),
-        velocities,
-        columns: Some(columns),
+        columns: source.named(&points),
+        has_weights: roles.weight.is_some(),
+        whole: None,
         notes,
     })
+}
+
+pub(super) fn rows(
+    path: &Path,
+    options: &ReadOptions,
+    velocities: bool,
+    take: &mut Take,
+) -> Result<Vec<usize>> {
+    let source = Source::open(path)?;
+    let roles = columns::choose(&source.names, options)?;
+    let (points, _) = coordinates(&source, &roles);
+    let weight: Vec<usize> = roles.weight.into_iter().collect();
+    let velocity = if velocities { roles.velocity? } else { vec![] };
+    let names = [&points, &velocity].map(|group| source.named(group));
+    if velocities {
+        columns::check_velocities(&names[1], &names[0])?;
+    }
+    let all: Vec<usize> = [&points[..], &weight, &velocity].concat();
+    all.iter().try_for_each(|i| source.check_number(*i))?;
+    let mut finite = [Finite::default(), Finite::default()];
+    let (d, most) = (points.len(), chunk_rows(points.len()));
+    for (group, rows) in source.groups()?.into_iter().enumerate() {
+        let open = || all.iter().map(|i| source.part(group, *i)).collect();
+        let mut readers: Vec<ColumnReader> = unbroken(open)?;
+        for start in (0..rows).step_by(most) {
+            let count = most.min(rows - start);
+            // Row by row, coordinates, weight, velocities.
+            let mut side_by_side = [vec![0.0; count * d], vec![0.0; count], vec![]];
+            side_by_side[2].resize(count * velocity.len(), 0.0);
+            for (k, (i, reader)) in all.iter().zip(&mut readers).enumerate() {
+                let column = unbroken(|| source.numbers(*i, reader, count))?;
+                let (part, width, j) = match k {
+                    k if k < d => (0, d, k),
+                    k if k < d + weight.len() => (1, 1, 0),
+                    k => (2, velocity.len(), k - d - weight.len()),
+                };
+                let places = side_by_side[part][j..].iter_mut().step_by(width);
+                places.zip(column).for_each(|(place, x)| *place = x);
+            }
+            let [points, weights, moving] = &side_by_side;
+            for (finite, (rows, width)) in finite
+                .iter_mut()
+                .zip([(points, d), (moving, velocity.len())])
+            {
+                let rows = rows.chunks_exact(width.max(1));
+                rows.for_each(|row| finite.look(row));
+            }
+            take(Chunk {
+                points,
+                weights: (!weight.is_empty()).then_some(weights),
+                velocities: velocities.then_some(moving),
+            })?;
+        }
+    }
+    for (finite, names) in finite.iter().zip(&names) {
+        finite.check(names)?;
+    }
+    Ok(vec![])
 }
 
 /// A column to write.

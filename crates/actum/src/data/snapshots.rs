@@ -34,6 +34,16 @@ pub struct Snapshots {
     velocities: Option<Vec<Array2<f64>>>,
     columns: Vec<String>,
     notes: Vec<String>,
+    whole: Option<Whole>,
+}
+
+/// What a random sample was drawn from.
+#[derive(Debug, Clone)]
+pub(super) struct Whole {
+    /// Rows at each time.
+    pub counts: Vec<usize>,
+    /// The hash of all rows.
+    pub fingerprint: String,
 }
 
 impl Snapshots {
@@ -141,6 +151,7 @@ impl Snapshots {
             velocities: None,
             columns,
             notes: Vec::new(),
+            whole: None,
         })
     }
 
@@ -205,6 +216,14 @@ impl Snapshots {
             clouds: clouds.collect::<Result<_>>()?,
             ..self.clone()
         })
+    }
+
+    /// The snapshots as a random sample, with its masses, of so many more points.
+    pub(super) fn sampled_from(self, whole: Whole) -> Self {
+        Self {
+            whole: Some(whole),
+            ..self
+        }
     }
 
     pub(super) fn with_notes(self, notes: Vec<String>) -> Self {
@@ -272,9 +291,19 @@ impl Snapshots {
     }
 
     /// The number of points at each time, `[K]`, as [`with_masses`](Snapshots::with_masses) takes
-    /// them.
+    /// them; of a [sample](Snapshots::is_sample) those that it was drawn from.
     pub fn counts(&self) -> Vec<f64> {
-        self.clouds.iter().map(|cloud| cloud.len() as f64).collect()
+        match &self.whole {
+            Some(whole) => whole.counts.iter().map(|n| *n as f64).collect(),
+            None => self.clouds.iter().map(|cloud| cloud.len() as f64).collect(),
+        }
+    }
+
+    /// Whether these are a random sample of a larger population, as a [piece](super::Pieces) is:
+    /// then [`counts`](Snapshots::counts), masses and the [fingerprint](Snapshots::fingerprint) are
+    /// those of the whole.
+    pub fn is_sample(&self) -> bool {
+        self.whole.is_some()
     }
 
     /// The number of coordinates, d.
@@ -349,6 +378,10 @@ impl Snapshots {
             velocities: velocities.map(|v| kept().map(|i| v[i].clone()).collect()),
             columns: self.columns.clone(),
             notes: self.notes.clone(),
+            whole: self.whole.as_ref().map(|whole| Whole {
+                counts: kept().map(|i| whole.counts[i]).collect(),
+                fingerprint: whole.fingerprint.clone(),
+            }),
         })
     }
 
@@ -374,6 +407,7 @@ impl Snapshots {
             velocities: velocities.map(|v| v.iter().map(first).collect()),
             columns: self.columns[..count].to_vec(),
             notes: self.notes.clone(),
+            whole: self.whole.clone(),
         })
     }
 
@@ -381,14 +415,16 @@ impl Snapshots {
     /// number of points, a point within its time by its weight.
     pub fn pooled(&self) -> Cloud {
         let points: Vec<_> = self.clouds.iter().map(|c| c.points().view()).collect();
-        let total: usize = self.clouds.iter().map(Cloud::len).sum();
-        let weights = self.clouds.iter().flat_map(|c| {
-            let share = c.len() as f64 / total as f64;
+        let counts = self.counts();
+        let total: f64 = counts.iter().sum();
+        let weights = self.clouds.iter().zip(counts).flat_map(|(c, count)| {
+            let share = count / total;
+            let stands_for = count / c.len() as f64;
             let mass = c.mass();
             let uniform = c.is_uniform();
             c.weights().iter().map(move |w| {
                 if uniform {
-                    1.0 / total as f64
+                    stands_for / total
                 } else {
                     w / mass * share
                 }
@@ -429,9 +465,9 @@ impl Snapshots {
         let few: Vec<_> = self
             .labels()
             .iter()
-            .zip(&self.clouds)
-            .filter(|(_, cloud)| cloud.len() < 20)
-            .map(|(label, cloud)| format!("{label} ({})", cloud.len()))
+            .zip(self.counts())
+            .filter(|(_, count)| *count < 20.0)
+            .map(|(label, count)| format!("{label} ({count})"))
             .collect();
         if !few.is_empty() {
             warnings.push(format!("fewer than 20 points at time {}", abridged(&few)));
@@ -488,7 +524,12 @@ impl Snapshots {
 
     /// SHA-256, in hexadecimal, of the shape, the times, and the bits of points, weights and
     /// velocities: equal exactly when the numbers are. Labels and names of columns do not count.
+    /// Of a [sample](Snapshots::is_sample) it is that of all rows of the file in their order,
+    /// whatever columns and masses were chosen since.
     pub fn fingerprint(&self) -> String {
+        if let Some(whole) = &self.whole {
+            return whole.fingerprint.clone();
+        }
         let mut hash = Sha256::new();
         hash.update((self.len() as u64).to_le_bytes());
         hash.update((self.dimension() as u64).to_le_bytes());
@@ -502,11 +543,13 @@ impl Snapshots {
         for x in self.velocities.iter().flatten().flatten() {
             hash.update(x.to_le_bytes());
         }
-        hash.finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hexadecimal(hash)
     }
+}
+
+pub(super) fn hexadecimal(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The rows of each time of `axis`, in their order.
@@ -557,22 +600,52 @@ fn check_lengths(points: &Array2<f64>, times: usize, weights: &Option<Array1<f64
     Ok(())
 }
 
-pub(super) fn check_finite(points: ArrayView2<f64>, columns: &[String]) -> Result<()> {
-    if let Some(((row, j), x)) = points.indexed_iter().find(|(_, x)| !x.is_finite()) {
-        let count = points.iter().filter(|x| !x.is_finite()).count();
-        ensure!(
-            false,
-            Value,
-            "{count} of {} numbers are not finite, the first at row {row} (counted from 0), \
-             column {}: {x}; remove or impute those rows",
-            points.len(),
-            columns[j]
-        );
-    }
-    Ok(())
+fn check_finite(points: ArrayView2<f64>, columns: &[String]) -> Result<()> {
+    let mut finite = Finite::default();
+    points.outer_iter().for_each(|row| finite.look(row));
+    finite.check(columns)
 }
 
-fn check_sizes(axis: &TimeAxis, sizes: impl ExactSizeIterator<Item = usize>) -> Result<()> {
+/// Looks for numbers that are not finite, row by row.
+#[derive(Default)]
+pub(super) struct Finite {
+    rows: usize,
+    bad: usize,
+    /// Row, column and number of the first.
+    first: Option<(usize, usize, f64)>,
+}
+
+impl Finite {
+    pub(super) fn look<'a>(&mut self, row: impl IntoIterator<Item = &'a f64>) {
+        for (j, x) in row.into_iter().enumerate() {
+            if !x.is_finite() {
+                self.bad += 1;
+                self.first.get_or_insert((self.rows, j, *x));
+            }
+        }
+        self.rows += 1;
+    }
+
+    pub(super) fn check(&self, columns: &[String]) -> Result<()> {
+        if let Some((row, j, x)) = self.first {
+            ensure!(
+                false,
+                Value,
+                "{} of {} numbers are not finite, the first at row {row} (counted from 0), column \
+                 {}: {x}; remove or impute those rows",
+                self.bad,
+                self.rows * columns.len(),
+                columns[j]
+            );
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_sizes(
+    axis: &TimeAxis,
+    sizes: impl ExactSizeIterator<Item = usize>,
+) -> Result<()> {
     let times = sizes.len();
     let single: Vec<_> = sizes
         .zip(axis.labels())

@@ -1,6 +1,6 @@
 //! Real times: numbers, or labels such as `Day 2`, `36h`, `E8.5`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, ErrorKind, Result, ensure};
 
@@ -105,9 +105,9 @@ impl TimeAxis {
             "expected at least one row, got none"
         );
         // Adding 0 makes -0 the same time as 0, in its bits too.
-        let mut order: Vec<f64> = rows.iter().map(|t| t + 0.0).collect();
+        let distinct: HashSet<u64> = rows.iter().map(|t| (t + 0.0).to_bits()).collect();
+        let mut order: Vec<f64> = distinct.into_iter().map(f64::from_bits).collect();
         order.sort_by(f64::total_cmp);
-        order.dedup();
         let mut labels = vec![None; order.len()];
         let index: Vec<usize> = (0..rows.len())
             .map(|row| {

@@ -257,6 +257,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
                 .step
                 .is_multiple_of(REMEMBER_EVERY)
                 .then(|| self.state.clone());
+            self.problem.path.advance(self.state.step)?;
             match self.step() {
                 Ok(report) => {
                     let step = self.state.step;

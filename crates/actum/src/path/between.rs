@@ -5,6 +5,7 @@ use std::{ops::Range, str::FromStr};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Draw, Masses, Path};
@@ -286,8 +287,7 @@ impl Between {
             })
             .transpose()?;
         let scaled: Vec<Cloud> = clouds.iter().map(|c| c.rescaled(&center, scale)).collect();
-        let (mut links, mut distances) = (vec![], vec![]);
-        for k in 0..clouds.len() - 1 {
+        let join = |k: usize| {
             let start = match &carried {
                 None => scaled[k].clone(),
                 Some(carried) => {
@@ -296,14 +296,16 @@ impl Between {
                 }
             };
             let (link, distance) = Link::new(&start, &scaled[k + 1], coupling)?;
-            links.push(link);
             // What the drift carries counts as travelled.
             let drifted = (start.points() - scaled[k].points())
                 .mapv(|x| x * x)
                 .sum_axis(Axis(1));
             let drifted = drifted.dot(clouds[k].weights()) / clouds[k].mass();
-            distances.push((distance * distance + drifted).sqrt());
-        }
+            Ok((link, (distance * distance + drifted).sqrt()))
+        };
+        let joined: Vec<_> = (0..clouds.len() - 1).into_par_iter().map(join).collect();
+        let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
+        let (links, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
         Ok(Self {
             times: times.to_vec(),
             cardinal: Cardinal::new(times, interpolation),

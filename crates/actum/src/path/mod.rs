@@ -1,13 +1,17 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
 mod between;
+mod in_turn;
 mod sampled;
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
 pub use between::{Between, Coupling, Interpolation};
+pub use in_turn::InTurn;
 pub use sampled::Sampled;
+
+use crate::error::Result;
 
 /// Points drawn from a [`Path`], one for every time asked for.
 #[derive(Debug, Clone)]
@@ -79,4 +83,13 @@ pub trait Path: Sync {
     /// One point of `q_t` for each of `times`, `[n]`, all within the span; the points are
     /// independent of each other.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw;
+
+    /// Is called before every step of a fit with the number of steps that are done: what is drawn
+    /// may depend on it, and on it alone, for a fit can go back or be resumed.
+    ///
+    /// # Errors
+    /// What the path needs for the step cannot be had; the fit ends with that error.
+    fn advance(&self, _step: usize) -> Result<()> {
+        Ok(())
+    }
 }

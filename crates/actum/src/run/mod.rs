@@ -27,7 +27,7 @@ pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 use crate::{
     action::Mlp,
     cloud::Cloud,
-    data::{Snapshots, TimeAxis},
+    data::{Pieces, Snapshots, TimeAxis},
     dynamics::{Dynamics, versioned},
     error::{Error, ErrorKind, Result, ensure},
     file,
@@ -51,7 +51,8 @@ pub struct Source {
     pub version: String,
     /// The name of the data, as the caller gave it.
     pub data: String,
-    /// The hash of the snapshots after the choice of columns, held-out times included.
+    /// The hash of the snapshots after the choice of columns, held-out times included; of a file in
+    /// pieces that of all its rows.
     pub fingerprint: String,
     /// The times as the data shows them, in order.
     pub labels: Vec<String>,
@@ -89,8 +90,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// Fits `snapshots` (all columns, all times, named `data` for the record) under `settings`
-    /// and leaves the result in `folder`.
+    /// Fits a population (all columns, all times, named `data` for the record) under `settings`
+    /// and leaves the result in `folder`. It is `Pieces::from(snapshots)`, or a file
+    /// [in pieces](crate::data::Rows::pieces) dealt by [`Settings::deal`]: then units, blur, drift
+    /// and the pace of the network's clock are those of the first piece.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a
@@ -99,7 +102,7 @@ impl Run {
     /// reached is kept as a checkpoint).
     pub fn fit(
         folder: &FilePath,
-        snapshots: &Snapshots,
+        pieces: &Pieces,
         data: &str,
         settings: &Settings,
         existing: Existing,
@@ -107,8 +110,8 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        claim(folder, existing)?;
-        let seen = settings.data.view(snapshots)?;
+        existing.allows(folder)?;
+        let seen = settings.data.view(&pieces.piece(0)?)?;
         let source = Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data: data.to_owned(),
@@ -116,7 +119,7 @@ impl Run {
             labels: seen.labels().to_vec(),
             times: seen.times().to_vec(),
             unit: seen.unit().map(str::to_owned),
-            counts: seen.clouds().iter().map(|c| c.len()).collect(),
+            counts: seen.counts().iter().map(|n| *n as usize).collect(),
             masses: seen.masses(),
             columns: seen.columns().to_vec(),
             named: seen.is_named(),
@@ -126,7 +129,7 @@ impl Run {
             _ => None,
         };
 
-        let (path, lagrangian, units) = settings.problem(&seen)?;
+        let (path, lagrangian, units) = settings.problem(pieces)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = Mlp::new(
             seen.dimension(),
@@ -205,12 +208,13 @@ impl Run {
         Dynamics::load(&path, device)
     }
 
-    /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view).
+    /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view) or, of
+    /// a population in pieces, one piece.
     ///
     /// # Errors
     /// As [`Run::fit`].
     pub fn path(&self, seen: &Snapshots) -> Result<Between> {
-        Ok(self.settings.problem(seen)?.0)
+        self.settings.join(seen, &self.settings.frame(seen)?)
     }
 
     /// How many steps are saved.
@@ -383,39 +387,46 @@ fn short(fingerprint: &str) -> &str {
     &fingerprint[..fingerprint.len().min(12)]
 }
 
-fn claim(folder: &FilePath, existing: Existing) -> Result<()> {
-    match existing {
-        Existing::Resume => Ok(()),
-        _ if !folder.exists() => Ok(()),
-        Existing::Keep => {
-            let empty = fs::read_dir(folder)
-                .map_err(|cause| Error::io("read", folder, cause))?
-                .next()
-                .is_none();
-            ensure!(
-                empty,
-                Exists,
-                "{} is there already; use --overwrite to replace it or --resume to go on",
-                folder.display()
-            );
-            Ok(())
-        }
-        Existing::Overwrite => {
-            let entries = fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
-            for entry in entries {
-                let entry = entry.map_err(|cause| Error::io("read", folder, cause))?;
-                let name = entry.file_name();
-                let left_over = name.to_string_lossy().starts_with(file::TEMPORARY);
+impl Existing {
+    /// Checks that [`Run::fit`] may use `folder`, which is worth doing before a long reading.
+    ///
+    /// # Errors
+    /// It is there already with [`Existing::Keep`], or holds something else than a run.
+    pub fn allows(self, folder: &FilePath) -> Result<()> {
+        match self {
+            Existing::Resume => Ok(()),
+            _ if !folder.exists() => Ok(()),
+            Existing::Keep => {
+                let empty = fs::read_dir(folder)
+                    .map_err(|cause| Error::io("read", folder, cause))?
+                    .next()
+                    .is_none();
                 ensure!(
-                    left_over || FILES.iter().any(|f| *f == name),
+                    empty,
                     Exists,
-                    "{} holds {}, which is not part of a run: it is not overwritten; choose \
-                     another folder",
-                    folder.display(),
-                    name.display()
+                    "{} is there already; use --overwrite to replace it or --resume to go on",
+                    folder.display()
                 );
+                Ok(())
             }
-            Ok(())
+            Existing::Overwrite => {
+                let entries =
+                    fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
+                for entry in entries {
+                    let entry = entry.map_err(|cause| Error::io("read", folder, cause))?;
+                    let name = entry.file_name();
+                    let left_over = name.to_string_lossy().starts_with(file::TEMPORARY);
+                    ensure!(
+                        left_over || FILES.iter().any(|f| *f == name),
+                        Exists,
+                        "{} holds {}, which is not part of a run: it is not overwritten; choose \
+                     another folder",
+                        folder.display(),
+                        name.display()
+                    );
+                }
+                Ok(())
+            }
         }
     }
 }

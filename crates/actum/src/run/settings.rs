@@ -9,12 +9,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{ReadOptions, Snapshots},
+    data::{Deal, Pieces, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result, ensure},
     file,
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Between, Coupling, Interpolation},
+    path::{Between, Coupling, InTurn, Interpolation},
     units::Units,
 };
 
@@ -46,7 +46,7 @@ pub struct Settings {
 }
 
 /// What to read and how to see it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// The array or column of times; found by its name if not given.
@@ -65,6 +65,25 @@ pub struct Data {
     pub standardize: bool,
     /// Times that the fit does not see, as they are written in the file.
     pub hold_out: Vec<String>,
+    /// The most rows of a time that are in memory at once, at least 20: a file with more at some
+    /// time is fitted in [pieces](crate::data::Pieces).
+    pub piece: usize,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            time_key: None,
+            points_key: None,
+            weight_key: None,
+            velocity_key: None,
+            mass: Mass::default(),
+            dims: None,
+            standardize: false,
+            hold_out: vec![],
+            piece: 10_000,
+        }
+    }
 }
 
 /// The mass of every snapshot: `"weights"`, `"counts"`, or one number for each time of the file.
@@ -382,27 +401,53 @@ impl Settings {
         Self::parse(&text).map_err(|e| e.within(format!("{key}={value}")))
     }
 
-    /// What is to be learned from snapshots as [`Data::view`] shows them: the path between those
-    /// that are not held out, the Lagrangian, and the units.
+    /// What is to be learned from a population: the path through its pieces between the times that
+    /// are not held out, the Lagrangian, and the units, which the first piece decides.
     ///
     /// # Errors
     /// Settings that do not fit the data.
-    pub(super) fn problem(&self, seen: &Snapshots) -> Result<(Between, Lagrangian, Units)> {
+    pub(super) fn problem<'a>(
+        &self,
+        pieces: &'a Pieces,
+    ) -> Result<(InTurn<'a>, Lagrangian, Units)> {
+        let frame = self.frame(&self.data.view(&pieces.piece(0)?)?)?;
+        let (lagrangian, units) = (frame.lagrangian.clone(), frame.units.clone());
+        let settings = self.clone();
+        let join = move |piece: &Snapshots| settings.join(&settings.data.view(piece)?, &frame);
+        let path = InTurn::new(pieces, self.fit.steps, join)?;
+        let first = path.current();
+        let units = units.paced(first.times(), first.distances())?;
+        Ok((path, lagrangian, units))
+    }
+
+    /// What snapshots as [`Data::view`] shows them decide for all pieces.
+    pub(super) fn frame(&self, seen: &Snapshots) -> Result<Frame> {
         let training = self.data.training(seen)?;
         let units = Units::of(&training, self.data.standardize)?;
         let lagrangian = self
             .lagrangian
             .lagrangian(&training, &units, self.fit.seed)?;
-        let training = if lagrangian.grows() || training.has_equal_masses() {
-            training
-        } else {
-            training.with_masses(&vec![1.0; training.len()])?
-        };
+        let training = weighed(training, &lagrangian)?;
         let blur = match self.path.blur {
             Some(width) => width,
             None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
             None => 0.0,
         };
+        Ok(Frame {
+            units,
+            lagrangian,
+            blur,
+        })
+    }
+
+    /// The path between snapshots as [`Data::view`] shows them.
+    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Between> {
+        let Frame {
+            units,
+            lagrangian,
+            blur,
+        } = frame;
+        let training = weighed(self.data.training(seen)?, lagrangian)?;
         let coupling = self.path.coupling.unwrap_or(if lagrangian.grows() {
             Coupling::unbalanced()
         } else {
@@ -413,9 +458,7 @@ impl Settings {
             Some(drift) => Between::along(&training, coupling, &scale, drift)?,
             None => Between::new(&training, coupling, self.path.interpolation, &scale)?,
         };
-        let path = path.blurred(blur)?;
-        let units = units.paced(path.times(), path.distances())?;
-        Ok((path, lagrangian, units))
+        path.blurred(*blur)
     }
 
     /// Checks every setting against its range.
@@ -423,6 +466,7 @@ impl Settings {
     /// # Errors
     /// Names the first setting that is outside, with its range.
     pub fn check(&self) -> Result<()> {
+        self.deal().check()?;
         ensure!(
             self.data.dims != Some(0),
             Setting,
@@ -465,6 +509,33 @@ impl Settings {
             self.fit.seed
         );
         Ok(())
+    }
+}
+
+/// What is the same for all pieces of a population.
+pub(super) struct Frame {
+    units: Units,
+    lagrangian: Lagrangian,
+    blur: f64,
+}
+
+/// The snapshots with equal masses, unless mass grows.
+fn weighed(training: Snapshots, lagrangian: &Lagrangian) -> Result<Snapshots> {
+    if lagrangian.grows() || training.has_equal_masses() {
+        Ok(training)
+    } else {
+        training.with_masses(&vec![1.0; training.len()])
+    }
+}
+
+impl Settings {
+    /// How a file is dealt into the pieces that a fit sees.
+    pub fn deal(&self) -> Deal {
+        Deal {
+            piece: self.data.piece,
+            seed: self.fit.seed,
+            most: InTurn::needed(self.fit.steps),
+        }
     }
 }
 

@@ -1,0 +1,46 @@
+//! Files of any size: all rows, or a random sample that is spoken of.
+
+use std::{ops::ControlFlow, path::Path};
+
+use actum::{
+    data::{Deal, ReadOptions, Rows, Snapshots},
+    error::Result,
+};
+
+use crate::{output, progress::Meter};
+
+/// Every command looks at the same sample, whatever run it is for.
+const SEED: u64 = 0;
+
+/// All rows of a file that has at most `piece` of them at each time, else so many at random.
+pub fn sample(path: &Path, options: &ReadOptions, piece: usize) -> Result<Snapshots> {
+    let how = Deal {
+        piece,
+        seed: SEED,
+        most: 1,
+    };
+    let mut meter = Meter::new("row");
+    let mut tell = |done, of| {
+        meter.at(done, of, "");
+        ControlFlow::Continue(())
+    };
+    let rows = Rows::open(path, options)?;
+    rows.pieces(&how, &std::env::temp_dir(), &mut tell)?
+        .piece(0)
+}
+
+/// What is said of a sample: of how many rows so many "are compared", say.
+pub fn said(snapshots: &Snapshots, are: &str) -> Option<String> {
+    let most = |counts: Vec<f64>| counts.into_iter().fold(0.0, f64::max) as usize;
+    let sizes = snapshots.clouds().iter().map(|cloud| cloud.len() as f64);
+    let (of, sizes) = (most(snapshots.counts()), most(sizes.collect()));
+    let equal = snapshots.counts().iter().all(|n| *n as usize == of);
+    snapshots.is_sample().then(|| {
+        format!(
+            "a random {} of {}{} rows at each time {are}",
+            output::thousands(sizes),
+            if equal { "" } else { "up to " },
+            output::thousands(of),
+        )
+    })
+}

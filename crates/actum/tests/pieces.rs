@@ -1,0 +1,463 @@
+//! Files larger than memory: dealing, reading in chunks, and fits that see a piece at a time.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    ops::ControlFlow,
+    path::{Path as FilePath, PathBuf},
+};
+
+use actum::{
+    action::Mlp,
+    data::{self, Deal, Pieces, ReadOptions, Rows, Snapshots},
+    error::{Error, ErrorKind, Result},
+    fit::{Checkpoint, Observer, Options, Step, fit, resume},
+    lagrangian::Lagrangian,
+    objective::Problem,
+    path::{Between, Coupling, InTurn, Interpolation, Path},
+    run::{Existing, Record, Run, Settings},
+    tensor::Device,
+    units::Units,
+};
+use ndarray::{Array1, Array2, array};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+const NUMBERS: [usize; 3] = [97, 50, 4];
+
+/// Row i is (i, -i / 8) with the weight 1 + i and, where asked for, the velocity (i / 2, 3).
+fn population() -> Snapshots {
+    let n: usize = NUMBERS.iter().sum();
+    // Times alternate while they last.
+    let mut left = NUMBERS;
+    let times: Vec<f64> = (0..n)
+        .map(|i| {
+            let mut k = i % 3;
+            while left[k] == 0 {
+                k = (k + 1) % 3;
+            }
+            left[k] -= 1;
+            k as f64
+        })
+        .collect();
+    let points = Array2::from_shape_fn((n, 2), |(i, j)| i as f64 * [1.0, -0.125][j]);
+    let weights = Array1::from_shape_fn(n, |i| 1.0 + i as f64);
+    let snapshots = Snapshots::from_rows(points, &times, Some(weights), None).unwrap();
+    let velocities = snapshots.clouds().iter().map(|cloud| {
+        let v = |(i, j): (usize, usize)| [cloud.points()[[i, 0]] / 2.0, 3.0][j];
+        Array2::from_shape_fn(cloud.points().dim(), v)
+    });
+    let velocities = velocities.collect();
+    snapshots.with_velocities(velocities).unwrap()
+}
+
+/// A folder with the population in every format.
+fn files() -> (TempDir, Vec<(PathBuf, ReadOptions)>) {
+    let folder = tempfile::tempdir().unwrap();
+    let all = ["npz", "csv", "tsv", "parquet"].map(|extension| {
+        let path = folder.path().join(format!("a.{extension}"));
+        data::write(&path, &population()).unwrap();
+        let key = if extension == "npz" { "V" } else { "v_x0,v_x1" };
+        let options = ReadOptions {
+            velocity_key: Some(key.to_owned()),
+            ..ReadOptions::default()
+        };
+        (path, options)
+    });
+    (folder, all.to_vec())
+}
+
+fn deal(piece: usize, most: usize) -> Deal {
+    Deal {
+        piece,
+        seed: 7,
+        most,
+    }
+}
+
+fn dealt(path: &FilePath, options: &ReadOptions, how: Deal) -> Result<Pieces> {
+    let folder = path.parent().unwrap();
+    let mut on = |_, _| ControlFlow::Continue(());
+    Rows::open(path, options)?.pieces(&how, folder, &mut on)
+}
+
+#[test]
+fn every_row_is_in_one_piece_and_few_rows_are_in_all() {
+    let (_folder, files) = files();
+    let mut first = None;
+    for (path, options) in &files {
+        let pieces = dealt(path, options, deal(20, 99)).unwrap();
+        assert_eq!((pieces.count(), pieces.kept()), (5, 5));
+        let mut times_seen = BTreeMap::new();
+        for i in 0..5 {
+            let piece = pieces.piece(i).unwrap();
+            let sizes: Vec<usize> = piece.clouds().iter().map(|cloud| cloud.len()).collect();
+            assert!((19..=20).contains(&sizes[0]), "{sizes:?}");
+            assert_eq!(sizes[1..], [10, 4]);
+            assert!(piece.is_sample());
+            assert_eq!(piece.counts(), NUMBERS.map(|n| n as f64));
+            for (ours, whole) in piece.masses().iter().zip(population().masses()) {
+                assert!((ours / whole - 1.0).abs() < 1e-12);
+            }
+            let velocities = piece.velocities().unwrap();
+            for (k, cloud) in piece.clouds().iter().enumerate() {
+                for (row, v) in cloud.points().outer_iter().zip(velocities[k].outer_iter()) {
+                    assert_eq!(row[1], -0.125 * row[0]);
+                    assert_eq!(v, array![row[0] / 2.0, 3.0]);
+                    *times_seen.entry((k, row[0] as usize)).or_insert(0) += 1;
+                }
+                // Weights stay in proportion.
+                let ratio = |i: usize| cloud.weights()[i] / (1.0 + cloud.points()[[i, 0]]);
+                assert!((1..cloud.len()).all(|i| (ratio(i) / ratio(0) - 1.0).abs() < 1e-12));
+            }
+        }
+        assert_eq!(times_seen.len(), 151);
+        for ((time, _), seen) in times_seen {
+            assert_eq!(seen, if time == 2 { 5 } else { 1 });
+        }
+        // The same rows in the same order, whatever the format, and however many are kept.
+        let piece = dealt(path, options, deal(20, 1)).unwrap().piece(0).unwrap();
+        let (points, hash) = first.get_or_insert((piece.clouds().to_vec(), piece.fingerprint()));
+        assert_eq!(
+            (piece.clouds(), &piece.fingerprint()),
+            (&points[..], &*hash)
+        );
+    }
+    let (path, options) = &files[0];
+    let other = Deal {
+        seed: 8,
+        ..deal(20, 1)
+    };
+    let other = dealt(path, options, other).unwrap().piece(0).unwrap();
+    let (points, hash) = first.unwrap();
+    assert_eq!(other.fingerprint(), hash);
+    assert_ne!(other.clouds(), points);
+    let error = dealt(path, options, deal(20, 2)).unwrap().piece(2);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Missing);
+}
+
+#[test]
+fn a_file_below_the_limit_is_as_it_was() {
+    let (_folder, files) = files();
+    for (path, options) in &files {
+        let pieces = dealt(path, options, deal(97, 9)).unwrap();
+        assert_eq!((pieces.count(), pieces.kept()), (1, 1));
+        let whole = pieces.piece(0).unwrap();
+        assert!(!whole.is_sample());
+        assert_eq!(whole.fingerprint(), population().fingerprint());
+    }
+}
+
+#[test]
+fn views_of_a_sample_speak_of_the_whole() {
+    let (_folder, files) = files();
+    let (path, options) = &files[0];
+    let piece = dealt(path, options, deal(20, 1)).unwrap().piece(0).unwrap();
+    let late = piece.without(&[0]).unwrap().first_columns(1).unwrap();
+    assert_eq!(late.counts(), [50.0, 4.0]);
+    assert_eq!(late.fingerprint(), piece.fingerprint());
+    let mut settings = Settings::default();
+    settings.data.mass = actum::run::Mass::Counts;
+    let counted = settings.data.view(&piece).unwrap();
+    for (mass, count) in counted.masses().iter().zip(NUMBERS) {
+        assert!((mass / count as f64 - 1.0).abs() < 1e-12);
+    }
+    // A time counts by its number of points in the whole.
+    let pooled = piece.pooled();
+    let early = pooled.weights().iter().take(piece.cloud(0).len());
+    assert!((early.sum::<f64>() - 97.0 / 151.0).abs() < 1e-12);
+}
+
+#[test]
+fn text_that_comes_late_is_left_out_of_pieces_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("late.csv");
+    let mut text = "t,x,who,y\n".to_owned();
+    for i in 0..90 {
+        let who = if i < 60 { "" } else { "ann" };
+        text += &format!("{},{i},{who},{}\n", i % 2, 2 * i);
+    }
+    fs::write(&path, &text).unwrap();
+    let options = ReadOptions::default();
+    let piece = dealt(&path, &options, deal(20, 1)).unwrap().piece(0);
+    let piece = piece.unwrap();
+    assert_eq!(piece.columns(), ["x", "y"]);
+    assert_eq!(piece.notes(), ["left out column who: it is not numbers"]);
+    let point = piece.cloud(0).point(3);
+    assert_eq!(point[1], 2.0 * point[0]);
+}
+
+/// A zip of stored `.npy` arrays.
+fn npz(path: &FilePath, arrays: &[(&str, &str, &[usize], Vec<u8>)]) {
+    let mut writer = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, order, shape, bytes) in arrays {
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored);
+        writer.start_file(format!("{name}.npy"), options).unwrap();
+        let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
+        let header =
+            format!("{{'descr': '<f8', 'fortran_order': {order}, 'shape': ({shape}), }}\n");
+        use std::io::Write;
+        writer.write_all(b"\x93NUMPY\x01\x00").unwrap();
+        let length = (header.len() as u16).to_le_bytes();
+        writer.write_all(&length).unwrap();
+        writer.write_all(header.as_bytes()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn bytes(numbers: impl Iterator<Item = f64>) -> Vec<u8> {
+    numbers.flat_map(f64::to_le_bytes).collect()
+}
+
+#[track_caller]
+fn assert_refused(result: Result<Pieces>, kind: ErrorKind, parts: &[&str]) {
+    let error = result.err().expect("an error");
+    assert_eq!(error.kind(), kind, "{error}");
+    for part in parts {
+        assert!(error.to_string().contains(part), "{part:?} in {error}");
+    }
+}
+
+#[test]
+fn bad_files_are_told_as_when_they_are_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.npz");
+    let options = ReadOptions::default();
+    let n = 40_000;
+    let times = || bytes((0..n).map(|i| (i % 2) as f64));
+    let points = || (0..2 * n).map(|i| i as f64);
+    let of = |order, x: Vec<u8>| {
+        npz(
+            &path,
+            &[("X", order, &[n, 2], x), ("t", "False", &[n], times())],
+        );
+        let whole = data::read(&path, &options);
+        (dealt(&path, &options, deal(100, 3)), whole)
+    };
+    // X ends in its middle, in an archive that is whole.
+    let (pieces, whole) = of("False", bytes(points().take(n)));
+    let truncated = ["bad.npz", "\"X\" is truncated", "[40000, 2]"];
+    let message = whole.unwrap_err().to_string();
+    assert!(
+        truncated.iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+    assert_refused(pieces, ErrorKind::Format, &truncated);
+    // The archive itself ends early.
+    let (pieces, _) = of("False", bytes(points()));
+    assert_eq!(pieces.unwrap().count(), 200);
+    let all = fs::read(&path).unwrap();
+    fs::write(&path, &all[..all.len() / 2]).unwrap();
+    let cut = dealt(&path, &options, deal(100, 3));
+    assert_refused(cut, ErrorKind::Format, &["bad.npz", "truncated"]);
+    // A number is missing late in the file.
+    let late = points().map(|x| if x == 71_235.0 { f64::NAN } else { x });
+    let (pieces, whole) = of("False", bytes(late));
+    let row = [
+        "bad.npz",
+        "1 of 80000",
+        "row 35617 (counted from 0)",
+        "x1: NaN",
+    ];
+    let message = whole.unwrap_err().to_string();
+    assert!(row.iter().all(|part| message.contains(part)), "{message}");
+    assert_refused(pieces, ErrorKind::Value, &row);
+    // Column by column.
+    let (pieces, whole) = of("True", bytes(points()));
+    assert!(whole.is_ok());
+    let remedy = ["numpy.ascontiguousarray(X)", "piece"];
+    assert_refused(pieces, ErrorKind::Format, &remedy);
+
+    // A table, late too.
+    let path = folder.path().join("bad.csv");
+    let row = |i: usize| {
+        format!(
+            "{},{},{}\n",
+            i % 2,
+            i,
+            if i == 30_000 { "nan" } else { "1" }
+        )
+    };
+    fs::write(
+        &path,
+        "t,x,w\n".to_owned() + &(0..n).map(row).collect::<String>(),
+    )
+    .unwrap();
+    let late = dealt(&path, &options, deal(100, 3));
+    assert_refused(late, ErrorKind::Value, &["bad.csv", "line 30002", "\"w\""]);
+    let row = |i: usize| format!("{},{},{}\n", i % 2, i, if i == 30_000 { "-1" } else { "1" });
+    fs::write(
+        &path,
+        "t,x,w\n".to_owned() + &(0..n).map(row).collect::<String>(),
+    )
+    .unwrap();
+    let late = dealt(&path, &options, deal(100, 3));
+    assert_refused(late, ErrorKind::Value, &["time 0", "weight 15000 is -1"]);
+
+    let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(names.len(), 2, "a failure left pieces behind: {names:?}");
+}
+
+#[test]
+fn pieces_need_a_size_and_a_place_and_can_be_stopped() {
+    let (folder, files) = files();
+    let (path, options) = &files[0];
+    let small = dealt(path, options, deal(0, 1));
+    assert_refused(small, ErrorKind::Setting, &["at least 20", "got 0"]);
+    let open = || Rows::open(path, options).unwrap();
+    let nowhere = folder.path().join("nowhere");
+    let mut on = |_, _| ControlFlow::Continue(());
+    let missing = open().pieces(&deal(20, 1), &nowhere, &mut on);
+    assert_refused(missing, ErrorKind::Io, &["nowhere"]);
+    let mut told = vec![];
+    let mut stop = |done, of| {
+        told.push((done, of));
+        ControlFlow::Break(())
+    };
+    let stopped = open().pieces(&deal(20, 1), folder.path(), &mut stop);
+    assert_refused(stopped, ErrorKind::Interrupted, &["151 of 151 rows"]);
+    assert_eq!(told, [(151, 151)]);
+    let pieces = dealt(path, options, deal(20, 1)).unwrap();
+    let names = || fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(names(), 5);
+    drop(pieces);
+    assert_eq!(names(), 4);
+}
+
+/// Points of five modes at time 0, and 5 further at time 1, in random order.
+fn translation(path: &FilePath, n: usize) {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let points = Array2::from_shape_simple_fn((2 * n, 1), || {
+        let mode = (rng.random::<f64>() * 5.0).floor() * 0.5 - 1.0;
+        mode + 0.2 * (rng.random::<f64>() - 0.5)
+    });
+    let times: Vec<f64> = (0..2 * n).map(|i| (i % 2) as f64).collect();
+    let moved = &points + &Array1::from(times.clone()).insert_axis(ndarray::Axis(1)) * 5.0;
+    let snapshots = Snapshots::from_rows(moved, &times, None, None).unwrap();
+    data::write(path, &snapshots).unwrap();
+}
+
+#[test]
+fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    translation(&path, 10_000);
+    let mut settings = Settings::default();
+    settings.data.piece = 2000;
+    settings.network.width = 32;
+    settings.fit.steps = 2 * InTurn::STEPS + 500;
+    settings.fit.batch = 128;
+    let pieces = dealt(&path, &ReadOptions::default(), settings.deal()).unwrap();
+    assert_eq!((pieces.count(), pieces.kept()), (5, 3));
+    let run = Run::fit(
+        &folder.path().join("run"),
+        &pieces,
+        "a.npz",
+        &settings,
+        Existing::Keep,
+        &Device::flex(),
+        &mut (),
+    )
+    .unwrap();
+    let level = Record::last_step(&run.log().unwrap()).unwrap().smoothed;
+    // docs/mathematics.md, section 8.
+    assert!((level + 12.5).abs() < 0.3, "{level}");
+    assert_eq!(run.source().counts, [10_000, 10_000]);
+}
+
+fn through(pieces: &Pieces, steps: usize) -> InTurn<'_> {
+    let join = |piece: &Snapshots| {
+        let ones = Array1::ones(piece.dimension());
+        Between::new(piece, Coupling::Exact, Interpolation::Linear, &ones)
+    };
+    InTurn::new(pieces, steps, join).unwrap()
+}
+
+struct StopAt(usize, Option<Checkpoint>);
+
+impl Observer for StopAt {
+    fn step(&mut self, step: &Step) -> ControlFlow<()> {
+        if step.step == self.0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.1 = Some(checkpoint.clone());
+        Ok(())
+    }
+}
+
+#[test]
+fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    translation(&path, 120);
+    let options = Options {
+        // The first piece has its turn again.
+        steps: 3 * InTurn::STEPS + 50,
+        batch: 8,
+        ..Options::default()
+    };
+    let pieces = dealt(&path, &ReadOptions::default(), deal(40, 9)).unwrap();
+    assert_eq!(pieces.count(), 3);
+    let run =
+        |threads: usize, resumed: Option<&Checkpoint>, observer: &mut (dyn Observer + Send)| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| {
+                let path = through(&pieces, options.steps);
+                let units = Units::isotropic(vec![2.5], 3.0, path.span()).unwrap();
+                let problem = Problem::new(&path, Lagrangian::kinetic(), units);
+                let mut rng = ChaCha8Rng::seed_from_u64(0);
+                let network = Mlp::new(1, 8, 1, &Device::flex(), &mut rng).unwrap();
+                let dynamics = match resumed {
+                    Some(checkpoint) => resume(network, &problem, &options, checkpoint, observer),
+                    None => fit(network, &problem, &options, observer),
+                }?;
+                let velocity = dynamics.velocity(0.3, &array![[0.1], [2.0]])?;
+                Ok::<_, Error>(velocity.mapv(f64::to_bits))
+            })
+        };
+    let whole = run(1, None, &mut ()).unwrap();
+    assert_eq!(run(2, None, &mut ()).unwrap(), whole);
+    // Soon after a turn what is saved is from before it.
+    for stop in [InTurn::STEPS + 1, 2 * InTurn::STEPS + 120] {
+        let mut observer = StopAt(stop, None);
+        let stopped = run(2, None, &mut observer).unwrap_err();
+        assert_eq!(stopped.kind(), ErrorKind::Interrupted);
+        let rest = run(1, observer.1.as_ref(), &mut ());
+        assert_eq!(rest.unwrap(), whole, "stopped after {stop}");
+    }
+}
+
+#[test]
+fn the_piece_is_a_matter_of_the_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.npz");
+    translation(&file, 120);
+    let pieces = dealt(&file, &ReadOptions::default(), deal(40, 9)).unwrap();
+    let path = through(&pieces, 9 * InTurn::STEPS);
+    let draw = |step: usize| {
+        path.advance(step).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        path.sample(&[0.0, 0.5, 1.0], &mut rng).points
+    };
+    let turn = InTurn::STEPS;
+    let [first, second, third] = [0, turn, 2 * turn].map(draw);
+    assert!(first != second && second != third && third != first);
+    // Back, as after a rollback, on, and round.
+    for (step, expected) in [
+        (2 * turn - 1, &second),
+        (turn - 1, &first),
+        (2 * turn, &third),
+        (3 * turn, &first),
+        (7 * turn + 3, &second),
+    ] {
+        assert_eq!(&draw(step), expected, "{step}");
+    }
+}
