@@ -265,11 +265,13 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
     let message = whole.unwrap_err().to_string();
     assert!(row.iter().all(|part| message.contains(part)), "{message}");
     assert_refused(pieces, ErrorKind::Value, &row);
-    // Column by column.
+    // Column by column: read whole, and told.
     let (pieces, whole) = of("True", bytes(points()));
-    assert!(whole.is_ok());
-    let remedy = ["numpy.ascontiguousarray(X)", "piece"];
-    assert_refused(pieces, ErrorKind::Format, &remedy);
+    let (piece, whole) = (pieces.unwrap().piece(0).unwrap(), whole.unwrap());
+    assert!(piece.notes()[0].contains("numpy.ascontiguousarray(X)"));
+    assert!(whole.notes().is_empty());
+    let point = piece.cloud(1).point(7);
+    assert_eq!(point[1], point[0] + n as f64);
 
     // A table, late too.
     let path = folder.path().join("bad.csv");
@@ -352,28 +354,38 @@ fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
     settings.fit.batch = 128;
     let pieces = dealt(&path, &ReadOptions::default(), settings.deal()).unwrap();
     assert_eq!((pieces.count(), pieces.kept()), (5, 3));
-    let run = Run::fit(
-        &folder.path().join("run"),
-        &pieces,
-        "a.npz",
-        &settings,
-        Existing::Keep,
-        &Device::flex(),
-        &mut (),
-    )
-    .unwrap();
+    let fitted = |pieces: &Pieces| {
+        let folder = folder.path().join("run");
+        let device = Device::flex();
+        Run::fit(
+            &folder,
+            pieces,
+            "a.npz",
+            &settings,
+            Existing::Keep,
+            &device,
+            &mut (),
+        )
+    };
+    let few = dealt(&path, &ReadOptions::default(), deal(2000, 2)).unwrap();
+    let error = fitted(&few).unwrap_err().to_string();
+    assert!(
+        error.contains("3 pieces") && error.contains("2 of 5"),
+        "{error}"
+    );
+    let run = fitted(&pieces).unwrap();
     let level = Record::last_step(&run.log().unwrap()).unwrap().smoothed;
     // docs/mathematics.md, section 8.
     assert!((level + 12.5).abs() < 0.3, "{level}");
     assert_eq!(run.source().counts, [10_000, 10_000]);
 }
 
-fn through(pieces: &Pieces, steps: usize) -> InTurn<'_> {
+fn through(pieces: &Pieces) -> InTurn<'_> {
     let join = |piece: &Snapshots| {
         let ones = Array1::ones(piece.dimension());
         Between::new(piece, Coupling::Exact, Interpolation::Linear, &ones)
     };
-    InTurn::new(pieces, steps, join).unwrap()
+    InTurn::new(pieces, join).unwrap()
 }
 
 struct StopAt(usize, Option<Checkpoint>);
@@ -410,7 +422,7 @@ fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads
         |threads: usize, resumed: Option<&Checkpoint>, observer: &mut (dyn Observer + Send)| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(|| {
-                let path = through(&pieces, options.steps);
+                let path = through(&pieces);
                 let units = Units::isotropic(vec![2.5], 3.0, path.span()).unwrap();
                 let problem = Problem::new(&path, Lagrangian::kinetic(), units);
                 let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -441,7 +453,7 @@ fn the_piece_is_a_matter_of_the_step() {
     let file = folder.path().join("a.npz");
     translation(&file, 120);
     let pieces = dealt(&file, &ReadOptions::default(), deal(40, 9)).unwrap();
-    let path = through(&pieces, 9 * InTurn::STEPS);
+    let path = through(&pieces);
     let draw = |step: usize| {
         path.advance(step).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(0);

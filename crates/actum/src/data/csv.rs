@@ -192,7 +192,7 @@ pub(super) fn head(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
         times: roles.time.map(|_| Times::Labels(labels)),
         columns: table.named(&roles.points),
         has_weights: roles.weight.is_some(),
-        whole: None,
+        by_columns: vec![],
         notes: roles.notes,
     })
 }

@@ -11,7 +11,7 @@
 //! Velocities are read where [`ReadOptions::velocity_key`] says.
 //!
 //! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
-//! [`Pieces`]. All formats can be, but for arrays in Fortran order.
+//! [`Pieces`].
 
 mod columns;
 mod csv;
@@ -66,8 +66,8 @@ struct Head {
     /// The names of the coordinates, those included that may yet turn out to be text.
     columns: Vec<String>,
     has_weights: bool,
-    /// Why the rows cannot be read a few at a time, where they cannot.
-    whole: Option<Error>,
+    /// Arrays that are stored column by column: their rows cannot be read a few at a time.
+    by_columns: Vec<String>,
     notes: Vec<String>,
 }
 

@@ -165,17 +165,10 @@ impl Header {
             .expect("the same numbers in the same order"))
     }
 
-    /// Why the vectors cannot be read a few at a time, where they cannot.
-    fn must_be_whole(&self) -> Option<Error> {
+    /// Whether the vectors follow each other, so that a few can be read at a time.
+    fn is_row_by_row(&self) -> bool {
         let sides = self.shape.iter().filter(|n| **n > 1).count();
-        (self.fortran && sides > 1).then(|| {
-            let name = &self.name;
-            let what = format!(
-                "array {name:?} is in Fortran order, column by column, and cannot be read a few rows \
-                 at a time; save it as numpy.ascontiguousarray({name})"
-            );
-            Error::new(ErrorKind::Format, what)
-        })
+        !self.fortran || sides <= 1
     }
 
     fn is_text(&self) -> bool {
@@ -469,9 +462,14 @@ fn names(archive: &mut Archive, count: usize) -> Result<(Vec<String>, Vec<String
 pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
     let mut archive = Archive::open(path)?;
     let roles = roles(&mut archive, options)?;
-    let mut whole = None;
+    let mut by_columns = vec![];
+    let mut look = |header: &Header| {
+        if !header.is_row_by_row() {
+            by_columns.push(header.name.clone());
+        }
+    };
     let places = archive.array(&roles.points, |header, _| {
-        whole = header.must_be_whole();
+        look(&header);
         Places::of(&header)
     })?;
     let times = match roles.time {
@@ -482,7 +480,7 @@ pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
         && archive.first(&[key]).is_some()
     {
         archive.array(key, |header, _| {
-            whole = whole.take().or(header.must_be_whole());
+            look(&header);
             Ok(())
         })?;
     }
@@ -492,7 +490,7 @@ pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
         times,
         columns,
         has_weights: roles.weight.is_some(),
-        whole,
+        by_columns,
         notes,
     })
 }
@@ -509,9 +507,9 @@ struct Vectors<'a> {
 
 impl<'a> Vectors<'a> {
     fn new(header: Header, source: &'a mut dyn Read) -> Result<Self> {
-        let all = match header.must_be_whole() {
-            Some(_) => Some(header.rows(source)?),
-            None => None,
+        let all = match header.is_row_by_row() {
+            true => None,
+            false => Some(header.rows(source)?),
         };
         Ok(Self {
             header,

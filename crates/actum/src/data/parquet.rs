@@ -328,7 +328,7 @@ pub(super) fn head(path: &Path, options: &ReadOptions) -> Result<Head> {
         times,
         columns: source.named(&points),
         has_weights: roles.weight.is_some(),
-        whole: None,
+        by_columns: vec![],
         notes,
     })
 }

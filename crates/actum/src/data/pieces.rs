@@ -59,7 +59,7 @@ impl Deal {
 pub struct Pieces(Store);
 
 enum Store {
-    Whole(Snapshots),
+    Whole(Box<Snapshots>),
     Dealt(Box<Dealt>),
 }
 
@@ -79,7 +79,7 @@ struct Dealt {
 
 impl From<Snapshots> for Pieces {
     fn from(snapshots: Snapshots) -> Self {
-        Self(Store::Whole(snapshots))
+        Self(Store::Whole(Box::new(snapshots)))
     }
 }
 
@@ -113,7 +113,7 @@ impl Pieces {
             self.kept()
         );
         match &self.0 {
-            Store::Whole(snapshots) => Ok(snapshots.clone()),
+            Store::Whole(snapshots) => Ok(Snapshots::clone(snapshots)),
             Store::Dealt(dealt) => dealt
                 .piece(i)
                 .map_err(|e| e.within(format_args!("piece {i} of {}", dealt.count))),

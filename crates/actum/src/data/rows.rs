@@ -11,7 +11,7 @@ use crate::{
         snapshots::{check_sizes, rows_by_time},
         unequal_masses, within,
     },
-    error::{Error, Result, ensure},
+    error::{Result, ensure},
 };
 
 /// A file of which the times are known and the rows are still to be read, at 8 bytes a row.
@@ -25,7 +25,7 @@ pub struct Rows {
     pub(super) columns: Vec<String>,
     pub(super) has_weights: bool,
     pub(super) notes: Vec<String>,
-    whole: Option<Error>,
+    by_columns: Vec<String>,
 }
 
 impl Rows {
@@ -51,7 +51,7 @@ impl Rows {
                 columns: head.columns,
                 has_weights: head.has_weights,
                 notes: head.notes,
-                whole: head.whole,
+                by_columns: head.by_columns,
             })
         })
     }
@@ -104,13 +104,13 @@ impl Rows {
     /// `progress` is told how many rows of how many are read, and may stop it.
     ///
     /// The pieces lie in a new folder in `folder`, which is removed with them: 8 bytes for every
-    /// number that is kept. Memory is bounded by a piece, beside 8 to 16 bytes a row while the file
-    /// is read.
+    /// number that is kept. Memory is bounded by a piece, beside 16 bytes a row while the file is
+    /// read, and 8 more with weights in `.npz`. An array in Fortran order is read whole, and a note
+    /// says so.
     ///
     /// # Errors
-    /// As [`read`](super::read()); an array whose rows cannot be read a few at a time; a `folder`
-    /// that cannot be written to, or is full; [`Interrupted`](crate::error::ErrorKind::Interrupted)
-    /// if `progress` asked to stop.
+    /// As [`read`](super::read()); a `folder` that cannot be written to, or is full;
+    /// [`Interrupted`](crate::error::ErrorKind::Interrupted) if `progress` asked to stop.
     pub fn pieces(
         mut self,
         how: &Deal,
@@ -121,14 +121,15 @@ impl Rows {
         if self.counts.iter().all(|count| *count <= how.piece) {
             return self.read().map(Pieces::from);
         }
+        let notes = self.by_columns.iter().map(|name| {
+            format!(
+                "array {name:?} is stored column by column (Fortran order) and was read whole; saved \
+                 as numpy.ascontiguousarray({name}) it takes less memory"
+            )
+        });
+        self.notes.extend(notes);
         let path = self.file.path.clone();
         within(&path, || {
-            if let Some(error) = self.whole.take() {
-                return Err(error.within(format!(
-                    "more than {} rows at a time are fitted in pieces (data.piece)",
-                    how.piece
-                )));
-            }
             check_sizes(&self.axis, self.counts.iter().copied())?;
             deal(&self, how, folder, progress)
         })

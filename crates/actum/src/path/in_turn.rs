@@ -1,9 +1,6 @@
 //! A path through one piece of a population at a time.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
@@ -14,40 +11,27 @@ use crate::{
 };
 
 /// The path through a population in [pieces](Pieces): through the first for [`InTurn::STEPS`] steps
-/// of a fit, then through the second, and after the last through the first again. Couplings match
-/// the points of a piece with each other, so that a chain never leaves it; over many pieces draws
-/// are as from couplings of samples of that size, whose distances are above those of the
-/// population and go down to them as pieces grow.
+/// of a fit, then through the second, and after the last through the first again. Which piece a
+/// step draws from is a matter of its number alone.
 ///
-/// While the fit goes through a piece the next one is coupled on a thread of its own. Which piece
-/// a step draws from is a matter of its number alone.
+/// Couplings match the points of a piece with each other, so a chain never leaves it: draws are as
+/// from couplings of samples of that size, whose distances are above those of the population and go
+/// down to them as pieces grow.
 pub struct InTurn<'a> {
     pieces: &'a Pieces,
-    /// How many steps there are in all.
-    steps: usize,
-    join: Arc<Join>,
-    now: Mutex<Now>,
+    join: Box<Join<'a>>,
+    /// Which piece has its turn, and the path through it.
+    now: Mutex<(usize, Arc<Between>)>,
     dimension: usize,
     span: [f64; 2],
     has_mass: bool,
 }
 
-type Join = dyn Fn(&Snapshots) -> Result<Between> + Send + Sync;
-
-struct Now {
-    piece: usize,
-    path: Arc<Between>,
-    next: Option<Next>,
-}
-
-/// A piece that is being coupled.
-struct Next {
-    piece: usize,
-    path: JoinHandle<Result<Between>>,
-}
+type Join<'a> = dyn Fn(&Snapshots) -> Result<Between> + Sync + 'a;
 
 impl<'a> InTurn<'a> {
-    /// After how many steps the next piece has its turn.
+    /// After how many steps the next piece has its turn. To couple 10,000 points takes longer than
+    /// these steps do; more of them would leave fewer pieces for a fit to see.
     pub const STEPS: usize = 1000;
 
     /// How many pieces a fit of so many steps sees, if there are as many.
@@ -55,45 +39,34 @@ impl<'a> InTurn<'a> {
         steps.div_ceil(Self::STEPS).max(1)
     }
 
-    /// The path of a fit of so many `steps` through `pieces`, of which as many as it sees must be
+    /// The path through `pieces`, of which as many as a fit [needs](InTurn::needed) must be
     /// [kept](Pieces::kept); `join` makes the path through one of them.
     ///
     /// # Errors
     /// Those of the first piece and of `join`.
     pub fn new(
         pieces: &'a Pieces,
-        steps: usize,
-        join: impl Fn(&Snapshots) -> Result<Between> + Send + Sync + 'static,
+        join: impl Fn(&Snapshots) -> Result<Between> + Sync + 'a,
     ) -> Result<Self> {
         let first = join(&pieces.piece(0)?)?;
         Ok(Self {
             pieces,
-            steps,
-            join: Arc::new(join),
+            join: Box::new(join),
             dimension: first.dimension(),
             span: first.span(),
             has_mass: first.has_mass(),
-            now: Mutex::new(Now {
-                piece: 0,
-                path: Arc::new(first),
-                next: None,
-            }),
+            now: Mutex::new((0, Arc::new(first))),
         })
     }
 
-    /// The path through the piece whose turn it is; at first that is the first piece.
+    /// The path through the piece that has its turn; at first that is the first piece.
     pub fn current(&self) -> Arc<Between> {
-        self.now().path.clone()
+        self.now().1.clone()
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
-        // Nothing is left half changed by a panic.
+    fn now(&self) -> MutexGuard<'_, (usize, Arc<Between>)> {
+        // A panic leaves nothing half changed.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The piece of a step.
-    fn turn(&self, step: usize) -> usize {
-        step / Self::STEPS % self.pieces.count()
     }
 }
 
@@ -119,27 +92,11 @@ impl Path for InTurn<'_> {
     }
 
     fn advance(&self, step: usize) -> Result<()> {
+        let piece = step / Self::STEPS % self.pieces.count();
         let mut now = self.now();
-        let piece = self.turn(step);
-        if now.piece != piece {
-            let path = match now.next.take() {
-                Some(next) if next.piece == piece => next
-                    .path
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                _ => (self.join)(&self.pieces.piece(piece)?),
-            }?;
-            (now.piece, now.path) = (piece, Arc::new(path));
-        }
-        let after = (step / Self::STEPS + 1) * Self::STEPS;
-        let next = self.turn(after);
-        if after < self.steps && next != piece && now.next.is_none() {
-            // The thread has the points alone, so that it need not be waited for when a fit ends.
-            let (snapshots, join) = (self.pieces.piece(next)?, self.join.clone());
-            now.next = Some(Next {
-                piece: next,
-                path: thread::spawn(move || join(&snapshots)),
-            });
+        if now.0 != piece {
+            let path = (self.join)(&self.pieces.piece(piece)?)?;
+            *now = (piece, Arc::new(path));
         }
         Ok(())
     }

@@ -410,11 +410,21 @@ impl Settings {
         &self,
         pieces: &'a Pieces,
     ) -> Result<(InTurn<'a>, Lagrangian, Units)> {
+        let needed = InTurn::needed(self.fit.steps).min(pieces.count());
+        ensure!(
+            pieces.kept() >= needed,
+            Setting,
+            "a fit of {} steps sees {needed} pieces, and {} of {} are kept; deal the file by \
+             Settings::deal",
+            self.fit.steps,
+            pieces.kept(),
+            pieces.count()
+        );
         let frame = self.frame(&self.data.view(&pieces.piece(0)?)?)?;
         let (lagrangian, units) = (frame.lagrangian.clone(), frame.units.clone());
         let settings = self.clone();
         let join = move |piece: &Snapshots| settings.join(&settings.data.view(piece)?, &frame);
-        let path = InTurn::new(pieces, self.fit.steps, join)?;
+        let path = InTurn::new(pieces, join)?;
         let first = path.current();
         let units = units.paced(first.times(), first.distances())?;
         Ok((path, lagrangian, units))
