@@ -1,12 +1,12 @@
-//! Exact transport against POT 0.9.7 (`ot.emd2`, `numItermax=10**7`) on clouds that two lines of
-//! NumPy make again.
+//! Transport against POT 0.9.7 on clouds that two lines of NumPy make again.
 
 use actum::{
     cloud::Cloud,
-    transport::{Ground, exact},
+    transport::{Ground, entropic, exact, unbalanced},
 };
 use ndarray::{Array2, array};
 
+/// `ot.emd2(numItermax=10**7)`.
 fn agrees(a: &Cloud, b: &Cloud, first: f64, second: f64) {
     for (ground, want) in [
         (Ground::Euclidean, first),
@@ -20,22 +20,54 @@ fn agrees(a: &Cloud, b: &Cloud, first: f64, second: f64) {
     }
 }
 
+/// i, j, k = arange columns; x = sin(1.3 i + 0.7 k) + 0.1 k with weights 1 + i % 5;
+/// y = 1.5 cos(0.9 j + 1.1 k) + 0.3 with weights 1 + 0.5 (j % 3); three columns.
+fn waves(n: usize, m: usize) -> (Cloud, Cloud) {
+    let x = |(i, k)| (1.3 * i as f64 + 0.7 * k as f64).sin() + 0.1 * k as f64;
+    let y = |(j, k)| 1.5 * (0.9 * j as f64 + 1.1 * k as f64).cos() + 0.3;
+    let a = (0..n).map(|i| 1.0 + (i % 5) as f64).collect();
+    let b = (0..m).map(|j| 1.0 + 0.5 * (j % 3) as f64).collect();
+    (
+        Cloud::weighted(Array2::from_shape_fn((n, 3), x), a).unwrap(),
+        Cloud::weighted(Array2::from_shape_fn((m, 3), y), b).unwrap(),
+    )
+}
+
 #[test]
 fn weighted_waves_of_unequal_sizes() {
-    // i, j, k = arange columns; x = sin(1.3 i + 0.7 k) + 0.1 k with weights 1 + i % 5;
-    // y = 1.5 cos(0.9 j + 1.1 k) + 0.3 with weights 1 + 0.5 (j % 3); three columns.
-    let x = |n| {
-        let at = |(i, k)| (1.3 * i as f64 + 0.7 * k as f64).sin() + 0.1 * k as f64;
-        let weights = (0..n).map(|i| 1.0 + (i % 5) as f64).collect();
-        Cloud::weighted(Array2::from_shape_fn((n, 3), at), weights).unwrap()
+    let (a, b) = waves(40, 27);
+    agrees(&a, &b, 1.04038409537912, 1.18232958139466);
+    let (a, b) = waves(700, 450);
+    agrees(&a, &b, 0.844545282025088, 0.751383166643004);
+}
+
+#[test]
+fn entropic_and_unbalanced_couplings_of_waves() {
+    let (a, b) = waves(700, 450);
+    let close = |got: f64, want: f64, tolerance: f64| {
+        assert!((got / want - 1.0).abs() < tolerance, "{got}, POT {want}");
     };
-    let y = |m| {
-        let at = |(j, k)| 1.5 * (0.9 * j as f64 + 1.1 * k as f64).cos() + 0.3;
-        let weights = (0..m).map(|j| 1.0 + 0.5 * (j % 3) as f64).collect();
-        Cloud::weighted(Array2::from_shape_fn((m, 3), at), weights).unwrap()
-    };
-    agrees(&x(40), &y(27), 1.04038409537912, 1.18232958139466);
-    agrees(&x(700), &y(450), 0.844545282025088, 0.751383166643004);
+    // P = ot.sinkhorn(a, b, M, epsilon, method="sinkhorn_log", stopThr=1e-13) of sum 1; its cost, and
+    // with epsilon * (P * log(P / a b')).sum() its value.
+    for (epsilon, cost, value) in [
+        (0.5, 1.001167833218061, 1.7265441728211166),
+        (0.05, 0.7695261307767081, 0.9004565486702226),
+    ] {
+        let found = entropic(&a, &b, Ground::SquaredEuclidean, epsilon).unwrap();
+        close(found.cost(), cost, 1e-8);
+        close(found.value(), value, 1e-10);
+        close(found.plan().unwrap().cost(), cost, 1e-7);
+    }
+    // P = s * ot.unbalanced.sinkhorn_unbalanced(a / s, b / s, M, epsilon, reach, reg_type="kl",
+    // stopThr=1e-15) with s = sqrt(a.sum() * b.sum()).
+    for (epsilon, reach, mass, mean_cost) in [
+        (0.05, 0.2, 253.73311622435594, 0.4759077689096029),
+        (0.02, 5.0, 1103.8889145819899, 0.6685016424810747),
+    ] {
+        let found = unbalanced(&a, &b, Ground::SquaredEuclidean, epsilon, reach).unwrap();
+        close(found.mass(), mass, 2e-9);
+        close(found.mean_cost(), mean_cost, 1e-8);
+    }
 }
 
 #[test]

@@ -19,9 +19,10 @@ pub struct Entropic {
 ///
 /// Sinkhorn's iteration on the potentials, in the log domain, from large values of epsilon down
 /// to the one asked for (Schmitzer, *Stabilized sparse scaling algorithms*, 2019, section 3), with
-/// overrelaxation at the observed rate (Lehmann et al., *A note on overrelaxation in the Sinkhorn
-/// algorithm*, 2021, theorem 2). It stops when the column sums of P are right to 1e-9 in total;
-/// the row sums are right to rounding. Memory is O(n + m); an iteration costs 2 n m exponentials.
+/// Anderson's extrapolation from the last 12 iterations (Walker & Ni, *Anderson acceleration for
+/// fixed-point iterations*, 2011), undone where it lowers the dual objective. It stops when the
+/// column sums of P are right to 1e-9 in total; the row sums are right to rounding. Memory is
+/// O(n + m); an iteration costs n m exponentials.
 ///
 /// ```
 /// use actum::{cloud::Cloud, transport::{Ground, entropic}};

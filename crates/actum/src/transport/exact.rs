@@ -2,9 +2,9 @@ use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::{
-    Costs, Ground, Plan, line, same_dimension,
+    Costs, Ground, LANES, Plan, ROWS, line, same_dimension,
     simplex::{Arc, Tree},
-    units,
+    tiled, units,
 };
 use crate::{
     cloud::Cloud,
@@ -67,10 +67,16 @@ pub fn exact(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
     let (tree, total) = solve(&side(a, &rows), &side(b, &columns), ground)?;
     let entries = tree
         .flows()
-        .map(|(i, j, mass)| (rows[i], columns[j], mass as f64 / total as f64))
+        .map(|(i, j, mass)| {
+            (
+                rows[i] as u32,
+                columns[j] as u32,
+                mass as f64 / total as f64,
+            )
+        })
         .collect();
     let costs = Costs::new(a.points(), b.points(), ground);
-    Plan::new((a.len(), b.len()), entries, |i, j| costs.at(i, j))
+    Plan::new((a.len(), b.len()), entries, &costs)
 }
 
 /// The points of positive weight.
@@ -151,63 +157,55 @@ fn distinct(arcs: &mut Vec<Arc>) {
 
 /// For every row the least `c_ij - v_j` and the arcs of the `count` least.
 fn nearest(costs: &Costs, v: &[f64], count: usize) -> (Vec<f64>, Vec<Arc>) {
-    let rows: Vec<Vec<(f64, Arc)>> = (0..costs.shape().0)
-        .into_par_iter()
-        .map(|i| {
-            let mut best = Vec::with_capacity(count + 1);
-            let mut worst = f64::INFINITY;
-            for t in 0..costs.tiles() {
-                for (cost, j) in costs.tile(i, t).into_iter().zip(costs.lanes(t)) {
-                    let reduced = cost - v[j];
-                    if reduced < worst {
-                        let at = best.partition_point(|b: &(f64, Arc)| b.0 <= reduced);
-                        let arc = Arc {
-                            row: i as u32,
-                            column: j as u32,
-                            cost,
-                        };
-                        best.insert(at, (reduced, arc));
-                        best.truncate(count);
-                        if best.len() == count {
-                            worst = best[count - 1].0;
-                        }
-                    }
-                }
-            }
-            best
-        })
-        .collect();
+    let zeros = vec![0.0; costs.shape().0];
+    let rows = least(costs, &zeros, v, f64::INFINITY, count);
     let least = rows.iter().map(|row| row[0].0).collect();
     (least, rows.into_iter().flatten().map(|b| b.1).collect())
 }
 
 /// The arcs whose reduced cost is below `-tolerance`, the worst few of every row.
 fn price(costs: &Costs, (u, v): (&[f64], &[f64]), tolerance: f64) -> Vec<Arc> {
-    let rows: Vec<Vec<(f64, Arc)>> = (0..u.len())
-        .into_par_iter()
-        .map(|i| {
-            let mut found = Vec::new();
-            for t in 0..costs.tiles() {
-                for (cost, j) in costs.tile(i, t).into_iter().zip(costs.lanes(t)) {
-                    let reduced = cost - u[i] - v[j];
-                    if reduced < -tolerance {
-                        found.push((
-                            reduced,
-                            Arc {
-                                row: i as u32,
-                                column: j as u32,
-                                cost,
-                            },
-                        ));
+    let rows = least(costs, u, v, -tolerance, VIOLATED);
+    rows.into_iter().flatten().map(|found| found.1).collect()
+}
+
+/// For every row i the `count` least `c_ij - u_i - v_j` below the bound, in order, and their arcs.
+fn least(costs: &Costs, u: &[f64], v: &[f64], bound: f64, count: usize) -> Vec<Vec<(f64, Arc)>> {
+    let v = tiled(v, f64::NEG_INFINITY);
+    let blocks = costs.blocks().flat_map_iter(|rows| {
+        let mut found = vec![Vec::with_capacity(count + 1); rows.len()];
+        let mut bounds = [bound; ROWS];
+        costs.visit(rows.clone(), 0, |i, t, row| {
+            let bound = &mut bounds[i - rows.start];
+            let mut reduced = [0.0; LANES];
+            let mut any = false;
+            for lane in 0..LANES {
+                reduced[lane] = row[lane] - u[i] - v[t][lane];
+                any |= reduced[lane] < *bound;
+            }
+            if !any {
+                return;
+            }
+            let found = &mut found[i - rows.start];
+            for ((reduced, cost), j) in reduced.into_iter().zip(row).zip(costs.lanes(t)) {
+                if reduced < *bound {
+                    let arc = Arc {
+                        row: i as u32,
+                        column: j as u32,
+                        cost: *cost,
+                    };
+                    let at = found.partition_point(|f: &(f64, Arc)| f.0 <= reduced);
+                    found.insert(at, (reduced, arc));
+                    found.truncate(count);
+                    if found.len() == count {
+                        *bound = found[count - 1].0;
                     }
                 }
             }
-            found.sort_by(|x, y| x.0.total_cmp(&y.0));
-            found.truncate(VIOLATED);
-            found
-        })
-        .collect();
-    rows.into_iter().flatten().map(|found| found.1).collect()
+        });
+        found
+    });
+    blocks.collect()
 }
 
 /// A first basis: mass is sent greedily along the arcs of least reduced cost. Every arc exhausts

@@ -27,40 +27,40 @@ pub fn line(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
     let units = units(&supply, &demand);
     let total = units.total as f64;
     let mut entries = Vec::with_capacity(a.len() + b.len());
+    let ordered = |values: &[f64], masses: &[i64]| -> Vec<(usize, i64)> {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
+        order.into_iter().map(|i| (i, masses[i])).collect()
+    };
     monotone(
-        (&sorted(&column(a)), &units.supply),
-        (&sorted(&column(b)), &units.demand),
-        |i, j, mass| entries.push((i, j, mass as f64 / total)),
+        &ordered(&column(a), &units.supply),
+        &ordered(&column(b), &units.demand),
+        |i, j, mass| entries.push((i as u32, j as u32, mass as f64 / total)),
     );
     let costs = Costs::new(a.points(), b.points(), ground);
-    Plan::new((a.len(), b.len()), entries, |i, j| costs.at(i, j))
+    Plan::new((a.len(), b.len()), entries, &costs)
 }
 
-/// The indices in ascending order of the values; equal values keep their order.
-pub(crate) fn sorted(values: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
-    order
-}
-
-/// Calls `visit(i, j, mass)` for the entries of the monotone coupling of two sides, each an order
-/// and the masses in units; both sides have the same number of units.
-pub(crate) fn monotone(
-    (rows, supply): (&[usize], &[i64]),
-    (columns, demand): (&[usize], &[i64]),
-    mut visit: impl FnMut(usize, usize, i64),
+/// Calls `visit(x, y, mass)` for the entries of the monotone coupling of two sides, each the places
+/// in order with their masses in units; both sides have the same number of units.
+pub(crate) fn monotone<T: Copy>(
+    rows: &[(T, i64)],
+    columns: &[(T, i64)],
+    mut visit: impl FnMut(T, T, i64),
 ) {
-    let mut columns = columns.iter();
-    let (mut j, mut wanted) = (0, 0);
-    for &i in rows {
-        let mut left = supply[i];
+    let mut columns = columns.iter().copied();
+    let Some((mut y, mut wanted)) = columns.next() else {
+        return;
+    };
+    for &(x, supply) in rows {
+        let mut left = supply;
         while left > 0 {
             while wanted == 0 {
-                let Some(&next) = columns.next() else { return };
-                (j, wanted) = (next, demand[next]);
+                let Some(next) = columns.next() else { return };
+                (y, wanted) = next;
             }
             let mass = left.min(wanted);
-            visit(i, j, mass);
+            visit(x, y, mass);
             left -= mass;
             wanted -= mass;
         }

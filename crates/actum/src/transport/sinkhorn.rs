@@ -1,24 +1,41 @@
-use ndarray::Array1;
-use rayon::prelude::*;
-
-use super::{Costs, Ground, LANES, Plan, same_dimension};
-use crate::{
-    cloud::Cloud,
-    error::{Result, ensure},
+use std::{
+    collections::VecDeque,
+    ops::{Range, RangeInclusive},
 };
 
-/// The greatest part of the mass that row or column sums may be off when the iteration stops.
+use nalgebra::{DMatrix, DVector};
+use ndarray::Array1;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{
+    Costs, Ground, LANES, Line, Plan, ROWS, exp, exponential::exp_within, same_dimension, tiled,
+};
+use crate::{
+    cloud::Cloud,
+    error::{Error, ErrorKind, Result, ensure},
+};
+
+/// The greatest part of the mass that the column sums may be off when the iteration stops.
 const MARGINAL_ERROR: f64 = 1e-9;
 /// Iterations at the final epsilon before giving up.
 const ITERATIONS: usize = 20_000;
 /// Iterations at each larger epsilon on the way.
-const ANNEALING: usize = 8;
-/// Iterations between two estimates of the rate of convergence.
-const WINDOW: usize = 10;
-/// The slowest plain iteration that the relaxation is made for; more of it only overshoots.
-const SLOWEST: f64 = 0.9995;
+const ANNEALING: usize = 2;
+/// How many iterations before the last one an extrapolation looks at.
+const MEMORY: usize = 12;
+/// The rows are cut into so many blocks, whatever the number of threads, for the sums of columns.
+const BLOCKS: usize = 64;
+/// Sums of exponentials outside are computed again relative to their greatest term.
+const SAFE: RangeInclusive<f64> = 1e-200..=1e200;
 /// What part of its row or of its column an entry of average size keeps when it is dropped.
 const NEGLIGIBLE: f64 = 1e-9;
+/// The dual objective counts as lower when it is so by this part of it.
+const ROUNDING: f64 = 1e-13;
+/// Added to the diagonal of a matrix of cosines.
+const RIDGE: f64 = 1e-12;
+/// An entry of P whose exponent is not above is 0.
+const LEAST_EXPONENT: f64 = -700.0;
 
 /// The plan `P_ij = p_i q_j exp((f_i + g_j - c_ij) / epsilon)`, where p and q are the weights of
 /// two clouds divided by their mass.
@@ -55,113 +72,343 @@ pub(super) fn sinkhorn(
         Setting,
         "epsilon must be finite and positive, got {epsilon}"
     );
-    let (n, m) = (a.len(), b.len());
-    let costs = Costs::new(a.points(), b.points(), ground);
-    let flipped = Costs::new(b.points(), a.points(), ground);
-    let greatest = costs.greatest()?;
     let (p, q) = (a.weights() / a.mass(), b.weights() / b.mass());
-
-    let damping = |epsilon: f64| 1.0 / (1.0 + epsilon / reach);
-    let update = |costs: &Costs, g: &[f64], weights: &Array1<f64>, epsilon: f64| {
-        let mut f = soft_minimum(costs, g, weights, epsilon);
-        f.iter_mut().for_each(|f| *f *= damping(epsilon));
-        f
+    let problem = Problem {
+        costs: Costs::new(a.points(), b.points(), ground),
+        flipped: Costs::new(b.points(), a.points(), ground),
+        p: &p,
+        q: &q,
+        reach,
     };
+    let greatest = problem.costs.greatest()?;
     // The iteration forgets a constant that f has too much and g too little only at the rate
     // `reach / (reach + epsilon)`; the best one is known (Sejourne, Vialard, Peyre, 2022, section 3).
-    let translate = |f: &mut [f64], g: &mut [f64]| {
+    let translate = |f: &[f64], g: &mut [f64]| {
         let shift = (level(&q, g, reach) - level(&p, f, reach)) / 2.0;
-        f.iter_mut().for_each(|f| *f += shift);
         g.iter_mut().for_each(|g| *g -= shift);
     };
 
-    let mut g = vec![0.0; m];
-    let mut f = vec![0.0; n];
+    let mut g = vec![0.0; b.len()];
     // An epsilon above the reach would only blur what the damping has made easy.
     let mut wide = greatest.min(reach);
+    let mut minima = vec![0.0; a.len()];
     while wide > 4.0 * epsilon {
         for _ in 0..ANNEALING {
-            f = update(&costs, &g, &q, wide);
-            g = update(&flipped, &f, &p, wide);
-            translate(&mut f, &mut g);
+            let f;
+            (f, g) = problem.iterate(&mut minima, &g, wide);
+            translate(&f, &mut g);
         }
         wide /= 4.0;
     }
 
-    let off = |weights: &Array1<f64>, old: &[f64], new: &[f64]| -> f64 {
-        let level = level(weights, old, reach);
-        positive(weights)
-            .map(|(i, w)| {
-                let expected = w * ((level - old[i]) / reach).exp();
-                let excess = (old[i] - new[i]) / (epsilon * damping(epsilon));
+    let damping = 1.0 / (1.0 + epsilon / reach);
+    let off = |old: &[f64], new: &[f64]| -> f64 {
+        let level = level(&q, old, reach);
+        positive(&q)
+            .map(|(j, w)| {
+                let expected = w * ((level - old[j]) / reach).exp();
+                let excess = (old[j] - new[j]) / (epsilon * damping);
                 expected * excess.exp_m1().abs()
             })
             .sum()
     };
-    let mut relaxation = 1.0;
+    let mut extrapolation = Extrapolation::default();
     let mut error = f64::INFINITY;
-    let mut before = f64::INFINITY;
-    let mut least = f64::INFINITY;
-    for iteration in 0..ITERATIONS {
-        let rows = update(&costs, &g, &q, epsilon);
-        error = off(&p, &f, &rows);
+    let mut value = f64::NEG_INFINITY;
+    for _ in 0..ITERATIONS {
+        let (f, mut image) = problem.iterate(&mut minima, &g, epsilon);
+        error = off(&g, &image);
         if error <= MARGINAL_ERROR {
-            // Without relaxation the row sums are exact; what is left is in the column sums.
-            f = rows;
-            let columns = update(&flipped, &f, &p, epsilon);
-            error = off(&q, &g, &columns);
-            if error <= MARGINAL_ERROR {
-                break;
-            }
-            g = columns;
+            return Ok(Potentials {
+                f: f.into(),
+                g: g.into(),
+                p,
+                q,
+                epsilon,
+                reach,
+                ground,
+                clouds: (a.clone(), b.clone()),
+            });
+        }
+        let new = problem.dual(&f, &g, epsilon);
+        // An iteration never lowers the dual objective; an extrapolation that does is undone.
+        if new < value - ROUNDING * value.abs()
+            && let Some(image) = extrapolation.undo()
+        {
+            g = image;
             continue;
         }
-        relax(&mut f, rows, relaxation);
-        relax(&mut g, update(&flipped, &f, &p, epsilon), relaxation);
-        translate(&mut f, &mut g);
-        match iteration % (2 * WINDOW) {
-            // A new relaxation changes the error at once: its rate shows after some iterations.
-            step if step == WINDOW - 1 => before = error,
-            step if step == 2 * WINDOW - 1 => {
-                let rate = (error / before).powf(1.0 / WINDOW as f64);
-                if rate < 1.0 && before.is_finite() {
-                    relaxation = overrelaxation(relaxation, rate);
-                } else if error > 10.0 * least {
-                    relaxation = 1.0;
-                }
-                least = least.min(error);
-            }
-            _ => {}
-        }
+        value = new;
+        translate(&f, &mut image);
+        g = extrapolation.next(&g, image, &q);
     }
-    let converged = error <= MARGINAL_ERROR;
-    ensure!(
-        converged,
-        Diverged,
-        "the marginals of the entropic coupling are off by {error:.1e} after {ITERATIONS} iterations, \
-         expected {MARGINAL_ERROR:.0e}; raise epsilon, now {epsilon:e} where the greatest cost is {greatest:e}"
-    );
-    Ok(Potentials {
-        f: f.into(),
-        g: g.into(),
-        p,
-        q,
-        epsilon,
-        reach,
-        ground,
-        clouds: (a.clone(), b.clone()),
-    })
+    Err(Error::new(
+        ErrorKind::Diverged,
+        format!(
+            "the marginals of the entropic coupling are off by {error:.1e} after {ITERATIONS} iterations, \
+             expected {MARGINAL_ERROR:.0e}; raise epsilon, now {epsilon:e} where the greatest cost is {greatest:e}"
+        ),
+    ))
+}
+
+/// What an iteration needs to know.
+struct Problem<'a> {
+    costs: Costs<'a>,
+    flipped: Costs<'a>,
+    p: &'a Array1<f64>,
+    q: &'a Array1<f64>,
+    reach: f64,
+}
+
+impl Problem<'_> {
+    /// The dual objective at g and the f it asks for.
+    fn dual(&self, f: &[f64], g: &[f64], epsilon: f64) -> f64 {
+        let reach = self.reach;
+        let side = |weights, f: &[f64]| -> f64 {
+            let term = |(i, w): (usize, f64)| {
+                w * if reach.is_infinite() {
+                    f[i]
+                } else {
+                    -reach * (-f[i] / reach).exp_m1()
+                }
+            };
+            positive(weights).map(term).sum()
+        };
+        let mass: f64 = positive(self.p)
+            .map(|(i, w)| w * (-f[i] / reach).exp())
+            .sum();
+        side(self.p, f) + side(self.q, g) - epsilon * mass
+    }
+
+    /// The potential f that g asks for, and the potential that f asks for.
+    ///
+    /// Every cost and its exponential is computed once: a row of the plan is kept until its sum is
+    /// known, then added to the sums of the columns, which say how much g is wrong. `minima` holds the
+    /// soft minima of the rows, those of the previous iteration on entry: close to what they will
+    /// be, they keep the exponentials within range.
+    fn iterate(&self, minima: &mut Vec<f64>, g: &[f64], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+        let damping = 1.0 / (1.0 + epsilon / self.reach);
+        let damped = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| damping * x).collect() };
+        let level = level(self.p, &damped(minima), self.reach);
+        let of_g = heights(g, self.q, epsilon);
+        let n = minima.len();
+        let length = n.div_ceil(BLOCKS).next_multiple_of(ROWS);
+        let blocks: Vec<(Vec<f64>, Vec<Line>)> = (0..n.div_ceil(length))
+            .into_par_iter()
+            .map(|k| {
+                Arch::new().dispatch(Block {
+                    problem: self,
+                    rows: k * length..(k * length + length).min(n),
+                    minima,
+                    heights: &of_g,
+                    epsilon,
+                    level,
+                })
+            })
+            .collect();
+        let mut sums = vec![[0.0; LANES]; of_g.len()];
+        for (_, part) in &blocks {
+            for (sum, part) in sums.iter_mut().zip(part) {
+                for lane in 0..LANES {
+                    sum[lane] += part[lane];
+                }
+            }
+        }
+        *minima = blocks.into_iter().flat_map(|block| block.0).collect();
+        let f = damped(minima);
+        let of_f = heights(&f, self.p, epsilon);
+        let image = (0..g.len()).into_par_iter().map(|j| {
+            let sum = sums[j / LANES][j % LANES];
+            let minimum = if SAFE.contains(&sum) {
+                g[j] - epsilon * ((sum / self.q[j]).ln() - level / self.reach)
+            } else {
+                soft_minimum(&self.flipped, j, &of_f, epsilon)
+            };
+            damping * minimum
+        });
+        let image = image.collect();
+        (f, image)
+    }
+}
+
+/// What an iteration does with some rows: `heights` belong to g, and `level` is one of f that keeps
+/// the sums of the columns within range.
+struct Block<'a> {
+    problem: &'a Problem<'a>,
+    rows: Range<usize>,
+    minima: &'a [f64],
+    heights: &'a [Line],
+    epsilon: f64,
+    level: f64,
+}
+
+impl Block<'_> {
+    /// `exp((minimum_i + height_j - c_ij) / epsilon)` for these rows i and every column j, at
+    /// `[tile of j][i - start]`, and the sums over j.
+    #[inline(always)]
+    fn fill<S: Simd>(
+        &self,
+        simd: S,
+        (start, rows): (usize, Range<usize>),
+        minima: &[f64; ROWS],
+        terms: &mut [[Line; ROWS]],
+    ) -> [f64; ROWS] {
+        let scale = 1.0 / self.epsilon;
+        let mut sums = [[0.0; LANES]; ROWS];
+        for (t, (terms, heights)) in terms.iter_mut().zip(self.heights).enumerate() {
+            for i in rows.clone() {
+                let r = i - start;
+                let costs = self.problem.costs.tile(simd, i, t);
+                let mut line = [0.0; LANES];
+                for lane in 0..LANES {
+                    line[lane] = scale * (minima[r] + heights[lane] - costs[lane]);
+                }
+                exp_within(simd, &mut line);
+                add(simd, 1.0, &line, &mut sums[r]);
+                terms[r] = line;
+            }
+        }
+        sums.map(|sum| sum.iter().sum())
+    }
+}
+
+impl WithSimd for Block<'_> {
+    /// The soft minima of the rows and the sums of the columns.
+    type Output = (Vec<f64>, Vec<Line>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+        let Problem {
+            costs, p, reach, ..
+        } = self.problem;
+        let damping = 1.0 / (1.0 + self.epsilon / reach);
+        let mut terms = vec![[[0.0; LANES]; ROWS]; self.heights.len()];
+        let mut columns = vec![[0.0; LANES]; self.heights.len()];
+        let mut found = Vec::with_capacity(self.rows.len());
+        for start in self.rows.clone().step_by(ROWS) {
+            let rows = start..(start + ROWS).min(self.rows.end);
+            let mut minima = [0.0; ROWS];
+            minima[..rows.len()].copy_from_slice(&self.minima[rows.clone()]);
+            let mut sums = self.fill(simd, (start, rows.clone()), &minima, &mut terms);
+            let mut factors = [0.0; ROWS];
+            for (r, i) in rows.clone().enumerate() {
+                if !SAFE.contains(&sums[r]) {
+                    minima[r] = soft_minimum(costs, i, self.heights, self.epsilon);
+                    sums[r] = self.fill(simd, (start, i..i + 1), &minima, &mut terms)[r];
+                }
+                minima[r] -= self.epsilon * sums[r].ln();
+                factors[r] = p[i] / sums[r] * ((self.level - damping * minima[r]) / reach).exp();
+            }
+            found.extend_from_slice(&minima[..rows.len()]);
+            for (column, terms) in columns.iter_mut().zip(&terms) {
+                let mut sum = *column;
+                for (factor, terms) in factors.iter().zip(&terms[..rows.len()]) {
+                    add(simd, *factor, terms, &mut sum);
+                }
+                *column = sum;
+            }
+        }
+        (found, columns)
+    }
+}
+
+/// Adds a multiple of a line to another.
+#[inline(always)]
+fn add<S: Simd>(simd: S, factor: f64, line: &Line, sums: &mut Line) {
+    let factor = simd.splat_f64s(factor);
+    let sums = S::as_mut_simd_f64s(sums).0.iter_mut();
+    for (sum, x) in sums.zip(S::as_simd_f64s(line).0) {
+        *sum = simd.mul_add_e_f64s(factor, *x, *sum);
+    }
+}
+
+/// Anderson's extrapolation of a fixed-point iteration (Walker & Ni, *Anderson acceleration for
+/// fixed-point iterations*, 2011): the combination of the last images whose combined residual
+/// is least.
+#[derive(Default)]
+struct Extrapolation {
+    last: Option<(Vec<f64>, Vec<f64>)>,
+    /// The changes of the image and of the residual from one iteration to the next.
+    changes: VecDeque<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Extrapolation {
+    /// The image of the last point, where to go on from plainly, if the last step was not plain.
+    fn undo(&mut self) -> Option<Vec<f64>> {
+        if self.changes.is_empty() {
+            return None;
+        }
+        self.changes.clear();
+        self.last.take().map(|last| last.0)
+    }
+
+    /// Where to iterate next, after `x` had this image; residuals are measured with `weights`.
+    fn next(&mut self, x: &[f64], image: Vec<f64>, weights: &Array1<f64>) -> Vec<f64> {
+        let difference =
+            |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x - y).collect() };
+        let product = |x: &[f64], y: &[f64]| -> f64 {
+            let terms = positive(weights).map(|(j, w)| w * x[j] * y[j]);
+            terms.sum()
+        };
+        let residual = difference(&image, x);
+        if let Some((image_before, residual_before)) = &self.last {
+            self.changes.push_back((
+                difference(&image, image_before),
+                difference(&residual, residual_before),
+            ));
+            if self.changes.len() > MEMORY {
+                self.changes.pop_front();
+            }
+        }
+        let mut next = image.clone();
+        let count = self.changes.len();
+        let lengths: Vec<f64> = self
+            .changes
+            .iter()
+            .map(|c| product(&c.1, &c.1).sqrt())
+            .collect();
+        let angles = DMatrix::from_fn(count, count, |k, l| {
+            let cosine =
+                product(&self.changes[k].1, &self.changes[l].1) / (lengths[k] * lengths[l]);
+            // Changes that are nearly parallel must not be told apart by their rounding.
+            cosine + if k == l { RIDGE } else { 0.0 }
+        });
+        let along = DVector::from_fn(count, |k, _| {
+            product(&self.changes[k].1, &residual) / lengths[k]
+        });
+        if let Some(factors) = angles.cholesky() {
+            let factors = factors.solve(&along);
+            for ((change, length), factor) in self.changes.iter().zip(&lengths).zip(&factors) {
+                for (next, change) in next.iter_mut().zip(&change.0) {
+                    *next -= factor / length * change;
+                }
+            }
+        }
+        self.last = Some((image, residual));
+        next
+    }
 }
 
 impl Potentials {
     /// The mass of P and its cost `<P, c>`.
     pub fn mass_and_cost(&self) -> (f64, f64) {
-        let rows: Vec<(f64, f64)> = self.rows(|row| {
-            let mass = row.iter().map(|e| e.1).sum();
-            (mass, row.iter().map(|(_, mass, cost)| mass * cost).sum())
-        });
-        let mass = rows.iter().map(|row| row.0).sum();
-        (mass, rows.iter().map(|row| row.1).sum())
+        let entries = self.entries();
+        let sums: Vec<(f64, f64)> = entries
+            .costs
+            .blocks()
+            .map(|rows| {
+                let (mut mass, mut cost) = ([0.0; LANES], [0.0; LANES]);
+                entries.visit(rows, |_, _, masses, costs| {
+                    for lane in 0..LANES {
+                        mass[lane] += masses[lane];
+                        cost[lane] += masses[lane] * costs[lane];
+                    }
+                });
+                (mass.iter().sum(), cost.iter().sum())
+            })
+            .collect();
+        let mass = sums.iter().map(|sum| sum.0).sum();
+        (mass, sums.iter().map(|sum| sum.1).sum())
     }
 
     /// P without its negligible entries, scaled to this mass.
@@ -170,63 +417,139 @@ impl Potentials {
     /// r the row sums and c the column sums. A row or column of positive weight whose entries all
     /// underflow keeps the greatest, as the least positive normal number.
     pub fn plan(&self, mass: f64) -> Result<Plan> {
-        let (n, m) = (self.f.len(), self.g.len());
-        let means = &self.q * (&self.g / -self.reach).exp() / n as f64;
-        let rows = self.rows(|row| {
-            let mean = row.iter().map(|e| e.1).sum::<f64>() / m as f64;
-            let kept =
-                |e: &&(usize, f64, f64)| e.1 > 0.0 && e.1 >= NEGLIGIBLE * mean.min(means[e.0]);
-            row.iter()
-                .filter(kept)
-                .map(|e| (e.0, e.1))
-                .collect::<Vec<_>>()
-        });
-        let scale = mass / rows.iter().flatten().map(|e| e.1).sum::<f64>();
-        let (a, b) = &self.clouds;
-        let costs = Costs::new(a.points(), b.points(), self.ground);
-        let height = heights(&costs, &self.g, &self.q, self.epsilon);
-        let mut entries = Vec::new();
-        for (i, row) in rows.into_iter().enumerate() {
-            if row.is_empty() && self.p[i] > 0.0 {
-                entries.push((i, strongest(&costs, i, &height), 0.0));
-            }
-            entries.extend(row.into_iter().map(|(j, part)| (i, j, part * scale)));
-        }
-        let mut paired = vec![false; m];
-        entries.iter().for_each(|e| paired[e.1] = true);
-        let flipped = Costs::new(b.points(), a.points(), self.ground);
-        let height = heights(&flipped, &self.f, &self.p, self.epsilon);
-        let alone = positive(&self.q).filter(|(j, _)| !paired[*j]);
-        entries.extend(alone.map(|(j, _)| (strongest(&flipped, j, &height), j, 0.0)));
-        for entry in &mut entries {
-            entry.2 = entry.2.max(f64::MIN_POSITIVE);
-        }
-        Plan::new((n, m), entries, |i, j| costs.at(i, j))
-    }
-
-    /// Calls `reduce` with the entries (j, mass, cost) of every row.
-    fn rows<T: Send>(&self, reduce: impl Fn(&[(usize, f64, f64)]) -> T + Sync) -> Vec<T> {
-        let (a, b) = &self.clouds;
-        let costs = Costs::new(a.points(), b.points(), self.ground);
-        (0..a.len())
-            .into_par_iter()
-            .map_init(Vec::new, |row, i| {
-                row.clear();
-                for t in 0..costs.tiles() {
-                    for (cost, j) in costs.tile(i, t).into_iter().zip(costs.lanes(t)) {
-                        let exponent = (self.f[i] + self.g[j] - cost) / self.epsilon;
-                        let weight = self.p[i] * self.q[j];
-                        let mass = if weight > 0.0 {
-                            weight * exponent.exp()
-                        } else {
-                            0.0
-                        };
-                        row.push((j, mass, cost));
+        let (n, m) = (self.p.len(), self.q.len());
+        let all = self.entries();
+        let least = |weights: &Array1<f64>, f: &Array1<f64>, others: usize| {
+            weights * (f / -self.reach).exp() * (NEGLIGIBLE / others as f64)
+        };
+        let least_of_row = least(&self.p, &self.f, m);
+        let least_of_column = tiled(
+            least(&self.q, &self.g, n).as_slice().expect("contiguous"),
+            0.0,
+        );
+        let each = |rows: Range<usize>, keep: &mut dyn FnMut(usize, usize, f64, f64)| {
+            all.visit(rows, |i, t, masses, costs| {
+                let entries = masses.iter().zip(&least_of_column[t]).zip(costs);
+                for (j, ((&mass, &least), &cost)) in all.costs.lanes(t).zip(entries) {
+                    if mass > 0.0 && mass >= least.min(least_of_row[i]) {
+                        keep(i, j, mass, cost);
                     }
                 }
-                reduce(row)
+            });
+        };
+        // Counted before they are written, for there may be n m of them.
+        let sums: Vec<([usize; ROWS], f64, f64)> = all
+            .costs
+            .blocks()
+            .map(|rows| {
+                let (mut counts, mut total, mut expense) = ([0; ROWS], 0.0, 0.0);
+                each(rows.clone(), &mut |i, _, mass, cost| {
+                    counts[i - rows.start] += 1;
+                    total += mass;
+                    expense += mass * cost;
+                });
+                for i in rows.clone() {
+                    let alone = counts[i - rows.start] == 0 && self.p[i] > 0.0;
+                    counts[i - rows.start] += usize::from(alone);
+                }
+                (counts, total, expense)
             })
-            .collect()
+            .collect();
+        let scale = mass / sums.iter().map(|sum| sum.1).sum::<f64>();
+        let cost = scale * sums.iter().map(|sum| sum.2).sum::<f64>();
+        let count = sums.iter().flat_map(|sum| sum.0).sum();
+        let mut entries = vec![(0, 0, 0.0); count];
+        let mut rest = entries.as_mut_slice();
+        let mut parts = Vec::with_capacity(sums.len());
+        for (counts, ..) in &sums {
+            let part;
+            (part, rest) = rest.split_at_mut(counts.iter().sum());
+            parts.push((part, *counts));
+        }
+        let parts = parts.into_par_iter().zip(all.costs.blocks());
+        parts.for_each(|((part, counts), rows)| {
+            let mut next = [0; ROWS];
+            for r in 1..ROWS {
+                next[r] = next[r - 1] + counts[r - 1];
+            }
+            let begins = next;
+            each(rows.clone(), &mut |i, j, mass, _| {
+                let at = &mut next[i - rows.start];
+                part[*at] = (i as u32, j as u32, (mass * scale).max(f64::MIN_POSITIVE));
+                *at += 1;
+            });
+            for (r, i) in rows.enumerate() {
+                if next[r] == begins[r] && counts[r] > 0 {
+                    let j = strongest(&all.costs, i, &all.heights);
+                    part[begins[r]] = (i as u32, j as u32, f64::MIN_POSITIVE);
+                }
+            }
+        });
+
+        let mut paired = vec![false; m];
+        entries.iter().for_each(|e| paired[e.1 as usize] = true);
+        let alone: Vec<usize> = positive(&self.q)
+            .map(|(j, _)| j)
+            .filter(|j| !paired[*j])
+            .collect();
+        if !alone.is_empty() {
+            let (a, b) = &self.clouds;
+            let flipped = Costs::new(b.points(), a.points(), self.ground);
+            let heights = heights(
+                self.f.as_slice().expect("contiguous"),
+                &self.p,
+                self.epsilon,
+            );
+            entries.extend(alone.into_iter().map(|j| {
+                let i = strongest(&flipped, j, &heights);
+                (i as u32, j as u32, f64::MIN_POSITIVE)
+            }));
+            entries.sort_unstable_by_key(|e| (e.0, e.1));
+        }
+        Ok(Plan {
+            shape: (n, m),
+            entries,
+            cost,
+        })
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        let (a, b) = &self.clouds;
+        let g = self.g.as_slice().expect("contiguous");
+        Entries {
+            costs: Costs::new(a.points(), b.points(), self.ground),
+            heights: heights(g, &self.q, self.epsilon),
+            potentials: self,
+        }
+    }
+}
+
+/// The entries of a plan, computed when they are asked for.
+struct Entries<'a> {
+    costs: Costs<'a>,
+    heights: Vec<Line>,
+    potentials: &'a Potentials,
+}
+
+impl Entries<'_> {
+    /// Calls `visit(i, t, masses, costs)` for every tile t and the rows i.
+    #[inline(always)]
+    fn visit(&self, rows: Range<usize>, mut visit: impl FnMut(usize, usize, &Line, &Line)) {
+        let Potentials { f, p, epsilon, .. } = self.potentials;
+        let scale = 1.0 / epsilon;
+        self.costs.visit(rows, 0, |i, t, costs| {
+            let mut exponents = [0.0; LANES];
+            for lane in 0..LANES {
+                exponents[lane] = scale * (f[i] + self.heights[t][lane] - costs[lane]);
+            }
+            let mut masses = exponents;
+            exp(&mut masses);
+            for lane in 0..LANES {
+                let counts = exponents[lane] > LEAST_EXPONENT;
+                masses[lane] = if counts { p[i] * masses[lane] } else { 0.0 };
+            }
+            visit(i, t, &masses, costs);
+        });
     }
 }
 
@@ -258,131 +581,49 @@ fn level(weights: &Array1<f64>, f: &[f64], reach: f64) -> f64 {
     least - reach * log
 }
 
-fn relax(old: &mut [f64], new: Vec<f64>, relaxation: f64) {
-    for (old, new) in old.iter_mut().zip(new) {
-        *old += relaxation * (new - *old);
-    }
-}
-
-/// `-epsilon log sum_j w_j exp((g_j - c_ij) / epsilon)` for every row i.
-fn soft_minimum(costs: &Costs, g: &[f64], weights: &Array1<f64>, epsilon: f64) -> Vec<f64> {
-    let height = heights(costs, g, weights, epsilon);
-    (0..costs.shape().0)
-        .into_par_iter()
-        .map_init(
-            || vec![0.0; height.len()],
-            |gain, i| row_minimum(costs, i, &height, epsilon, gain),
-        )
-        .collect()
-}
-
-/// `g_j + epsilon log w_j`, padded to whole tiles with what never counts.
-fn heights<'a>(
-    costs: &Costs,
-    g: impl IntoIterator<Item = &'a f64>,
-    weights: &Array1<f64>,
-    epsilon: f64,
-) -> Vec<f64> {
-    let mut height = vec![f64::NEG_INFINITY; costs.tiles() * LANES];
-    for ((h, g), w) in height.iter_mut().zip(g).zip(weights) {
-        *h = g + epsilon * w.ln();
-    }
-    height
+/// `g_j + epsilon log w_j` in tiles, filled up with what never counts.
+fn heights(g: &[f64], weights: &Array1<f64>, epsilon: f64) -> Vec<Line> {
+    let heights: Vec<f64> = g
+        .iter()
+        .zip(weights)
+        .map(|(g, w)| g + epsilon * w.ln())
+        .collect();
+    tiled(&heights, f64::NEG_INFINITY)
 }
 
 /// The column j of the greatest `height_j - c_ij`.
-fn strongest(costs: &Costs, i: usize, height: &[f64]) -> usize {
-    let tiles = 0..costs.tiles();
-    let gains = tiles.flat_map(|t| costs.lanes(t).zip(costs.tile(i, t)));
-    gains
-        .map(|(j, cost)| (j, height[j] - cost))
-        .fold((0, f64::NEG_INFINITY), |top, new| {
-            if new.1 > top.1 { new } else { top }
-        })
-        .0
+fn strongest(costs: &Costs, i: usize, heights: &[Line]) -> usize {
+    let mut top = (0, f64::NEG_INFINITY);
+    costs.visit(i..i + 1, 0, |_, t, row| {
+        for (j, (height, cost)) in costs.lanes(t).zip(heights[t].iter().zip(row)) {
+            if height - cost > top.1 {
+                top = (j, height - cost);
+            }
+        }
+    });
+    top.0
 }
 
-/// `-epsilon log sum_j exp((height_j - c_ij) / epsilon)`; `gain` is room for one number a column.
-fn row_minimum(costs: &Costs, i: usize, height: &[f64], epsilon: f64, gain: &mut [f64]) -> f64 {
+/// `-epsilon log sum_j exp((height_j - c_ij) / epsilon)`, whatever the size of its terms.
+fn soft_minimum(costs: &Costs, i: usize, heights: &[Line], epsilon: f64) -> f64 {
     let mut top = [f64::NEG_INFINITY; LANES];
-    let tiles = gain.chunks_exact_mut(LANES).zip(height.chunks_exact(LANES));
-    for (t, (gain, height)) in tiles.enumerate() {
-        let cost = costs.tile(i, t);
+    costs.visit(i..i + 1, 0, |_, t, row| {
         for lane in 0..LANES {
-            gain[lane] = height[lane] - cost[lane];
-            top[lane] = if gain[lane] > top[lane] {
-                gain[lane]
-            } else {
-                top[lane]
-            };
+            let gain = heights[t][lane] - row[lane];
+            top[lane] = if gain > top[lane] { gain } else { top[lane] };
         }
-    }
+    });
     let top = top.into_iter().fold(f64::NEG_INFINITY, f64::max);
     let mut sum = [0.0; LANES];
-    for gain in gain.chunks_exact(LANES) {
+    costs.visit(i..i + 1, 0, |_, t, row| {
+        let mut terms = [0.0; LANES];
         for lane in 0..LANES {
-            sum[lane] += exp_of_negative((gain[lane] - top) / epsilon);
+            terms[lane] = (heights[t][lane] - row[lane] - top) / epsilon;
         }
-    }
+        exp(&mut terms);
+        for lane in 0..LANES {
+            sum[lane] += terms[lane];
+        }
+    });
     -(top + epsilon * sum.iter().sum::<f64>().ln())
-}
-
-/// `exp(x)` for x <= 0 to 2e-16 of it, without a branch, so that the compiler makes vector
-/// instructions of it; 1e-304 for what is smaller. With `x = k log 2 + r`, `|r| <= log(2) / 2`,
-/// it is `2^k` times the Taylor polynomial of degree 13 of `exp(r)`.
-#[inline(always)]
-fn exp_of_negative(x: f64) -> f64 {
-    // Added to a small number, it leaves the nearest integer in the low bits.
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    // The high part of log 2 has so many zeros at its end that k times it is exact.
-    const HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LOW: f64 = 1.908_214_929_270_587_7e-10;
-    let x = if x > -700.0 { x } else { -700.0 };
-    let shifted = x * std::f64::consts::LOG2_E + SHIFT;
-    let k = shifted - SHIFT;
-    let r = (x - k * HIGH) - k * LOW;
-    let mut sum = 1.0 / 6_227_020_800.0;
-    for inverse in [
-        1.0 / 479_001_600.0,
-        1.0 / 39_916_800.0,
-        1.0 / 3_628_800.0,
-        1.0 / 362_880.0,
-        1.0 / 40_320.0,
-        1.0 / 5_040.0,
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
-        sum = sum * r + inverse;
-    }
-    sum * f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52)
-}
-
-/// The relaxation that is best for the rate of convergence seen with the present one, from
-/// `(rate + w - 1)^2 = rate w^2 eta`, with eta the rate of the plain iteration, and
-/// `w = 2 / (1 + sqrt(1 - eta))`.
-fn overrelaxation(present: f64, rate: f64) -> f64 {
-    let plain = (rate + present - 1.0).powi(2) / (rate * present * present);
-    2.0 / (1.0 + (1.0 - plain.min(SLOWEST)).sqrt())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_exponential() {
-        for x in (0..70_000)
-            .map(|i| -0.01 * i as f64)
-            .chain([-1e-300, -700.0])
-        {
-            let got = exp_of_negative(x);
-            assert!((got / x.exp() - 1.0).abs() < 4e-16, "{x}: {got}");
-        }
-        assert!(exp_of_negative(f64::NEG_INFINITY) < 1e-300);
-    }
 }

@@ -38,7 +38,7 @@ pub struct Unbalanced {
 /// *Faster unbalanced optimal transport: translation invariant Sinkhorn and 1-D Frank-Wolfe*, 2022,
 /// section 3). It stops when the column sums are `b exp(-g / reach)`, up to the constant, to 1e-9
 /// of the mass in total; the row sums are `a exp(-f / reach)` to rounding. Memory is O(n + m); an
-/// iteration costs 2 n m exponentials.
+/// iteration costs n m exponentials.
 ///
 /// ```
 /// use actum::{cloud::Cloud, transport::{Ground, unbalanced}};
