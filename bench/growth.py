@@ -1,4 +1,4 @@
-"""How the cost of a training step grows: python bench/growth.py [--python PATH] [-o growth.png]
+"""How the cost of a training step grows: python bench/growth.py [--rounds N] [-o growth.png]
 
 Prints milliseconds a step over dimensions, width, batch and threads, each alone, the others as in `actum fit`'s defaults, and
 draws them on logarithmic axes with matplotlib, if that is there.

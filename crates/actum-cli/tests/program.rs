@@ -37,6 +37,16 @@ impl Outcome {
 struct Bench(TempDir);
 
 impl Bench {
+    /// Leaves of a finished run what an interrupted fit leaves, everything but the model, and
+    /// checks that `resume` makes the same model again.
+    fn comes_back(&self, run: &str, resume: &str) {
+        let model = self.path(&format!("{run}/model.safetensors"));
+        let whole = fs::read(&model).unwrap();
+        fs::remove_file(&model).unwrap();
+        self.run(resume).done();
+        assert_eq!(fs::read(&model).unwrap(), whole);
+    }
+
     fn new() -> Self {
         let bench = Self(tempfile::tempdir().unwrap());
         let snapshots = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 60, 0).unwrap();
@@ -258,14 +268,7 @@ fn a_noisy_growing_fit_resumes_as_if_it_had_not_stopped() {
     bench
         .run(&format!("{DYING} {terms} --steps 700 -o whole"))
         .done();
-    let whole = fs::read(bench.path("whole/model.safetensors")).unwrap();
-    // What an interrupted fit leaves behind: everything but the model.
-    fs::remove_file(bench.path("whole/model.safetensors")).unwrap();
-    bench.run("fit dying.csv -o whole --resume").done();
-    assert_eq!(
-        fs::read(bench.path("whole/model.safetensors")).unwrap(),
-        whole
-    );
+    bench.comes_back("whole", "fit dying.csv -o whole --resume");
     bench
         .run("fit dying.csv -o whole --resume --noise 0.3")
         .error(&["lagrangian.noise is 0.2, not 0.3"]);
@@ -830,13 +833,7 @@ fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
     assert!(out.done().contains("300 particles"));
 
     // What is left of an interrupted fit, and other data.
-    let model = fs::read(bench.path("run/model.safetensors")).unwrap();
-    fs::remove_file(bench.path("run/model.safetensors")).unwrap();
-    bench.run("fit large.npz -o run --resume").done();
-    assert_eq!(
-        fs::read(bench.path("run/model.safetensors")).unwrap(),
-        model
-    );
+    bench.comes_back("run", "fit large.npz -o run --resume");
     bench
         .run("fit large.npz -o run --resume --piece 80")
         .error(&["data.piece is 70, not 80"]);

@@ -44,7 +44,7 @@ impl WithSimd for Lanes {
 
 fn main() {
     let (threads, lanes) = (rayon::current_num_threads(), Arch::new().dispatch(Lanes));
-    let fastest = (0..5)
+    let fastest = (0..100)
         .map(|_| {
             let start = Instant::now();
             (0..threads).into_par_iter().for_each(|_| {

@@ -400,7 +400,13 @@ impl Workspace {
             tile.moves = false;
             for rows in ranges(rows, height) {
                 let out = split_off(&mut out, columns, rows.len());
-                tile.input(network, times, points, rows.clone(), order / 3);
+                tile.input(
+                    network,
+                    times,
+                    points,
+                    rows.clone(),
+                    usize::from(order == 3),
+                );
                 tile.forward(network, order);
                 write(tile, rows, out);
             }

@@ -342,6 +342,15 @@ impl Settings {
         Self::parse(&text).map_err(|e| e.within(path.display()))
     }
 
+    /// How a file is dealt into the pieces that a fit sees.
+    pub fn deal(&self) -> Deal {
+        Deal {
+            piece: self.data.piece,
+            seed: self.fit.seed,
+            most: InTurn::needed(self.fit.steps),
+        }
+    }
+
     /// The settings as TOML; feeding it back gives equal settings.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain data")
@@ -535,17 +544,6 @@ fn weighed(training: Snapshots, lagrangian: &Lagrangian) -> Result<Snapshots> {
         Ok(training)
     } else {
         training.with_masses(&vec![1.0; training.len()])
-    }
-}
-
-impl Settings {
-    /// How a file is dealt into the pieces that a fit sees.
-    pub fn deal(&self) -> Deal {
-        Deal {
-            piece: self.data.piece,
-            seed: self.fit.seed,
-            most: InTurn::needed(self.fit.steps),
-        }
     }
 }
 

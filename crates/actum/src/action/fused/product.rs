@@ -191,13 +191,13 @@ struct Accumulate<'a> {
 type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
 
 #[inline(always)]
-pub(super) fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
+fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
     let (vectors, _) = S::as_simd_f32s(line);
     std::array::from_fn(|v| vectors[v])
 }
 
 #[inline(always)]
-pub(super) fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
+fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
     let (vectors, _) = S::as_mut_simd_f32s(line);
     vectors[..V].copy_from_slice(&values);
 }
@@ -245,8 +245,9 @@ impl<F: Epilogue> Multiply<'_, F> {
             let b: [&[Line]; N] = std::array::from_fn(|j| &b[j][k..][..lanes]);
             let mut lane = 0;
             while lane + UNROLL <= lanes {
-                let b: [&[Line; UNROLL]; N] =
-                    std::array::from_fn(|j| b[j][lane..].first_chunk().expect("whole"));
+                let b: [&[Line; UNROLL]; N] = std::array::from_fn(|j| {
+                    b[j][lane..].first_chunk().expect("as many lanes are left")
+                });
                 for more in 0..UNROLL {
                     let left = std::array::from_fn(|i| a[i][(lane + more) % LANES]);
                     let right = std::array::from_fn(|j| &b[j][more]);
