@@ -25,6 +25,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Demo(Demo),
+    Problem(Problem),
     Check(Check),
     Fit(Box<Fit>),
     Simulate(Simulate),
@@ -40,6 +41,40 @@ pub struct Demo {
     /// The folder for the population, the run and the pictures.
     #[arg(long, value_name = "DIR", default_value = "actum-demo")]
     pub out: PathBuf,
+}
+
+/// Make a population whose motion is known: points, times and true velocities.
+#[derive(Args)]
+pub struct Problem {
+    /// Which one [default: list them].
+    #[arg(requires = "output")]
+    pub name: Option<String>,
+    /// Where to write: .npz (X [n, d], t [n], V [n, d]), .csv, .tsv or .parquet.
+    #[arg(short, long, value_name = "FILE", requires = "name")]
+    pub output: Option<PathBuf>,
+    /// Say what each problem is.
+    #[arg(long, conflicts_with_all = ["name", "output", "points", "times", "columns", "seed"])]
+    pub list: bool,
+    /// How many points at each time, at least 2.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    pub points: usize,
+    /// The times [default: 11 from the first to the last].
+    #[arg(
+        long,
+        value_name = "T,T,..",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub times: Vec<f64>,
+    /// How many columns, where that can be chosen.
+    #[arg(long, value_name = "D")]
+    pub columns: Option<usize>,
+    /// Seeds the points.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Say what is in a file, what is wrong with it, and which settings suit it.

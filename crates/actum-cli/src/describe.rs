@@ -113,7 +113,7 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
         header.extend(["mass", "growth rate", "of it 5 %", "95 %"]);
     }
     if given {
-        header.extend(["gradient", "smooth"]);
+        header.extend(["gradient", "smooth", "error"]);
     }
     let rows: Vec<Vec<String>> = told
         .iter()
@@ -129,6 +129,7 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
             }
             if given {
                 row.extend(columns(t.share));
+                row.push(t.velocity_error.map_or("-".to_owned(), output::number));
             }
             row
         })
@@ -141,7 +142,9 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
         );
     }
     if given {
-        output::line(&format!("\n{SHARES}"));
+        output::line(&format!(
+            "\n{SHARES}\nerror: of the learned velocity, beside the given ones, as a share of them"
+        ));
     }
 }
 

@@ -9,6 +9,7 @@ mod fit;
 mod inspect;
 mod output;
 mod plot;
+mod problem;
 mod progress;
 mod read;
 mod score;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Verdict> {
     match arguments.command {
         Command::Demo(demo) => demo::run(&demo)?,
+        Command::Problem(problem) => problem::run(&problem)?,
         Command::Check(check) => return check::run(&check),
         Command::Fit(fit) => fit::run(&fit)?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,

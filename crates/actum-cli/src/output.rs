@@ -21,6 +21,15 @@ pub fn json(value: &serde_json::Value) {
 
 /// Prints rows under a header, the first column to the left and the others to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) {
+    columns(header, rows, |j| j == 0);
+}
+
+/// Prints rows of words under a header, all columns to the left.
+pub fn left_table(header: &[&str], rows: &[Vec<String>]) {
+    columns(header, rows, |_| true);
+}
+
+fn columns(header: &[&str], rows: &[Vec<String>], left: impl Fn(usize) -> bool) {
     let widths: Vec<usize> = (0..header.len())
         .map(|j| {
             let cells = rows.iter().map(|row| row[j].chars().count());
@@ -30,10 +39,11 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) {
     let print = |cells: &[&str]| {
         let mut text = String::from(" ");
         for (j, (cell, width)) in cells.iter().zip(&widths).enumerate() {
-            text += &if j == 0 {
-                format!(" {cell:<width$}")
+            let gap = if j == 0 { " " } else { "  " };
+            text += &if left(j) {
+                format!("{gap}{cell:<width$}")
             } else {
-                format!("  {cell:>width$}")
+                format!("{gap}{cell:>width$}")
             };
         }
         line(text.trim_end());

@@ -52,6 +52,8 @@ pub mod lagrangian;
 
 pub mod path;
 
+pub mod gallery;
+
 pub mod tensor;
 
 pub mod action;

@@ -1,6 +1,6 @@
 //! How far predicted clouds are from real ones, beside what they must be compared with.
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, Axis};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -194,6 +194,9 @@ pub struct Summary {
     /// Of the velocities that come with the points: the share that a gradient field explains, and
     /// the share that any smooth field explains; none where they are all zero or too few.
     pub share: Option<Share>,
+    /// How far the learned velocity is from these: the root mean square of the difference over that
+    /// of the velocities given, which a velocity of 0 puts at 1.
+    pub velocity_error: Option<f64>,
 }
 
 /// What the action tells about every snapshot.
@@ -211,6 +214,15 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
                 let measured = cloud.rescaled(&Array1::zeros(scale.len()), &scale);
                 gradient_share(&measured, &(&velocities[k] / &scale), SEED)
             });
+            let velocity_error = snapshots.velocities().and_then(|velocities| {
+                let square = |v: &Array2<f64>| {
+                    let squares = (v / &scale).mapv(|v| v * v).sum_axis(Axis(1));
+                    weights.dot(&squares)
+                };
+                let given = square(&velocities[k]);
+                let off = square(&(&description.velocity - &velocities[k]));
+                (given > 0.0).then(|| (off / given).sqrt())
+            });
             Ok(Summary {
                 at: snapshots.labels()[k].clone(),
                 mass: cloud.mass(),
@@ -220,6 +232,7 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
                 growth_low: quantile(&description.growth, &weights, 0.05),
                 growth_high: quantile(&description.growth, &weights, 0.95),
                 share: share.and_then(Result::ok),
+                velocity_error,
             })
         })
         .collect()

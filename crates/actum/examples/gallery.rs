@@ -1,0 +1,139 @@
+//! Learns a problem of the gallery from fresh samples at any time and compares with the truth:
+//!
+//!     cargo run --release --example gallery -- NAME [STEPS] [COLUMNS] [FOLDER]
+//!
+//! Prints, for each way to learn it, the error of the velocity field (relative, over all times) and W1
+//! between points moved from the first time and fresh ones, averaged over ten times; with a
+//! folder, draws both.
+
+use std::{path::Path as Folder, time::Instant};
+
+use actum::{
+    action::Mlp,
+    cloud::Cloud,
+    data::Snapshots,
+    error::Result,
+    fit::{Options, fit},
+    flow::{Scheme, Trajectories, simulate},
+    gallery::{self, FokkerPlanck, Truth, Vlasov},
+    lagrangian::{Cost, Lagrangian},
+    metric::wasserstein_1,
+    objective::{Estimator, Problem},
+    plot::{self, Panel, Projection},
+    tensor::Device,
+    units::Units,
+};
+use ndarray::{Array2, array};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// How many points are moved and compared.
+const POINTS: usize = 2000;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |i: usize| arguments.get(i).and_then(|text| text.parse().ok());
+    let name = arguments.first().map_or("heat", String::as_str);
+    let (steps, columns) = (number(1).unwrap_or(3000), number(2));
+    let truth = gallery::find(name)?.path(columns)?;
+    let [first, last] = truth.span();
+    let times: Vec<f64> = (0..=10)
+        .map(|k| first + (last - first) * f64::from(k) / 10.0)
+        .collect();
+    let fresh = gallery::snapshots(&*truth, &times, POINTS, 1)?;
+    let again = gallery::snapshots(&*truth, &times, POINTS, 2)?;
+    let floor = distance(&fresh, |k| Ok(again.cloud(k).clone()))?;
+    println!("{name}, {steps} steps; W1 of fresh points {floor:.4}");
+
+    let plain = Lagrangian::kinetic();
+    let mut ways = vec![
+        ("velocity", plain.clone(), Estimator::Velocity),
+        ("samples", plain.clone(), Estimator::Samples),
+    ];
+    match name {
+        "fokker-planck" => ways.push((
+            "with noise",
+            plain.noise(FokkerPlanck::SIGMA)?,
+            Estimator::Samples,
+        )),
+        "vlasov" | "free-streaming" => {
+            // Moving in x costs so much that only the known drift does it.
+            let cost = Cost::metric(array![[100.0, 0.0], [0.0, 1.0]])?;
+            let known = Lagrangian::new(cost).drift(Vlasov::streaming());
+            ways.push(("drift known", known, Estimator::Samples));
+        }
+        _ => {}
+    }
+    for (way, lagrangian, estimator) in ways {
+        let started = Instant::now();
+        let units = Units::of(&fresh, false)?;
+        let problem = Problem::new(&*truth, lagrangian.clone(), units);
+        let options = Options {
+            steps,
+            estimator,
+            ..Options::default()
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let network = Mlp::new(truth.dimension(), 128, 3, &Device::flex(), &mut rng)?;
+        let dynamics = fit(network, &problem, &options, &mut ())?;
+        let seconds = started.elapsed().as_secs_f64();
+        let field = |t: f64, x: &Array2<f64>| dynamics.velocity(t, x);
+        let noisy = lagrangian.is_noisy();
+        let error = field_error(&*truth, &fresh, noisy, field)?;
+        let scheme = Scheme::suited(&lagrangian);
+        let moved = simulate(&dynamics, fresh.cloud(0), first, &times, scheme, 0)?;
+        let apart = distance(&again, |k| moved.cloud(k))?;
+        println!("{way:>12}: field error {error:.4}, W1 {apart:.4}, {seconds:.0} s");
+        if let Some(folder) = arguments.get(3) {
+            draw(
+                &Folder::new(folder).join(format!("{name}-{}", way.replace(' ', "-"))),
+                &again,
+                &moved,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The root mean square of `v - v*` over that of `v*`, over all snapshots; under the noise of
+/// [`FokkerPlanck`] v* is `-grad V`.
+fn field_error(
+    truth: &dyn Truth,
+    fresh: &Snapshots,
+    noisy: bool,
+    field: impl Fn(f64, &Array2<f64>) -> Result<Array2<f64>>,
+) -> Result<f64> {
+    let (mut off, mut total) = (0.0, 0.0);
+    for (t, cloud) in fresh.times().iter().zip(fresh.clouds()) {
+        let known = match noisy {
+            true => FokkerPlanck::new().drift(*t, cloud.points()),
+            false => truth.velocity(*t, cloud.points()),
+        };
+        off += (field(*t, cloud.points())? - &known).mapv(|x| x * x).sum();
+        total += known.mapv(|x| x * x).sum();
+    }
+    Ok((off / total).sqrt())
+}
+
+/// The mean of W1 to the snapshots over all times but the first.
+fn distance(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<f64> {
+    let each = (1..fresh.len()).map(|k| wasserstein_1(&at(k)?, fresh.cloud(k)));
+    Ok(each.sum::<Result<f64>>()? / (fresh.len() - 1) as f64)
+}
+
+fn draw(stem: &Folder, fresh: &Snapshots, moved: &Trajectories) -> Result<()> {
+    let panels = (0..=10).step_by(2).map(|k| {
+        Ok(Panel {
+            time: fresh.times()[k],
+            label: format!("t = {}", fresh.labels()[k]),
+            observed: Some(fresh.cloud(k).clone()),
+            predicted: Some(moved.cloud(k)?),
+            held_out: false,
+        })
+    });
+    let panels = panels.collect::<Result<Vec<_>>>()?;
+    let clouds: Vec<&Cloud> = fresh.clouds().iter().collect();
+    let projection = Projection::fit(&clouds, fresh.columns())?;
+    plot::snapshots(&panels, "Moved from the first time.", &projection)?.save(stem)?;
+    Ok(())
+}

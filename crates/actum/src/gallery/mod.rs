@@ -1,0 +1,245 @@
+//! Populations whose motion is known: where the papers apply Action Matching, with the truth
+//! beside the answer.
+//!
+//! | name | population | truth |
+//! |---|---|---|
+//! | `figure-1` | [`Modes`] that travel together | a constant velocity |
+//! | `figure-1-diffusing` | the same that melt | `-D grad log q` |
+//! | `heat` | [`Modes`] that melt, in any number of columns | `-D grad log q` |
+//! | `porous-medium-2`, `-3` | [`PorousMedium`], spots that spread with a sharp edge | `-m/(m-1) grad q^(m-1)` |
+//! | `nonlinear-heat` | [`NonlinearHeat`], heavy tails | the same with m < 1 |
+//! | `fokker-planck` | [`FokkerPlanck`], annealed Langevin dynamics in a double well | `-grad (V + sigma^2/2 log q)` |
+//! | `free-streaming`, `vlasov` | [`Vlasov`], particles in phase space | `(p, -omega^2 x)` |
+//! | `hydrogen` | [`Hydrogen`], an electron in two states at once | `grad arg psi` |
+//! | `bernoulli` | [`Bernoulli`], bits that change their odds | closed form |
+//! | `cycle` | [`Cycle`], a cloud that goes round | a rotation: no gradient |
+//!
+//! Each is a [`Path`], so it can be fitted as it is, from samples at any time, or seen through
+//! [`snapshots`]. Times and points have no units.
+//!
+//! ```
+//! use actum::gallery;
+//!
+//! let melting = gallery::find("heat")?.path(Some(3))?;
+//! let snapshots = gallery::snapshots(&*melting, &[0.0, 0.5, 1.0], 100, 0)?;
+//! assert_eq!((snapshots.len(), snapshots.dimension()), (3, 3));
+//! assert!(snapshots.velocities().is_some());
+//! # Ok::<(), actum::error::Error>(())
+//! ```
+
+mod bernoulli;
+mod cycle;
+mod fokker_planck;
+mod hydrogen;
+mod modes;
+mod spreading;
+mod vlasov;
+
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+pub use self::{
+    bernoulli::Bernoulli,
+    cycle::Cycle,
+    fokker_planck::FokkerPlanck,
+    hydrogen::Hydrogen,
+    modes::Modes,
+    spreading::{NonlinearHeat, PorousMedium},
+    vlasov::Vlasov,
+};
+use crate::{
+    cloud::Cloud,
+    data::Snapshots,
+    error::{Error, Result, ensure},
+    path::Path,
+};
+
+/// A path whose motion is known.
+pub trait Truth: Path {
+    /// How the law of motion moves points `[n, d]` at a time within the span, `[n, d]`.
+    ///
+    /// With the densities of the path it satisfies the continuity equation; where it is a gradient
+    /// it is what Action Matching finds.
+    fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64>;
+}
+
+/// A population by name.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is called.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    columns: Columns,
+    make: fn(usize) -> Result<Box<dyn Truth>>,
+}
+
+/// How many columns a population can have.
+#[derive(Debug, Clone, Copy)]
+enum Columns {
+    Always(usize),
+    /// Any number, and this one unless another is asked for.
+    Usually(usize),
+}
+
+/// All populations.
+pub const ENTRIES: [Entry; 12] = [
+    Entry {
+        name: "figure-1",
+        about: "a density of many modes that travels: the velocity is constant, the score is not",
+        columns: Columns::Always(1),
+        make: |_| Ok(Box::new(Modes::figure_1().travelling(vec![3.0])?)),
+    },
+    Entry {
+        name: "figure-1-diffusing",
+        about: "the same density, melting",
+        columns: Columns::Always(1),
+        make: |_| Ok(Box::new(Modes::figure_1().melting(0.1)?)),
+    },
+    Entry {
+        name: "heat",
+        about: "five spots under the heat equation d_t q = D Lap q",
+        columns: Columns::Usually(2),
+        make: |d| Ok(Box::new(Modes::spots(d)?.melting(0.25)?)),
+    },
+    Entry {
+        name: "porous-medium-2",
+        about: "two spots under d_t q = Lap q^2, which spread with a sharp edge",
+        columns: Columns::Usually(2),
+        make: |d| Ok(Box::new(PorousMedium::new(2.0, d)?)),
+    },
+    Entry {
+        name: "porous-medium-3",
+        about: "two spots under d_t q = Lap q^3, of steeper edge",
+        columns: Columns::Usually(2),
+        make: |d| Ok(Box::new(PorousMedium::new(3.0, d)?)),
+    },
+    Entry {
+        name: "nonlinear-heat",
+        about: "a spot under d_t q = Lap q^m with m < 1, of heavy tails: 5 degrees of freedom",
+        columns: Columns::Usually(2),
+        make: |d| Ok(Box::new(NonlinearHeat::new(5.0, d)?)),
+    },
+    Entry {
+        name: "fokker-planck",
+        about: "Langevin dynamics while the potential turns from one well into two",
+        columns: Columns::Always(2),
+        make: |_| Ok(Box::new(FokkerPlanck::new())),
+    },
+    Entry {
+        name: "free-streaming",
+        about: "phase space (x, p) of free particles: no gradient field",
+        columns: Columns::Always(2),
+        make: |_| Ok(Box::new(Vlasov::free())),
+    },
+    Entry {
+        name: "vlasov",
+        about: "phase space (x, p) of particles in a quadratic trap: no gradient field",
+        columns: Columns::Always(2),
+        make: |_| Ok(Box::new(Vlasov::trapped(1.5)?)),
+    },
+    Entry {
+        name: "hydrogen",
+        about: "the electron of hydrogen in the states (3,2,-1) and (2,1,0) at once, in Schroedinger's equation",
+        columns: Columns::Always(3),
+        make: |_| Ok(Box::new(Hydrogen)),
+    },
+    Entry {
+        name: "bernoulli",
+        about: "bits that change their odds, spread over [0, 1] and [1, 2]",
+        columns: Columns::Always(1),
+        make: |_| Ok(Box::new(Bernoulli)),
+    },
+    Entry {
+        name: "cycle",
+        about: "a cloud on a ring that goes round: no gradient field",
+        columns: Columns::Always(2),
+        make: |_| Ok(Box::new(Cycle)),
+    },
+];
+
+/// The population of this name.
+///
+/// # Errors
+/// There is none; the names are listed.
+pub fn find(name: &str) -> Result<&'static Entry> {
+    let entry = ENTRIES.iter().find(|entry| entry.name == name);
+    entry.ok_or_else(|| {
+        Error::missing(
+            format!("the problem `{name}`"),
+            ENTRIES.iter().map(|entry| entry.name),
+        )
+    })
+}
+
+impl Entry {
+    /// Whether it comes in any number of columns.
+    pub fn has_any_columns(&self) -> bool {
+        matches!(self.columns, Columns::Usually(_))
+    }
+
+    /// The population, in `columns` columns where that can be chosen.
+    ///
+    /// # Errors
+    /// A number of columns that it does not come in.
+    pub fn path(&self, columns: Option<usize>) -> Result<Box<dyn Truth>> {
+        let columns = match (self.columns, columns) {
+            (Columns::Always(d), None) | (Columns::Usually(d), None) => d,
+            (Columns::Always(d), Some(asked)) => {
+                ensure!(
+                    asked == d,
+                    Setting,
+                    "`{}` has {d} column{}, got {asked}; those that come in any number are {}",
+                    self.name,
+                    if d == 1 { "" } else { "s" },
+                    variable().join(", ")
+                );
+                d
+            }
+            (Columns::Usually(_), Some(asked)) => {
+                ensure!(
+                    asked > 0,
+                    Setting,
+                    "`{}` needs at least 1 column, got 0",
+                    self.name
+                );
+                asked
+            }
+        };
+        (self.make)(columns)
+    }
+}
+
+fn variable() -> Vec<&'static str> {
+    let any = ENTRIES.iter().filter(|entry| entry.has_any_columns());
+    any.map(|entry| entry.name).collect()
+}
+
+/// `n` points at each of `times` (strictly increasing), different ones at different times, with
+/// their velocities. The seed gives the points.
+///
+/// # Errors
+/// No points, times outside of the span or not increasing.
+pub fn snapshots(truth: &dyn Truth, times: &[f64], n: usize, seed: u64) -> Result<Snapshots> {
+    let [first, last] = truth.span();
+    ensure!(n > 0, Value, "expected 1 point or more at each time, got 0");
+    for t in times {
+        ensure!(
+            (first..=last).contains(t),
+            Value,
+            "expected times in [{first}, {last}], got {t}"
+        );
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut clouds, mut velocities) = (vec![], vec![]);
+    for &t in times {
+        let points = truth.sample(&vec![t; n], &mut rng).points;
+        velocities.push(truth.velocity(t, &points));
+        clouds.push(Cloud::new(points)?);
+    }
+    Snapshots::new(times.to_vec(), clouds)?.with_velocities(velocities)
+}
+
+#[cfg(test)]
+mod tests;
