@@ -1,4 +1,4 @@
-//! Ticks, limits and frames.
+//! Ticks, limits and frames, linear or logarithmic.
 
 use super::canvas::{Area, At, Canvas, FAINT, GRID, RULE, SOFT, Text};
 
@@ -23,6 +23,20 @@ pub(super) fn limits(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     }
 }
 
+/// The range of `values`, or room around a single one.
+pub(super) fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
+    let (low, high) = values
+        .into_iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        });
+    if flat(low, high) {
+        padded(low, high)
+    } else {
+        [low, high]
+    }
+}
+
 /// `[low, high]` with 4 % on either side, or room around a single value.
 pub(super) fn padded(low: f64, high: f64) -> [f64; 2] {
     let pad = if !flat(low, high) {
@@ -35,7 +49,8 @@ pub(super) fn padded(low: f64, high: f64) -> [f64; 2] {
     [low - pad, high + pad]
 }
 
-fn flat(low: f64, high: f64) -> bool {
+/// Whether `high` is too little above `low` for an axis.
+pub(super) fn flat(low: f64, high: f64) -> bool {
     high - low <= 1e-9 * low.abs().max(high.abs()) || high - low < 1e-290
 }
 
@@ -64,6 +79,45 @@ pub(super) fn ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
             let value = (first + i as f64) * step + 0.0;
             (value, label(value, places, largest))
         })
+        .collect()
+}
+
+/// As [`ticks`], for a logarithmic axis: powers of ten where there are three or more, 1, 2 and 5 or 1 and 3
+/// times powers of ten where there are fewer, and what a linear axis has where there is less than one
+/// decade.
+fn log_ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
+    let [from, to] = [low, high].map(f64::log10);
+    if to - from < 1.0 {
+        return ticks([low, high], most);
+    }
+    let slack = 1e-9 * (to - from);
+    let inside = |value: f64| (from - slack..=to + slack).contains(&value.log10());
+    let powers = || (from.floor() as i32..=to.ceil() as i32).filter(|p| inside(10f64.powi(*p)));
+    let count = powers().count();
+    if count < 3 {
+        for mantissas in [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]] {
+            let all: Vec<_> = (from.floor() as i32..=to.ceil() as i32)
+                .flat_map(|p| mantissas.iter().map(move |m| (m * 10f64.powi(p), p)))
+                .filter(|(value, _)| inside(*value))
+                .map(|(value, p)| (value, label(value, -p, high)))
+                .collect();
+            if all.len() <= most {
+                return all;
+            }
+        }
+    }
+    let step = [1, 10, 100]
+        .into_iter()
+        .flat_map(|ten| [1, 2, 3, 5].map(|m| m * ten))
+        .find(|step| powers().filter(|p| p % step == 0).count() <= most)
+        .unwrap_or(1000);
+    let powers: Vec<i32> = powers().filter(|p| p % step == 0).collect();
+    // Beyond 0.0001 and 10000, all as 1e5.
+    let plain = powers.iter().all(|p| (-4..=4).contains(p));
+    let largest = if plain { 1.0 } else { f64::INFINITY };
+    powers
+        .into_iter()
+        .map(|p| (10f64.powi(p), label(10f64.powi(p), -p, largest)))
         .collect()
 }
 
@@ -108,22 +162,46 @@ pub(super) fn readable(values: &[f64]) -> Vec<String> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     pub limits: [f64; 2],
+    /// Whether equal distances are equal factors; the limits are positive then.
+    pub logarithmic: bool,
     from: f64,
     to: f64,
 }
 
 impl Scale {
     pub fn new(limits: [f64; 2], from: f64, to: f64) -> Self {
-        Self { limits, from, to }
+        Self {
+            limits,
+            logarithmic: false,
+            from,
+            to,
+        }
     }
 
     pub fn at(&self, value: f64) -> f64 {
-        self.from + (value - self.limits[0]) * self.factor()
+        self.from + (self.even(value) - self.even(self.limits[0])) * self.factor()
     }
 
-    /// Pixels for one unit of the data.
+    /// Pixels for one unit of the data, or for one decade.
     pub fn factor(&self) -> f64 {
-        (self.to - self.from) / (self.limits[1] - self.limits[0])
+        (self.to - self.from) / (self.even(self.limits[1]) - self.even(self.limits[0]))
+    }
+
+    /// `value` as it is spaced evenly along the axis.
+    fn even(&self, value: f64) -> f64 {
+        if self.logarithmic {
+            value.log10()
+        } else {
+            value
+        }
+    }
+
+    fn ticks(&self, most: usize) -> Vec<(f64, String)> {
+        if self.logarithmic {
+            log_ticks(self.limits, most)
+        } else {
+            ticks(self.limits, most)
+        }
     }
 
     fn length(&self) -> f64 {
@@ -157,27 +235,25 @@ impl Frame {
         let length = self.x.length();
         let most = ((length / 50.0) as usize).clamp(4, 9);
         for count in (2..=most).rev() {
-            let ticks = ticks(self.x.limits, count);
+            let ticks = self.x.ticks(count);
             let widest = ticks
                 .iter()
                 .map(|(_, label)| TICK.width(label))
                 .fold(0.0, f64::max);
-            let apart = match ticks.as_slice() {
-                [a, b, ..] => (b.0 - a.0) * self.x.factor(),
-                _ => length,
-            };
+            let apart = ticks
+                .windows(2)
+                .map(|pair| self.x.at(pair[1].0) - self.x.at(pair[0].0))
+                .fold(length, f64::min);
             if widest + 10.0 <= apart {
                 return ticks;
             }
         }
-        ticks(self.x.limits, 2).into_iter().take(1).collect()
+        self.x.ticks(2).into_iter().take(1).collect()
     }
 
     fn y_ticks(&self) -> Vec<(f64, String)> {
-        ticks(
-            self.y.limits,
-            ((self.y.length() / 42.0) as usize).clamp(5, 9),
-        )
+        self.y
+            .ticks(((self.y.length() / 42.0) as usize).clamp(5, 9))
     }
 
     /// The grid and the frame, to be drawn before the data.
@@ -299,6 +375,33 @@ mod tests {
         assert_eq!(labels([0.0, 100.0], 4), ["0", "25", "50", "75", "100"]);
         assert_eq!(labels([0.0, 2.4e6], 5), ["0", "5e5", "1e6", "1.5e6", "2e6"]);
         assert_eq!(labels([1e-5, 4.2e-5], 4), ["1e−5", "2e−5", "3e−5", "4e−5"]);
+    }
+
+    #[test]
+    fn logarithmic_labels_are_what_a_person_would_write() {
+        let labels = |limits, most| -> Vec<String> {
+            let ticks = log_ticks(limits, most);
+            ticks.into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels([0.001, 1.0], 5), ["0.001", "0.01", "0.1", "1"]);
+        assert_eq!(labels([0.9, 1.1e4], 5), ["1", "10", "100", "1000", "10000"]);
+        assert_eq!(labels([3e-7, 2e-4], 5), ["1e−6", "1e−5", "1e−4"]);
+        assert_eq!(labels([1e-6, 1e4], 5), ["1e−6", "1e−3", "1e0", "1e3"]);
+        assert_eq!(labels([1e-150, 1e150], 3), ["1e−100", "1e0", "1e100"]);
+        assert_eq!(labels([3.0, 60.0], 5), ["5", "10", "20", "50"]);
+        assert_eq!(labels([0.03, 4.0], 5), ["0.03", "0.1", "0.3", "1", "3"]);
+        assert_eq!(labels([3e-6, 2.5e-5], 4), ["1e−5", "2e−5"]);
+        assert_eq!(labels([0.25, 0.9], 4), ["0.4", "0.6", "0.8"]);
+        assert_eq!(labels([300.0, 31000.0], 2), ["1000", "10000"]);
+    }
+
+    #[test]
+    fn equal_factors_are_equal_distances() {
+        let mut scale = Scale::new([0.01, 100.0], 300.0, 100.0);
+        scale.logarithmic = true;
+        for (value, at) in [(0.01, 300.0), (0.1, 250.0), (1.0, 200.0), (100.0, 100.0)] {
+            assert!((scale.at(value) - at).abs() < 1e-9, "{value}");
+        }
     }
 
     #[test]

@@ -190,7 +190,7 @@ fn place(events: &[(usize, String)], limits: [f64; 2], width: f64) -> (Vec<Mark>
 
 /// A line through points whose x increases; where many fall onto half a unit, only the first, the lowest,
 /// the highest and the last of them.
-fn envelope(points: &[[f64; 2]]) -> String {
+pub(super) fn envelope(points: &[[f64; 2]]) -> String {
     let mut data = String::new();
     let mut add = |p: &[f64; 2]| {
         let command = if data.is_empty() { 'M' } else { 'L' };

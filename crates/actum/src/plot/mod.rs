@@ -29,6 +29,7 @@
 mod axis;
 mod canvas;
 mod colour;
+mod curves;
 mod loss;
 mod mass;
 mod population;
@@ -51,6 +52,7 @@ use crate::{
     file,
 };
 
+pub use curves::{Axis, Chart, Curve, Look, curves};
 pub use loss::{LossPoint, loss};
 pub use mass::{ObservedMass, mass};
 pub use projection::Projection;
@@ -435,6 +437,59 @@ mod tests {
                 &scores("W1 to <day & 2>", &rows).unwrap(),
                 &format!("scores {values:?}"),
             );
+        }
+    }
+
+    #[test]
+    fn curves_are_sound() {
+        let long =
+            "a name <that> nobody would write & that has no place beside a frame as small as this";
+        for logarithmic in [false, true] {
+            for (count, columns) in [(1, 3), (4, 2), (7, 3)] {
+                for (n, size) in [(1, 1.0), (2, 1e120), (30, 1e-120), (3000, 1.0), (50, 1e4)] {
+                    let chart = |i: usize| {
+                        let axis = || Axis {
+                            name: format!("{long} {i}"),
+                            logarithmic,
+                        };
+                        let points = |j: usize| {
+                            let at = |k: usize| {
+                                let wave = 1.2 + ((k * (j + 1)) as f64 * 0.01).sin();
+                                [
+                                    size * (1.0 + k as f64).powi(3),
+                                    size * wave * (j + 1) as f64,
+                                ]
+                            };
+                            (0..n).map(at).collect()
+                        };
+                        let look = |j| {
+                            if j == 1 {
+                                Look::Truth
+                            } else {
+                                Look::Learned(j)
+                            }
+                        };
+                        let curve = |j: usize| Curve {
+                            name: format!("<{j}> & {}", &long[..10 * j]),
+                            points: points(j),
+                            look: look(j),
+                            dots: n < 60,
+                        };
+                        Chart {
+                            title: format!("{long} {i}"),
+                            x: axis(),
+                            y: axis(),
+                            curves: (0..=i + 2).map(curve).collect(),
+                            y_limits: (i == 1).then_some([0.5 * size, 1.5 * size]),
+                            density: (i == 2 && n > 1).then(|| points(0)),
+                        }
+                    };
+                    let charts: Vec<Chart> = (0..count).map(chart).collect();
+                    let picture = curves("Curves of <a & b>", &charts, columns).unwrap();
+                    let what = format!("{count} charts, {n} points, {size}, {logarithmic}");
+                    assert_sound(&picture, &what);
+                }
+            }
         }
     }
 
