@@ -47,7 +47,10 @@ fn main() -> Result<()> {
     let melting = Modes::figure_1().melting(DIFFUSIVITY)?;
     let times: Vec<f64> = (0..=10).map(|k| f64::from(k) / 10.0).collect();
     let mut charts = vec![];
-    for (name, modes, center) in [("travelling", &travelling, 0.5 * SPEED), ("melting", &melting, 0.0)] {
+    for (name, modes, center) in [
+        ("travelling", &travelling, 0.5 * SPEED),
+        ("melting", &melting, 0.0),
+    ] {
         let fresh = gallery::snapshots(modes, &times, 2000, 1)?;
         for &steps in &budgets {
             for method in ["action", "action with noise", "denoising", "sliced"] {
@@ -76,18 +79,35 @@ fn main() -> Result<()> {
 }
 
 fn network() -> Result<Mlp> {
-    Mlp::new(1, 128, 3, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(0))
+    Mlp::new(
+        1,
+        128,
+        3,
+        &Device::flex(),
+        &mut ChaCha8Rng::seed_from_u64(0),
+    )
 }
 
-fn action<'a>(modes: &'a Modes, fresh: &Snapshots, steps: usize, sigma: f64) -> Result<Learned<'a>> {
+fn action<'a>(
+    modes: &'a Modes,
+    fresh: &Snapshots,
+    steps: usize,
+    sigma: f64,
+) -> Result<Learned<'a>> {
     let lagrangian = Lagrangian::kinetic().noise(sigma)?;
     let scheme = Scheme::suited(&lagrangian);
     let problem = Problem::new(modes, lagrangian, Units::of(fresh, false)?);
-    let options = Options { steps, estimator: Estimator::Samples, ..Options::default() };
+    let options = Options {
+        steps,
+        estimator: Estimator::Samples,
+        ..Options::default()
+    };
     let dynamics = fit(network()?, &problem, &options, &mut ())?;
     let moved = simulate(&dynamics, fresh.cloud(0), 0.0, fresh.times(), scheme, 0)?;
     // The noise takes its part of the velocity.
-    let truth = move |t: f64, x: &Array2<f64>| Ok(modes.velocity(t, x) + modes.score(t, x) * (0.5 * sigma * sigma));
+    let truth = move |t: f64, x: &Array2<f64>| {
+        Ok(modes.velocity(t, x) + modes.score(t, x) * (0.5 * sigma * sigma))
+    };
     Ok(Learned {
         field: Box::new(move |t, x| dynamics.velocity(t, x)),
         truth: Box::new(truth),
@@ -95,14 +115,22 @@ fn action<'a>(modes: &'a Modes, fresh: &Snapshots, steps: usize, sigma: f64) -> 
     })
 }
 
-fn rival<'a>(modes: &'a Modes, fresh: &Snapshots, steps: usize, sliced: bool) -> Result<Learned<'a>> {
+fn rival<'a>(
+    modes: &'a Modes,
+    fresh: &Snapshots,
+    steps: usize,
+    sliced: bool,
+) -> Result<Learned<'a>> {
     let units = Units::of(fresh, false)?;
     let problem = match sliced {
         true => score::Problem::sliced(modes, units)?,
         // Less than half of the deviation of a mode.
         false => score::Problem::blurred(modes, 0.02, units)?,
     };
-    let options = Options { steps, ..Options::default() };
+    let options = Options {
+        steps,
+        ..Options::default()
+    };
     let learned = score::fit(network()?, &problem, &options, &mut ())?;
     let step = score::Step::SignalToNoise(0.16);
     let field = |t: f64, x: &Array2<f64>| learned.at(t, x);
@@ -125,22 +153,41 @@ fn measure(learned: &Learned, fresh: &Snapshots) -> Result<[f64; 2]> {
         w1 += wasserstein_1(&learned.moved.cloud(k)?, cloud)?;
     }
     let times = (fresh.len() - 1) as f64;
-    let error = if total > 1e-9 { off / total } else { off / times };
+    let error = if total > 1e-9 {
+        off / total
+    } else {
+        off / times
+    };
     Ok([error.sqrt(), w1 / times])
 }
 
 fn chart(title: &str, learned: &Learned, center: f64) -> Result<Chart> {
     let line = Array2::from_shape_fn((600, 1), |(i, _)| center - 2.2 + 4.4 * i as f64 / 599.0);
     let curve = |name: &str, field: &Field, look| -> Result<Curve> {
-        let points = line.iter().zip(&field(0.5, &line)?).map(|(x, v)| [*x, *v]).collect();
-        Ok(Curve { name: name.to_owned(), points, look, dots: false })
+        let points = line
+            .iter()
+            .zip(&field(0.5, &line)?)
+            .map(|(x, v)| [*x, *v])
+            .collect();
+        Ok(Curve {
+            name: name.to_owned(),
+            points,
+            look,
+            dots: false,
+        })
     };
-    let axis = |name: &str| Axis { name: name.to_owned(), logarithmic: false };
+    let axis = |name: &str| Axis {
+        name: name.to_owned(),
+        logarithmic: false,
+    };
     Ok(Chart {
         title: title.to_owned(),
         x: axis("x"),
         y: axis(""),
-        curves: vec![curve("truth", &learned.truth, Look::Truth)?, curve("learned", &learned.field, Look::Learned(0))?],
+        curves: vec![
+            curve("truth", &learned.truth, Look::Truth)?,
+            curve("learned", &learned.field, Look::Learned(0))?,
+        ],
         y_limits: None,
         density: None,
     })

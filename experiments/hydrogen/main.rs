@@ -29,11 +29,15 @@ use rand_chacha::ChaCha8Rng;
 const POINTS: usize = 5000;
 
 fn main() -> Result<()> {
-    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse().ok());
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse().ok());
     let steps = numbers.next().unwrap_or(10_000);
     let width = numbers.next().unwrap_or(256);
     let seed = numbers.next().unwrap_or(0);
-    let times: Vec<f64> = (0..=10).map(|k| f64::from(k) * Hydrogen.span()[1] / 10.0).collect();
+    let times: Vec<f64> = (0..=10)
+        .map(|k| f64::from(k) * Hydrogen.span()[1] / 10.0)
+        .collect();
     let fresh = gallery::snapshots(&Hydrogen, &times, POINTS, 1)?;
     let start = gallery::snapshots(&Hydrogen, &times, POINTS, 2)?;
     let others = |k: usize| Ok(start.cloud(k).clone());
@@ -41,17 +45,36 @@ fn main() -> Result<()> {
     println!("staying         {:10.2e}", apart(&fresh, |_| others(0))?);
 
     let units = Units::of(&fresh, false)?;
-    let network = || Mlp::new(3, width, 3, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(seed as u64));
-    let options = Options { steps, batch: 1000, seed: seed as u64, ..Options::default() };
+    let network = || {
+        Mlp::new(
+            3,
+            width,
+            3,
+            &Device::flex(),
+            &mut ChaCha8Rng::seed_from_u64(seed as u64),
+        )
+    };
+    let options = Options {
+        steps,
+        batch: 1000,
+        seed: seed as u64,
+        ..Options::default()
+    };
     for estimator in [Estimator::Samples, Estimator::Velocity] {
         let began = Instant::now();
         let problem = Problem::new(&Hydrogen, Lagrangian::kinetic(), units.clone());
-        let options = Options { estimator, ..options.clone() };
+        let options = Options {
+            estimator,
+            ..options.clone()
+        };
         let dynamics = fit(network()?, &problem, &options, &mut ())?;
         let seconds = began.elapsed().as_secs_f64();
         let moved = simulate(&dynamics, start.cloud(0), 0.0, &times, Scheme::default(), 0)?;
         let apart = apart(&fresh, |k| moved.cloud(k))?;
-        println!("action, {:8}{apart:10.2e}  {steps} steps, {seconds:.0} s", format!("{estimator:?}").to_lowercase());
+        println!(
+            "action, {:8}{apart:10.2e}  {steps} steps, {seconds:.0} s",
+            format!("{estimator:?}").to_lowercase()
+        );
     }
     for name in ["sliced", "denoising"] {
         let began = Instant::now();
@@ -63,7 +86,14 @@ fn main() -> Result<()> {
         let learned = score::fit(network()?, &problem, &options, &mut ())?;
         let seconds = began.elapsed().as_secs_f64();
         let step = score::Step::SignalToNoise(0.16);
-        let moved = score::langevin(|t, x| learned.at(t, x), start.cloud(0).points(), &times, 100, step, 0)?;
+        let moved = score::langevin(
+            |t, x| learned.at(t, x),
+            start.cloud(0).points(),
+            &times,
+            100,
+            step,
+            0,
+        )?;
         let apart = apart(&fresh, |k| moved.cloud(k))?;
         println!("{name:9} score {apart:10.2e}  {steps} steps, {seconds:.0} s");
     }
