@@ -56,9 +56,10 @@ pub struct Problem {
     #[arg(long, conflicts_with_all = ["name", "output", "points", "times", "columns", "seed"])]
     pub list: bool,
     /// How many points at each time, at least 2.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1000)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 2000)]
     pub points: usize,
-    /// The times [default: 11 from the first to the last].
+    /// The times [default: 5 or 11 from the first to the last]. Of two snapshots that are close in
+    /// time the difference is mostly chance: more times need more points.
     #[arg(
         long,
         value_name = "T,T,..",

@@ -59,11 +59,13 @@ fn list(as_json: bool) -> Result<()> {
 }
 
 fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> {
-    let truth = gallery::find(name)?.path(arguments.columns)?;
+    let entry = gallery::find(name)?;
+    let truth = entry.path(arguments.columns)?;
     let [first, last] = truth.span();
     let times = if arguments.times.is_empty() {
-        (0..=10)
-            .map(|k| first + (last - first) * f64::from(k) / 10.0)
+        let steps = entry.snapshots - 1;
+        (0..=steps)
+            .map(|k| first + (last - first) * k as f64 / steps as f64)
             .collect()
     } else {
         arguments.times.clone()
