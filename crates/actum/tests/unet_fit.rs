@@ -71,7 +71,7 @@ fn both_estimators_reach_the_least_objective() {
         let options = Options {
             batch: 64,
             estimator,
-            ..options(500)
+            ..options(350)
         };
         let dynamics = fit(network(0), &problem(&path), &options, &mut ()).unwrap();
         let problem = problem(&path);
@@ -147,8 +147,7 @@ fn a_fit_goes_on_and_a_dynamics_comes_back_with_the_same_bits() {
     assert_eq!(other.kind(), ErrorKind::Format, "{other}");
 }
 
-/// The routes of f32 and of the library in f32 agree on whole networks: `push` is the change of
-/// `value`.
+/// On the CPU's own operations.
 #[test]
 fn the_push_is_the_change_of_the_value_in_single_precision() {
     use actum::action::Action;

@@ -9,7 +9,7 @@ mod adam;
 mod bend;
 mod layout;
 mod product;
-mod swish;
+pub(super) mod swish;
 mod tile;
 
 use std::ops::Range;

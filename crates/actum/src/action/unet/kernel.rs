@@ -72,6 +72,7 @@ pub(super) fn correlate(shape: Images, x: &[f32], weights: &[f32], outputs: usiz
     let images = x.par_chunks_exact(shape.pixels() * shape.channels);
     out.par_chunks_exact_mut(shape.pixels() * outputs)
         .zip(images)
+        .with_min_len((1usize << 20).div_ceil(9 * shape.pixels() * shape.channels * outputs))
         .for_each_init(
             || shape.bordered(),
             |bordered, (out, image)| {

@@ -7,7 +7,7 @@ use burn::{
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{convolution::convolve, jet::Jet};
+use super::{convolution::convolve, jet::Jet, normal::Groups};
 
 /// How many neighbouring channels are normalised together.
 pub(super) const GROUP: usize = 4;
@@ -124,9 +124,13 @@ impl Norm {
 
     pub fn apply(&self, x: Jet<4>) -> Jet<4> {
         let [n, h, w, c] = x.dims();
+        let groups = Groups {
+            width: GROUP,
+            epsilon: 1e-5,
+        };
+        let (scale, bias) = (self.scale.val().unsqueeze(), self.bias.val().unsqueeze());
         x.map(|x| x.reshape([n, h * w, c]))
-            .normalise(GROUP, 1e-5, self.scale.val().unsqueeze())
-            .shift(self.bias.val().unsqueeze())
+            .normalise(groups, scale, bias)
             .map(|x| x.reshape([n, h, w, c]))
     }
 }

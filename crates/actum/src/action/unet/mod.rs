@@ -1,9 +1,12 @@
 //! The U-Net as an action on images.
 
+mod bend;
 mod convolution;
+mod cpu;
 mod jet;
 mod kernel;
 mod layers;
+mod normal;
 
 use burn::{
     module::Module,
@@ -125,8 +128,7 @@ pub struct UNet {
     last: Convolution,
 }
 
-/// How many images are seen at once where no graph of the whole batch is wanted: bounds the memory
-/// of their activations.
+/// How many images are seen at once: bounds the memory of activations that no graph keeps.
 const IMAGES: usize = 64;
 
 impl UNet {
@@ -269,26 +271,45 @@ impl Action for UNet {
     }
 
     fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        self.scalar(Jet::constant(t), Jet::constant(x)).last()
+        in_parts([t, x], |[t, x]| {
+            self.scalar(Jet::constant(t), Jet::constant(x)).last()
+        })
     }
 
     fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let parts = t.split(IMAGES, 0).into_iter().zip(x.split(IMAGES, 0));
-        let gradients = parts.map(|(t, x)| {
+        in_parts([t, x], |[t, x]| {
             let x = x.autodiff().require_grad();
             let gradients = self.value(t, x.clone()).sum().backward();
             self.masked(x.grad(&gradients).expect("s depends on x"))
-        });
-        Tensor::cat(gradients.collect(), 0)
+        })
     }
 
     fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
-        let x = Jet::line(x, self.masked(dx), 1);
-        self.scalar(Jet::line(t, dt, 1), x).last()
+        in_parts([t, x, dt, dx], |[t, x, dt, dx]| {
+            let x = Jet::line(x, self.masked(dx), 1);
+            self.scalar(Jet::line(t, dt, 1), x).last()
+        })
     }
 
     fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
-        let x = Jet::line(x, self.masked(direction), 2);
-        self.scalar(Jet::constant(t), x).last()
+        in_parts([t, x, direction], |[t, x, direction]| {
+            let x = Jet::line(x, self.masked(direction), 2);
+            self.scalar(Jet::constant(t), x).last()
+        })
     }
+}
+
+/// A function of rows, some at a time.
+fn in_parts<const K: usize>(
+    inputs: [Tensor<2>; K],
+    f: impl Fn([Tensor<2>; K]) -> Tensor<2>,
+) -> Tensor<2> {
+    let rows = inputs[0].dims()[0];
+    let parts = (0..rows).step_by(IMAGES).map(|first| {
+        let count = IMAGES.min(rows - first);
+        f(inputs
+            .each_ref()
+            .map(|input| input.clone().narrow(0, first, count)))
+    });
+    Tensor::cat(parts.collect(), 0)
 }
