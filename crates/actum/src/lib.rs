@@ -70,6 +70,8 @@ pub mod flow;
 
 pub mod likelihood;
 
+pub mod score;
+
 pub mod metric;
 
 pub mod report;

@@ -11,7 +11,7 @@ use crate::{
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
 };
-use scheme::{Noise, check, solve};
+use scheme::{Noise, Solution, check, solve};
 
 pub use scheme::Scheme;
 
@@ -29,6 +29,17 @@ pub struct Trajectories {
 }
 
 impl Trajectories {
+    /// Points of equal weight, 1 together.
+    fn equal(times: &[f64], solution: Solution) -> Self {
+        let (count, n, _) = solution.states.dim();
+        Self {
+            times: times.to_vec(),
+            points: solution.states,
+            weights: Array2::from_elem((count, n), 1.0 / n.max(1) as f64),
+            evaluations: solution.evaluations,
+        }
+    }
+
     /// The points at the k-th time, `[n, d]`.
     pub fn at(&self, k: usize) -> Array2<f64> {
         self.points.index_axis(Axis(0), k).to_owned()
@@ -77,13 +88,50 @@ pub fn integrate(
     scheme: Scheme,
 ) -> Result<Trajectories> {
     let solution = solve(velocity, None, points, from, times, scheme)?;
-    let n = points.nrows();
-    Ok(Trajectories {
-        times: times.to_vec(),
-        points: solution.states,
-        weights: Array2::from_elem((times.len(), n), 1.0 / n.max(1) as f64),
-        evaluations: solution.evaluations,
-    })
+    Ok(Trajectories::equal(times, solution))
+}
+
+/// Moves `points` `[n, d]` of weight `1/n`, which are at time `from`, by
+/// `dx = velocity_t(x) dt + sigma_t dW` and records them at `times`, which must not be before `from`,
+/// in order.
+///
+/// The noise is independent in every row and column. The same seed, `from` and last time give the
+/// same noise whatever the steps and the times between.
+///
+/// ```
+/// use actum::flow::{Scheme, diffuse};
+/// use ndarray::Array2;
+///
+/// // dx = -x dt + sqrt(2) dW from 0: the variance at time t is 1 - exp(-2 t).
+/// let start = Array2::zeros((5000, 1));
+/// let scheme = Scheme::StochasticRungeKutta(50);
+/// let path = diffuse(|_, x| -x, |_| 2f64.sqrt(), &start, 0.0, &[1.0], scheme, 0)?;
+/// let variance = path.at(0).mapv(|x| x * x).mean().unwrap_or_default();
+/// assert!((variance - 0.8647).abs() < 0.07);
+/// # Ok::<(), actum::error::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`integrate`], a sigma that is negative or not finite, and, where sigma is not 0, times that
+/// go backward and a scheme that ignores noise.
+pub fn diffuse(
+    velocity: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
+    sigma: impl Fn(f64) -> f64,
+    points: &Array2<f64>,
+    from: f64,
+    times: &[f64],
+    scheme: Scheme,
+    seed: u64,
+) -> Result<Trajectories> {
+    let noise = Noise {
+        sigma: &|step| step.map(&sigma),
+        columns: points.ncols(),
+        seed,
+        span: [from, times.last().map_or(from, |last| *last)],
+        breaks: &[],
+    };
+    let solution = solve(velocity, Some(&noise), points, from, times, scheme)?;
+    Ok(Trajectories::equal(times, solution))
 }
 
 /// Moves a cloud, which is at time `from`, as learned and records it at `times`; all in the user's

@@ -161,14 +161,14 @@ struct Rows {
     running: Vec<f64>,
 }
 
-fn running_sum(values: &mut [f64]) {
+pub(super) fn running_sum(values: &mut [f64]) {
     for k in 1..values.len() {
         values[k] += values[k - 1];
     }
 }
 
 /// An index in proportion to the mass it adds to the running sum; none if there is no mass.
-fn draw_index(running: &[f64], rng: &mut dyn Rng) -> Option<usize> {
+pub(super) fn draw_index(running: &[f64], rng: &mut dyn Rng) -> Option<usize> {
     let total = *running.last()?;
     let u = rng.random::<f64>() * total;
     Some(running.partition_point(|r| *r <= u).min(running.len() - 1))

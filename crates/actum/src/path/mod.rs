@@ -1,6 +1,7 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
 mod between;
+mod diffusion;
 mod in_turn;
 mod sampled;
 
@@ -8,6 +9,7 @@ use ndarray::{Array1, Array2};
 use rand::Rng;
 
 pub use between::{Between, Coupling, Interpolation};
+pub use diffusion::{Diffusion, Process};
 pub use in_turn::InTurn;
 pub use sampled::Sampled;
 
