@@ -17,9 +17,8 @@ use crate::error::{Result, ensure};
 ///
 /// As a *point*, an image is a row of `channels * height * width` numbers, channel by channel, each
 /// row by row, in `[-1, 1]`: level k becomes `(k + u) / 128 - 1` with u uniform on [0, 1). The noise
-/// makes whole levels into numbers that have a density ([dequantisation](crate::likelihood::dequantize));
-/// levels are [`Images::BIN`] apart, which is the bin of
-/// [`bits_per_dimension`](crate::likelihood::bits_per_dimension).
+/// makes whole levels into numbers that have a density (dequantisation, Uria et al. 2013); levels are
+/// [`Images::BIN`] apart, the bin that `likelihood::bits_per_dimension` asks for.
 ///
 /// ```
 /// use actum::data::{Images, Shapes};

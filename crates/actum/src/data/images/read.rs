@@ -228,7 +228,8 @@ fn idx(bytes: &[u8]) -> Result<Array4<u8>> {
         Shape,
         "expected an IDX file of images [n, height, width], got {dimensions} dimension(s){}",
         match dimensions {
-            1 => ": these are labels; the images are beside them, in the file with idx3 in its name",
+            1 =>
+                ": these are labels; the images are beside them, in the file with idx3 in its name",
             _ => "",
         }
     );
