@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     ] {
         let fresh = gallery::snapshots(modes, &times, 2000, 1)?;
         for &steps in &budgets {
-            for method in ["action", "action with noise", "denoising", "sliced"] {
+            for method in ["action with noise", "action", "denoising", "sliced"] {
                 let learned = match method {
                     "action" => action(modes, &fresh, steps, 0.0)?,
                     // The noise is known to be the one that melts.
@@ -66,7 +66,12 @@ fn main() -> Result<()> {
                 let [error, w1] = measure(&learned, &fresh)?;
                 println!("{name:10} {steps:6} steps  {method:17}  field {error:.3}  W1 {w1:.4}");
                 if Some(&steps) == budgets.last() {
-                    charts.push(chart(&format!("{name}: {method}"), &learned, center)?);
+                    charts.push(chart(
+                        &format!("{name}: {method}"),
+                        modes,
+                        &learned,
+                        center,
+                    )?);
                 }
             }
         }
@@ -161,17 +166,19 @@ fn measure(learned: &Learned, fresh: &Snapshots) -> Result<[f64; 2]> {
     Ok([error.sqrt(), w1 / times])
 }
 
-fn chart(title: &str, learned: &Learned, center: f64) -> Result<Chart> {
+fn chart(title: &str, modes: &Modes, learned: &Learned, center: f64) -> Result<Chart> {
     let line = Array2::from_shape_fn((600, 1), |(i, _)| center - 2.2 + 4.4 * i as f64 / 599.0);
+    let zip = |values: Vec<f64>| {
+        line.iter()
+            .copied()
+            .zip(values)
+            .map(|(x, y)| [x, y])
+            .collect()
+    };
     let curve = |name: &str, field: &Field, look| -> Result<Curve> {
-        let points = line
-            .iter()
-            .zip(&field(0.5, &line)?)
-            .map(|(x, v)| [*x, *v])
-            .collect();
         Ok(Curve {
             name: name.to_owned(),
-            points,
+            points: zip(field(0.5, &line)?.into_raw_vec_and_offset().0),
             look,
             dots: false,
         })
@@ -180,15 +187,31 @@ fn chart(title: &str, learned: &Learned, center: f64) -> Result<Chart> {
         name: name.to_owned(),
         logarithmic: false,
     };
+    let curves = vec![
+        curve("truth", &learned.truth, Look::Truth)?,
+        curve("learned", &learned.field, Look::Learned(0))?,
+    ];
+    // A constant would be drawn in a scale that shows nothing but its last digits.
+    let constant = curves[0]
+        .points
+        .iter()
+        .all(|p| p[1] == curves[0].points[0][1]);
+    let level = curves[0].points[0][1];
+    let density = modes
+        .log_density(0.5, &line)
+        .iter()
+        .map(|log| log.exp())
+        .collect();
     Ok(Chart {
         title: title.to_owned(),
         x: axis("x"),
-        y: axis(""),
-        curves: vec![
-            curve("truth", &learned.truth, Look::Truth)?,
-            curve("learned", &learned.field, Look::Learned(0))?,
-        ],
-        y_limits: None,
-        density: None,
+        y: axis(if title.contains("action") {
+            "velocity"
+        } else {
+            "score"
+        }),
+        y_limits: constant.then_some([level - 3.0, level + 3.0]),
+        curves,
+        density: Some(zip(density)),
     })
 }

@@ -23,12 +23,14 @@ use actum::{
     tensor::Device,
     units::Units,
 };
-use ndarray::{Array2, array};
+use ndarray::{Array2, array, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// How many points are moved and compared.
 const POINTS: usize = 2000;
+/// How many of them a picture shows.
+const DRAWN: usize = 700;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -124,19 +126,24 @@ fn distance(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<f6
     Ok(each.sum::<Result<f64>>()? / (fresh.len() - 1) as f64)
 }
 
+/// The first two columns of fresh points above those of moved ones.
 fn draw(stem: &Folder, fresh: &Snapshots, moved: &Trajectories) -> Result<()> {
-    let panels = (0..=10).step_by(2).map(|k| {
+    let fresh = fresh.first_columns(fresh.dimension().min(2))?;
+    let panels = [0, 2, 5, 8, 10].map(|k| {
+        let moved = moved.points.slice(s![k, ..DRAWN, ..fresh.dimension()]);
+        let observed = fresh.cloud(k).points().slice(s![..DRAWN, ..]);
         Ok(Panel {
             time: fresh.times()[k],
             label: format!("t = {}", fresh.labels()[k]),
-            observed: Some(fresh.cloud(k).clone()),
-            predicted: Some(moved.cloud(k)?),
+            observed: Some(Cloud::new(observed.to_owned())?),
+            predicted: Some(Cloud::new(moved.to_owned())?),
             held_out: false,
         })
     });
-    let panels = panels.collect::<Result<Vec<_>>>()?;
+    let panels = panels.into_iter().collect::<Result<Vec<_>>>()?;
     let clouds: Vec<&Cloud> = fresh.clouds().iter().collect();
     let projection = Projection::fit(&clouds, fresh.columns())?;
-    plot::snapshots(&panels, "Moved from the first time.", &projection)?.save(stem)?;
+    let picture = plot::snapshots(&panels, "Moved from the first time.", &projection)?;
+    picture.save(stem)?;
     Ok(())
 }

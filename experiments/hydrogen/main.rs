@@ -41,8 +41,8 @@ fn main() -> Result<()> {
     let fresh = gallery::snapshots(&Hydrogen, &times, POINTS, 1)?;
     let start = gallery::snapshots(&Hydrogen, &times, POINTS, 2)?;
     let others = |k: usize| Ok(start.cloud(k).clone());
-    println!("fresh points    {:10.2e}", apart(&fresh, others)?);
-    println!("staying         {:10.2e}", apart(&fresh, |_| others(0))?);
+    println!("fresh points     {}", apart(&fresh, others)?);
+    println!("staying          {}", apart(&fresh, |_| others(0))?);
 
     let units = Units::of(&fresh, false)?;
     let network = || {
@@ -72,7 +72,7 @@ fn main() -> Result<()> {
         let moved = simulate(&dynamics, start.cloud(0), 0.0, &times, Scheme::default(), 0)?;
         let apart = apart(&fresh, |k| moved.cloud(k))?;
         println!(
-            "action, {:8}{apart:10.2e}  {steps} steps, {seconds:.0} s",
+            "action, {:8} {apart}  {steps} steps, {seconds:.0} s",
             format!("{estimator:?}").to_lowercase()
         );
     }
@@ -95,13 +95,15 @@ fn main() -> Result<()> {
             0,
         )?;
         let apart = apart(&fresh, |k| moved.cloud(k))?;
-        println!("{name:9} score {apart:10.2e}  {steps} steps, {seconds:.0} s");
+        println!("{name:9} score  {apart}  {steps} steps, {seconds:.0} s");
     }
     Ok(())
 }
 
-/// The mean over all times but the first.
-fn apart(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<f64> {
+/// The mean over all times but the first, and the deviation over them.
+fn apart(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<String> {
     let each = (1..fresh.len()).map(|k| Ok(3.0 * mmd_with(&at(k)?, fresh.cloud(k), &[1e-4])?));
-    Ok(each.sum::<Result<f64>>()? / (fresh.len() - 1) as f64)
+    let each = each.collect::<Result<ndarray::Array1<f64>>>()?;
+    let mean = each.mean().unwrap_or_default();
+    Ok(format!("{mean:9.2e} +- {:8.2e}", each.std(0.0)))
 }

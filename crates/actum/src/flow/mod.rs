@@ -11,7 +11,7 @@ use crate::{
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
 };
-use scheme::{Noise, Solution, check, solve};
+use scheme::{Noise, check, solve};
 
 pub use scheme::Scheme;
 
@@ -29,14 +29,14 @@ pub struct Trajectories {
 }
 
 impl Trajectories {
-    /// Points of equal weight, 1 together.
-    fn equal(times: &[f64], solution: Solution) -> Self {
-        let (count, n, _) = solution.states.dim();
+    /// Points `[k, n, d]` of weight `1/n`.
+    pub(crate) fn equal(times: &[f64], points: Array3<f64>, evaluations: usize) -> Self {
+        let (count, n, _) = points.dim();
         Self {
             times: times.to_vec(),
-            points: solution.states,
+            points,
             weights: Array2::from_elem((count, n), 1.0 / n.max(1) as f64),
-            evaluations: solution.evaluations,
+            evaluations,
         }
     }
 
@@ -88,7 +88,11 @@ pub fn integrate(
     scheme: Scheme,
 ) -> Result<Trajectories> {
     let solution = solve(velocity, None, points, from, times, scheme)?;
-    Ok(Trajectories::equal(times, solution))
+    Ok(Trajectories::equal(
+        times,
+        solution.states,
+        solution.evaluations,
+    ))
 }
 
 /// Moves `points` `[n, d]` of weight `1/n`, which are at time `from`, by
@@ -131,7 +135,11 @@ pub fn diffuse(
         breaks: &[],
     };
     let solution = solve(velocity, Some(&noise), points, from, times, scheme)?;
-    Ok(Trajectories::equal(times, solution))
+    Ok(Trajectories::equal(
+        times,
+        solution.states,
+        solution.evaluations,
+    ))
 }
 
 /// Moves a cloud, which is at time `from`, as learned and records it at `times`; all in the user's

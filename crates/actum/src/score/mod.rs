@@ -2,7 +2,7 @@
 //!
 //! The objective of a path with velocity u is `E[ |grad s|^2/2 - u . grad s + sigma^2/2 Lap s ]`. It
 //! is least where `grad s` is the mean of u at x, plus `sigma^2/2 grad log q_t`. So a score is what
-//! [`fit`](crate::fit) learns from a path whose u has it for a mean (denoising), or from one that
+//! [`fit::fit`] learns from a path whose u has it for a mean (denoising), or from one that
 //! stands still under noise (sliced): docs/mathematics.md, section 13. A score does not move a
 //! population by itself; samplers use it to draw from a density.
 //!

@@ -92,9 +92,9 @@ pub enum Step {
     /// Always this, in squared units of the points.
     Fixed(f64),
     /// So that what the score moves the points is this times what the noise does, both as root mean
-    /// squares over the points: `step = 4 ratio^2 d / E|score|^2` (Song et al., ICLR 2021,
-    /// algorithms 4 and 5, where 0.16 serves most data). The variance of a Gaussian then comes out as `1 + ratio^2`
-    /// of what it is.
+    /// squares over the points: `step = 4 ratio^2 d / E|score|^2` (Song et al., ICLR 2021, algorithms
+    /// 4 and 5, where 0.16 serves most data). A Gaussian then comes out with `1 + ratio^2` times its
+    /// variance.
     SignalToNoise(f64),
 }
 
@@ -166,13 +166,7 @@ pub fn langevin(
         }
         recorded.index_axis_mut(Axis(0), k).assign(&x);
     }
-    let n = x.nrows();
-    Ok(Trajectories {
-        times: times.to_vec(),
-        points: recorded,
-        weights: Array2::from_elem((times.len(), n), 1.0 / n.max(1) as f64),
-        evaluations: times.len() * steps,
-    })
+    Ok(Trajectories::equal(times, recorded, times.len() * steps))
 }
 
 fn check_times(from: f64, times: &[f64]) -> Result<()> {
