@@ -45,9 +45,17 @@ fn digits() {
     let sum: u32 = half.image(0).iter().map(|level| u32::from(*level)).sum();
     assert_eq!(sum, 4618);
     let shape = images.shape();
-    plain(&images, &Corruption::super_resolution(shape).unwrap(), [19.291431457491157, 0.8385238902475838]);
+    plain(
+        &images,
+        &Corruption::super_resolution(shape).unwrap(),
+        [19.291431457491157, 0.8385238902475838],
+    );
     let mask = Mask::bottom(28, 28).unwrap();
-    plain(&images, &Corruption::inpainting(shape, mask).unwrap(), [13.679863440411827, 0.4921540073211972]);
+    plain(
+        &images,
+        &Corruption::inpainting(shape, mask).unwrap(),
+        [13.679863440411827, 0.4921540073211972],
+    );
     let labels = shared("mnist/t10k-labels-idx1-ubyte.gz").unwrap();
     let message = Images::read(&labels).unwrap_err().to_string();
     assert!(message.contains("labels"), "{message}");
@@ -65,8 +73,20 @@ fn photographs() {
     let pixels = pixels.into_shape_with_order((1000, 32, 32, 3)).unwrap();
     let images = Images::new(pixels, sheet.source()).unwrap();
     let shape = images.shape();
-    plain(&images, &Corruption::super_resolution(shape).unwrap(), [24.899647063240945, 0.8526366919648357]);
-    plain(&images, &Corruption::colorization(shape).unwrap(), [23.63367704339667, 0.928320900741989]);
+    plain(
+        &images,
+        &Corruption::super_resolution(shape).unwrap(),
+        [24.899647063240945, 0.8526366919648357],
+    );
+    plain(
+        &images,
+        &Corruption::colorization(shape).unwrap(),
+        [23.63367704339667, 0.928320900741989],
+    );
     let mask = Mask::bottom(32, 32).unwrap();
-    plain(&images, &Corruption::inpainting(shape, mask).unwrap(), [16.150101763285992, 0.5418573988437901]);
+    plain(
+        &images,
+        &Corruption::inpainting(shape, mask).unwrap(),
+        [16.150101763285992, 0.5418573988437901],
+    );
 }
