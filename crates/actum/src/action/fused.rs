@@ -7,6 +7,7 @@
 
 mod adam;
 mod bend;
+mod columns;
 mod layout;
 mod product;
 mod swish;
@@ -19,14 +20,16 @@ use rayon::prelude::*;
 pub use self::adam::{Adam, DECAY, EPSILON, Update};
 use super::check_sizes;
 use crate::error::{Result, ensure};
+use columns::Columns;
 use layout::Layout;
-use product::{GROUP, LANES, Line, ROWS, accumulate, add_rows, panels};
-use tile::{Layer, Tile};
+use product::{LANES, Line, ROWS, add_rows, panels};
+use tile::Tile;
 
 /// The most rows of a tile.
 const TILE: usize = 128;
 const ONES: [f32; TILE] = [1.0; TILE];
-/// The tiles a thread has at once, which bounds the memory of a step.
+/// The tiles that a thread computes before they are added to the gradient: twice as many are in
+/// memory, whatever the batch.
 const TILES: usize = 2;
 
 /// Rows of a batch, each with the coefficient of its term in a sum.
@@ -458,31 +461,43 @@ impl Workspace {
         if let Some(curvature) = interior.curvature {
             network.check_curvature(interior.rows, curvature)?;
         }
-        let tasks: Vec<(Option<usize>, Range<usize>)> = tiles(interior.rows.times.len())
+        let tasks: Vec<Task> = tiles(interior.rows.times.len())
             .map(|range| (None, range))
             .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
                 tiles(rows.times.len()).map(move |range| (Some(which), range))
             }))
             .collect();
         let chunk = TILES * rayon::current_num_threads();
-        self.prepare(network, tasks.len().min(chunk));
+        self.prepare(network, tasks.len().min(2 * chunk));
         self.gradient.fill([0.0; LANES]);
         let mut terms = Terms {
             interior: Vec::with_capacity(interior.rows.times.len()),
             values: Vec::with_capacity(interior.rows.times.len()),
             boundary: vec![],
         };
-        for tasks in tasks.chunks(chunk) {
-            let tiles = &mut self.tiles[..tasks.len()];
-            tiles
-                .par_iter_mut()
-                .zip(tasks)
-                .with_max_len(1)
-                .for_each(|(tile, (which, range))| match which {
-                    None => tile.interior(network, interior, range.clone(), &direction),
-                    Some(which) => tile.boundary(network, boundary[*which], range.clone()),
-                });
+        // Tiles are added to the gradient while the next ones are computed. Threads take jobs in
+        // their order: the small ones at the end fill the time for which one would wait for the
+        // others.
+        let (mut tiles, mut done) = self.tiles.split_at_mut(chunk.min(tasks.len()));
+        let mut count = 0;
+        for tasks in tasks.chunks(chunk).chain([&[][..]]) {
+            let compute = tiles.iter_mut().zip(tasks);
+            let compute = compute.map(|(tile, task)| Job::Compute(tile, task));
+            let columns = Columns::of(network.layout, &mut self.gradient).into_iter();
+            let add = columns.map(|columns| Job::Add(columns, &done[..count]));
+            compute.chain(add).par_bridge().for_each(|job| match job {
+                Job::Compute(tile, (None, range)) => {
+                    tile.interior(network, interior, range.clone(), &direction);
+                }
+                Job::Compute(tile, (Some(which), range)) => {
+                    tile.boundary(network, boundary[*which], range.clone());
+                }
+                Job::Add(columns, tiles) => columns.add(tiles),
+            });
+            let (_, last, last_bias) = network.layout.split(&mut self.gradient);
             for (tile, (which, _)) in tiles.iter().zip(tasks) {
+                add_rows(&[1.0], &tile.last, last);
+                *last_bias += tile.last_bias;
                 match which {
                     None => {
                         terms.interior.extend(&tile.terms);
@@ -491,7 +506,8 @@ impl Workspace {
                     Some(_) => terms.boundary.extend(&tile.values),
                 }
             }
-            self.accumulate(network.layout, tasks.len());
+            count = tasks.len();
+            std::mem::swap(&mut tiles, &mut done);
         }
         Ok(terms)
     }
@@ -531,53 +547,15 @@ impl Workspace {
             self.tiles.push(Tile::new(network));
         }
     }
+}
 
-    /// Adds what the first `count` tiles contribute to the gradient: every thread takes columns
-    /// of it and goes through the tiles in order.
-    fn accumulate(&mut self, layout: Layout, count: usize) {
-        let tiles = &self.tiles[..count];
-        let (layers, last, last_bias) = layout.split(&mut self.gradient);
-        let mut tasks = vec![];
-        for (layer, [weights, biases]) in layers.into_iter().enumerate() {
-            let columns = weights
-                .chunks_mut(GROUP * layout.height(layer))
-                .zip(biases.chunks_mut(GROUP));
-            tasks.extend(
-                columns
-                    .enumerate()
-                    .map(|(group, c)| (layer, group * GROUP, c)),
-            );
-        }
-        tasks
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(|(layer, panel, (weights, biases))| {
-                for tile in tiles {
-                    let rows = tile.padded;
-                    let columns = panel * rows..(panel + biases.len()) * rows;
-                    let Layer { r, g, bend, .. } = &tile.layers[layer];
-                    let r = &r[columns.clone()];
-                    let (h, dh) = match layer {
-                        0 => (&tile.h, &tile.dh),
-                        _ => (&tile.layers[layer - 1].h, &tile.layers[layer - 1].dh),
-                    };
-                    let pairs = [[h.as_slice(), r], [dh, &g[columns.clone()]]];
-                    accumulate(rows, if tile.moves { &pairs } else { &pairs[..1] }, weights);
-                    for (direction, tangent) in bend.tangents[..tile.bends].iter().enumerate() {
-                        let h = match layer {
-                            0 => &tile.directions[direction],
-                            _ => &tile.layers[layer - 1].bend.tangents[direction].h,
-                        };
-                        accumulate(rows, &[[h, &tangent.z[columns.clone()]]], weights);
-                    }
-                    add_rows(&ONES[..rows], r, biases);
-                }
-            });
-        for tile in tiles {
-            add_rows(&[1.0], &tile.last, last);
-            *last_bias += tile.last_bias;
-        }
-    }
+/// Rows of the interior or of a boundary.
+type Task = (Option<usize>, Range<usize>);
+
+/// What a thread does at a time in a step.
+enum Job<'a> {
+    Compute(&'a mut Tile, &'a Task),
+    Add(Columns<'a>, &'a [Tile]),
 }
 
 /// The ranges of rows of the tiles of `rows` rows.
