@@ -117,7 +117,7 @@ fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> 
         "\nNext:\n  \
          actum fit {file} --velocity-key {velocities} -o run\n  \
          actum describe run               how far the learned velocity is from the true one\n  \
-         actum score run {file}           distances at every time\n  \
+         actum score run {file}\n  \
          actum plot run -o pictures"
     ));
     Ok(())

@@ -6,7 +6,7 @@ use actum::{
     dynamics::Dynamics,
     fit::{Options, fit},
     flow::{Scheme, integrate, simulate},
-    gallery::{self, Cycle, ENTRIES, FokkerPlanck, Modes, Truth, Vlasov},
+    gallery::{self, Cycle, ENTRIES, FokkerPlanck, Modes, PorousMedium, Truth, Vlasov},
     lagrangian::{Cost, Lagrangian},
     metric::energy_distance,
     objective::{Estimator, Problem},
@@ -151,4 +151,16 @@ fn orbits_are_those_of_their_fields() {
         let off = (path.at(0) - at(moved)).mapv(f64::abs);
         assert!(off.iter().all(|x| *x < 1e-7), "{off}");
     }
+}
+
+#[test]
+fn a_porous_medium_keeps_its_edge() {
+    let medium = PorousMedium::new(2.0, 2).unwrap();
+    let dynamics = learn(&medium, Lagrangian::kinetic(), 1500);
+    let start = gallery::snapshots(&medium, &[0.0], 2000, 6).unwrap();
+    let moved = simulate(&dynamics, start.cloud(0), 0.0, &[1.0], Scheme::default(), 0).unwrap();
+    let outside = medium.density(1.0, &moved.at(0));
+    let outside = outside.iter().filter(|q| **q == 0.0).count() as f64 / 2000.0;
+    println!("outside {outside}");
+    assert!(outside < 0.05, "{outside}");
 }
