@@ -312,7 +312,7 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
     let bytes = std::fs::read(&file).unwrap();
     for cut in [0, 4, 100, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..cut]).unwrap();
-        let error = Dynamics::load(&file, &device).unwrap_err();
+        let error = Dynamics::<Mlp>::load(&file, &device).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format, "{error}");
         assert!(error.to_string().contains("model.safetensors"), "{error}");
     }
@@ -324,7 +324,7 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
         let mut changed = bytes.clone();
         changed[at..at + to.len()].copy_from_slice(to.as_bytes());
         std::fs::write(&file, changed).unwrap();
-        Dynamics::load(&file, &device).unwrap_err()
+        Dynamics::<Mlp>::load(&file, &device).unwrap_err()
     };
     let other = text(
         concat!("version\\\":\\\"", env!("CARGO_PKG_VERSION")),

@@ -10,7 +10,7 @@ mod bend;
 mod columns;
 mod layout;
 mod product;
-mod swish;
+pub(super) mod swish;
 mod tile;
 
 use std::ops::Range;

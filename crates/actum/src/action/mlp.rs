@@ -83,13 +83,13 @@ impl Mlp {
 }
 
 /// `phi'(z)` from `z` and `sigmoid(z)`.
-fn swish_slope(z: Tensor<2>, sigmoid: Tensor<2>) -> Tensor<2> {
+pub(super) fn swish_slope<const D: usize>(z: Tensor<D>, sigmoid: Tensor<D>) -> Tensor<D> {
     let complement = -sigmoid.clone() + 1.0;
     sigmoid * (z * complement + 1.0)
 }
 
 /// `phi''(z)` from `z` and `sigmoid(z)`.
-fn swish_curvature(z: Tensor<2>, sigmoid: Tensor<2>) -> Tensor<2> {
+pub(super) fn swish_curvature<const D: usize>(z: Tensor<D>, sigmoid: Tensor<D>) -> Tensor<D> {
     let complement = -sigmoid.clone() + 1.0;
     let balance = complement.clone() - sigmoid.clone();
     sigmoid * complement * (z * balance + 2.0)

@@ -3,10 +3,12 @@
 pub mod fused;
 mod mlp;
 pub(crate) mod parameters;
+mod unet;
 
 use burn::tensor::Tensor;
 
 pub use mlp::Mlp;
+pub use unet::{Sizes, UNet};
 
 use crate::error::{Result, ensure};
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     action::{
-        Action, Mlp,
+        Action, Mlp, Sizes, UNet,
         fused::{Network, Workspace},
     },
     error::{Error, ErrorKind, Result, ensure},
@@ -377,13 +377,68 @@ fn fused_rows(
     Array2::from_shape_vec((points.nrows(), columns), out).expect("a row for every point")
 }
 
-/// Everything about a [`Dynamics`] of an [`Mlp`] except its numbers.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    version: String,
+/// A network that a file can hold: its sizes are written beside its numbers.
+pub trait Stored: Action + Module {
+    /// What the network is made from, besides its columns.
+    type Sizes: Serialize + DeserializeOwned;
+
+    /// The sizes of this network.
+    fn sizes(&self) -> Self::Sizes;
+
+    /// A network of these sizes for `dimension` columns, whatever its numbers.
+    ///
+    /// # Errors
+    /// Sizes that no network has.
+    fn of_sizes(sizes: Self::Sizes, dimension: usize, device: &Device) -> Result<Self>;
+}
+
+/// The sizes of an [`Mlp`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct MlpSizes {
     width: usize,
     depth: usize,
+}
+
+impl Stored for Mlp {
+    type Sizes = MlpSizes;
+
+    fn sizes(&self) -> MlpSizes {
+        MlpSizes {
+            width: self.width(),
+            depth: self.depth(),
+        }
+    }
+
+    fn of_sizes(sizes: MlpSizes, dimension: usize, device: &Device) -> Result<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        Self::new(dimension, sizes.width, sizes.depth, device, &mut rng)
+    }
+}
+
+impl Stored for UNet {
+    type Sizes = UNetSizes;
+
+    fn sizes(&self) -> UNetSizes {
+        UNetSizes { unet: self.sizes() }
+    }
+
+    fn of_sizes(sizes: UNetSizes, _: usize, device: &Device) -> Result<Self> {
+        Self::new(sizes.unet, device, &mut ChaCha8Rng::seed_from_u64(0))
+    }
+}
+
+/// The sizes of a [`UNet`], under its name.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct UNetSizes {
+    unet: Sizes,
+}
+
+/// Everything about a [`Dynamics`] except its numbers.
+#[derive(Serialize, Deserialize)]
+struct Header<S> {
+    version: String,
+    #[serde(flatten)]
+    sizes: S,
     lagrangian: Lagrangian,
     units: Units,
 }
@@ -391,7 +446,7 @@ struct Header {
 /// The key of the header in a safetensors file.
 const HEADER: &str = "actum";
 
-impl Dynamics<Mlp> {
+impl<A: Stored> Dynamics<A> {
     /// Writes the parameters as safetensors, with the units and the Lagrangian in its metadata;
     /// whole or not at all.
     ///
@@ -400,8 +455,7 @@ impl Dynamics<Mlp> {
     pub fn save(&self, path: &FilePath) -> Result<()> {
         let header = Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            width: self.action.width(),
-            depth: self.action.depth(),
+            sizes: self.action.sizes(),
             lagrangian: self.lagrangian.clone(),
             units: self.units.clone(),
         };
@@ -425,7 +479,8 @@ impl Dynamics<Mlp> {
                 ),
             )
         })?;
-        let header: Header = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
+        let header: Header<A::Sizes> =
+            versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
         ensure!(
             header.units.is_whole(),
             Format,
@@ -433,16 +488,9 @@ impl Dynamics<Mlp> {
             path.display(),
             header.units
         );
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let blank = Mlp::new(
-            header.units.dimension(),
-            header.width,
-            header.depth,
-            device,
-            &mut rng,
-        )?;
-        let action =
-            store::restore(blank.valid(), &arrays, device).map_err(|e| e.within(path.display()))?;
+        let within = |e: Error| e.within(path.display());
+        let blank = A::of_sizes(header.sizes, header.units.dimension(), device).map_err(within)?;
+        let action = store::restore(blank.valid(), &arrays, device).map_err(within)?;
         Self::new(action, header.lagrangian, header.units, device.clone())
     }
 }

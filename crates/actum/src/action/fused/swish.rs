@@ -6,7 +6,7 @@ use pulp::Simd;
 ///
 /// Without branches; inlined, so that what the caller does not use is not computed.
 #[inline(always)]
-pub(super) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
+pub(in crate::action) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
     // Beyond, e^{|z|} leaves the normal numbers, and all four are their limits to f32.
     const LIMIT: f32 = 87.0;
     let number = |x| simd.splat_f32s(x);

@@ -1,0 +1,214 @@
+//! Taylor arithmetic: what a layer does to a value and to its derivatives along one direction.
+
+use burn::tensor::{Tensor, activation};
+
+use super::{
+    bend, cpu,
+    normal::{self, Groups},
+};
+use crate::action::mlp::{swish_curvature, swish_slope};
+
+/// The derivatives of a tensor along one direction, of order 0, 1 and perhaps 2. Of two jets that
+/// meet, the shorter one does not change beyond its order.
+#[derive(Debug, Clone)]
+pub(super) struct Jet<const D: usize>(Vec<Tensor<D>>);
+
+impl<const D: usize> Jet<D> {
+    /// A value that moves along `first` without bending, up to `order`.
+    pub fn line(value: Tensor<D>, first: Tensor<D>, order: usize) -> Self {
+        let mut parts = vec![value, first];
+        if order == 2 {
+            parts.push(parts[1].zeros_like());
+        }
+        Self(parts)
+    }
+
+    /// A value that does not move.
+    pub fn constant(value: Tensor<D>) -> Self {
+        Self(vec![value])
+    }
+
+    /// The derivative of the highest order.
+    pub fn last(mut self) -> Tensor<D> {
+        self.0.pop().expect("a jet has a value")
+    }
+
+    pub fn dims(&self) -> [usize; D] {
+        self.0[0].dims()
+    }
+
+    /// A linear function.
+    pub fn map<const E: usize>(self, f: impl Fn(Tensor<D>) -> Tensor<E>) -> Jet<E> {
+        Jet(self.0.into_iter().map(f).collect())
+    }
+
+    /// The sum with a constant.
+    pub fn shift(mut self, by: Tensor<D>) -> Self {
+        let value = self.0[0].clone();
+        self.0[0] = value + by;
+        self
+    }
+
+    /// The sum with a jet of no higher order.
+    pub fn add(self, other: Self) -> Self {
+        let mut others = other.0.into_iter();
+        let parts = self.0.into_iter().map(|part| match others.next() {
+            Some(other) => part + other,
+            None => part,
+        });
+        Self(parts.collect())
+    }
+
+    /// A bilinear function of two jets, by Leibniz' rule.
+    pub fn product<const E: usize, const F: usize>(
+        &self,
+        other: &Jet<E>,
+        f: impl Fn(Tensor<D>, Tensor<E>) -> Tensor<F>,
+    ) -> Jet<F> {
+        let (a, b) = (&self.0, &other.0);
+        let terms = |order: usize| {
+            let of = |i: usize| {
+                let (a, b) = (a.get(i)?, b.get(order - i)?);
+                let term = f(a.clone(), b.clone());
+                // Of orders up to 2 only the middle term of the last is there twice.
+                Some(if order == 2 && i == 1 {
+                    term * 2.0
+                } else {
+                    term
+                })
+            };
+            (0..=order).filter_map(of).reduce(|sum, term| sum + term)
+        };
+        let parts = (0..a.len().max(b.len())).map(terms);
+        Jet(parts.map(|part| part.expect("a value")).collect())
+    }
+
+    /// The square of every element.
+    fn square(&self) -> Self {
+        let a = &self.0;
+        let mut parts = vec![a[0].clone().square()];
+        if let Some(first) = a.get(1) {
+            parts.push(a[0].clone() * first.clone() * 2.0);
+            if let Some(second) = a.get(2) {
+                parts.push((first.clone().square() + a[0].clone() * second.clone()) * 2.0);
+            }
+        }
+        Self(parts)
+    }
+
+    /// A function of every element, given its derivatives of the order asked for.
+    fn compose(self, f: impl Fn(&Tensor<D>, usize) -> Tensor<D>) -> Self {
+        let a = &self.0;
+        let mut parts = vec![f(&a[0], 0)];
+        if let Some(first) = a.get(1) {
+            let slope = f(&a[0], 1);
+            if let Some(second) = a.get(2) {
+                let bent = f(&a[0], 2) * first.clone().square();
+                parts.push(slope.clone() * first.clone());
+                parts.push(slope * second.clone() + bent);
+            } else {
+                parts.push(slope * first.clone());
+            }
+        }
+        Self(parts)
+    }
+
+    /// `x / (1 + e^{-x})`.
+    pub fn swish(self) -> Self {
+        if cpu::holds(&self.0[0]) {
+            let z = &self.0;
+            let mut parts = vec![bend::value(z[0].clone())];
+            if let Some(first) = z.get(1) {
+                parts.push(bend::along(1, z[0].clone(), first.clone()));
+                if let Some(second) = z.get(2) {
+                    let square = first.clone().square();
+                    let bent = bend::along(2, z[0].clone(), square);
+                    parts.push(bend::along(1, z[0].clone(), second.clone()) + bent);
+                }
+            }
+            return Self(parts);
+        }
+        let sigmoid = activation::sigmoid(self.0[0].clone());
+        self.compose(|x, order| match order {
+            0 => x.clone() * sigmoid.clone(),
+            1 => swish_slope(x.clone(), sigmoid.clone()),
+            _ => swish_curvature(x.clone(), sigmoid.clone()),
+        })
+    }
+
+    /// `sin x`.
+    pub fn sin(self) -> Self {
+        self.compose(|x, order| match order {
+            0 => x.clone().sin(),
+            1 => x.clone().cos(),
+            _ => -x.clone().sin(),
+        })
+    }
+
+    /// `(x + epsilon)^{-1/2}`.
+    fn inverse_root(self, epsilon: f64) -> Self {
+        let root = (self.0[0].clone() + epsilon).sqrt().recip();
+        self.compose(|_, order| match order {
+            0 => root.clone(),
+            1 => root.clone().powi_scalar(3) * -0.5,
+            _ => root.clone().powi_scalar(5) * 0.75,
+        })
+    }
+
+    /// The softmax over the last axis.
+    pub fn softmax(self) -> Self {
+        let mut logits = self.0.into_iter();
+        let value = activation::softmax(logits.next().expect("a jet has a value"), D - 1);
+        let mut parts = vec![value.clone()];
+        if let Some(first) = logits.next() {
+            let mean = (value.clone() * first.clone()).sum_dim(D - 1);
+            let off = first.clone() - mean;
+            let slope = value.clone() * off.clone();
+            parts.push(slope.clone());
+            if let Some(second) = logits.next() {
+                let turn = slope.clone() * first + value.clone() * second.clone();
+                parts.push(slope * off + value * (second - turn.sum_dim(D - 1)));
+            }
+        }
+        Self(parts)
+    }
+}
+
+impl Jet<4> {
+    /// The channels of both, of the same order.
+    pub fn beside(self, other: Self) -> Self {
+        let pairs = self.0.into_iter().zip(other.0);
+        Self(pairs.map(|(a, b)| Tensor::cat(vec![a, b], 3)).collect())
+    }
+}
+
+impl Jet<3> {
+    /// Group normalisation of `[n, pixels, c]` (Wu and He 2018): over all pixels of the channels of
+    /// a group the mean is 0 and the variance 1, but for epsilon; then `scale` and `bias`
+    /// `[1, 1, c]`.
+    pub fn normalise(self, groups: Groups, scale: Tensor<3>, bias: Tensor<3>) -> Self {
+        let x = &self.0;
+        if x.len() > 2 || !cpu::holds(&x[0]) {
+            return self.by_formula(groups, scale, bias);
+        }
+        let mut parts = vec![normal::value(groups, x[0].clone(), scale.clone(), bias)];
+        if let Some(first) = x.get(1) {
+            parts.push(normal::along(groups, x[0].clone(), first.clone(), scale));
+        }
+        Self(parts)
+    }
+
+    pub fn by_formula(self, groups: Groups, scale: Tensor<3>, bias: Tensor<3>) -> Self {
+        let [n, _, channels] = self.dims();
+        let (width, count) = (groups.width, channels / groups.width);
+        let mean = |x: Tensor<3>| {
+            let each = x.mean_dim(1).reshape([n, count, width]).mean_dim(2);
+            each.expand([n, count, width]).reshape([n, 1, channels])
+        };
+        let centred = self.map(|x| x.clone() - mean(x));
+        let variance = centred.square().map(mean);
+        let root = variance.inverse_root(groups.epsilon.into());
+        let slope = root.map(|root| root * scale.clone());
+        centred.product(&slope, |x, slope| x * slope).shift(bias)
+    }
+}

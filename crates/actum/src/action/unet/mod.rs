@@ -1,0 +1,315 @@
+//! The U-Net as an action on images.
+
+mod bend;
+mod convolution;
+mod cpu;
+mod jet;
+mod kernel;
+mod layers;
+mod normal;
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    jet::Jet,
+    layers::{Attention, Block, Clock, Convolution, GROUP, Norm, Start, double, halve},
+};
+use super::Action;
+use crate::error::{Result, ensure};
+
+/// The sizes of a [`UNet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// The channels of an image that are moved, at least 1.
+    pub moved: usize,
+    /// The channels that are fed and never moved.
+    pub conditioning: usize,
+    /// Rows of pixels: a multiple of `2^(levels - 1)`.
+    pub height: usize,
+    /// Columns of pixels: a multiple of `2^(levels - 1)`.
+    pub width: usize,
+    /// The width of the network at full size, a multiple of 4; it is twice as wide below.
+    pub channels: usize,
+    /// How many sizes of images there are, each half of the one above.
+    pub levels: usize,
+    /// Residual blocks of a level, on the way down and again on the way up.
+    pub blocks: usize,
+}
+
+impl Sizes {
+    fn check(&self) -> Result<()> {
+        let Self {
+            moved,
+            height,
+            width,
+            channels,
+            levels,
+            blocks,
+            ..
+        } = *self;
+        for (name, value) in [
+            ("moved", moved),
+            ("height", height),
+            ("width", width),
+            ("channels", channels),
+            ("levels", levels),
+            ("blocks", blocks),
+        ] {
+            ensure!(
+                value > 0,
+                Setting,
+                "the U-Net's {name} must be at least 1, got 0"
+            );
+        }
+        ensure!(
+            channels.is_multiple_of(GROUP),
+            Setting,
+            "the U-Net's channels must be a multiple of {GROUP}, got {channels}; take {}",
+            channels.next_multiple_of(GROUP)
+        );
+        let halvings = levels - 1;
+        let most = height.trailing_zeros().min(width.trailing_zeros()) as usize + 1;
+        let unit = 1usize.checked_shl(halvings as u32).unwrap_or(0);
+        ensure!(
+            levels <= most,
+            Setting,
+            "a U-Net of {levels} levels halves images {halvings} times, which {height}x{width} \
+             does not allow; take at most {most} levels, or images of {}x{}",
+            height.checked_next_multiple_of(unit).unwrap_or(unit),
+            width.checked_next_multiple_of(unit).unwrap_or(unit)
+        );
+        Ok(())
+    }
+
+    fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// `s_t(x) = <h(t, x), x>` with a U-Net h, for images as rows: `x` is
+/// `[n, (moved + conditioning) * height * width]`, channel after channel, each in row-major order,
+/// the conditioning channels last.
+///
+/// h is the network of Ho, Jain and Abbeel (2020) with mean pooling and doubled pixels between the
+/// levels: residual blocks of group normalisation (four channels to a group), swish and 3x3
+/// convolutions, to which dense features of time are added; one head of self-attention at the
+/// coarsest level; a skip from every block on the way down to one on the way up. It has as many
+/// output channels as are moved, and its last layer starts at 0.
+///
+/// Of the two scalars that the papers make of such a network this is the one that starts at rest,
+/// s = 0, and can take either sign: along a diffusion s is about `(sigma'/2 sigma) |x|^2` near the
+/// data, which `h = c x` gives, while `-1/2 |h - x|^2` starts as a contraction of rate 1 and is
+/// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
+/// same derivative in h at the start, x; but this one is linear in the last layer, in which the
+/// objective is then convex. What it cannot have is a value at x = 0, which moves nothing.
+///
+/// The conditioning channels are inputs of h alone and constants of s: the gradient has zeros
+/// there, and what a direction has there is passed over.
+#[derive(Module, Debug)]
+pub struct UNet {
+    #[module(skip)]
+    sizes: Sizes,
+    clock: Clock,
+    first: Convolution,
+    /// All blocks on the way down, level after level.
+    down: Vec<Block>,
+    before: Block,
+    attention: Attention,
+    after: Block,
+    /// All blocks on the way up.
+    up: Vec<Block>,
+    norm: Norm,
+    last: Convolution,
+}
+
+/// How many images are seen at once: bounds the memory of activations that no graph keeps.
+const IMAGES: usize = 64;
+
+impl UNet {
+    /// A network whose weights are drawn from N(0, 1/inputs); biases, the last layer and the last
+    /// layer of every residual are 0: the population starts at rest.
+    ///
+    /// # Errors
+    /// A size of 0, but for conditioning channels; channels that are no multiple of 4; a height or
+    /// width that cannot be halved as often as there are levels below the first.
+    pub fn new(sizes: Sizes, device: &Device, rng: &mut impl Rng) -> Result<Self> {
+        sizes.check()?;
+        let Sizes {
+            moved,
+            conditioning,
+            channels,
+            levels,
+            blocks,
+            ..
+        } = sizes;
+        let time = 4 * channels;
+        let width = |level: usize| if level == 0 { channels } else { 2 * channels };
+        let first = Convolution::new(moved + conditioning, channels, Start::Random, device, rng);
+        let mut inputs = channels;
+        let mut down = vec![];
+        for level in 0..levels {
+            for _ in 0..blocks {
+                down.push(Block::new(inputs, width(level), time, device, rng));
+                inputs = width(level);
+            }
+        }
+        let before = Block::new(inputs, inputs, time, device, rng);
+        let attention = Attention::new(inputs, device, rng);
+        let after = Block::new(inputs, inputs, time, device, rng);
+        let mut up = vec![];
+        for level in (0..levels).rev() {
+            for _ in 0..blocks {
+                up.push(Block::new(
+                    inputs + width(level),
+                    width(level),
+                    time,
+                    device,
+                    rng,
+                ));
+                inputs = width(level);
+            }
+        }
+        Ok(Self {
+            sizes,
+            clock: Clock::new(time, device, rng),
+            first,
+            down,
+            before,
+            attention,
+            after,
+            up,
+            norm: Norm::new(channels, device),
+            last: Convolution::new(channels, moved, Start::Zero, device, rng),
+        })
+    }
+
+    /// The sizes it was made with.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// The columns that are moved.
+    fn moved(&self) -> usize {
+        self.sizes.moved * self.sizes.pixels()
+    }
+
+    /// `h(t, x)`, `[n, moved * height * width]`.
+    fn network(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
+        let Sizes {
+            moved,
+            conditioning,
+            height,
+            width,
+            blocks,
+            ..
+        } = self.sizes;
+        let [n, _] = x.dims();
+        let time = self.clock.apply(t);
+        let images = x.map(|x| {
+            x.reshape([n, moved + conditioning, height, width])
+                .permute([0, 2, 3, 1])
+        });
+        let mut h = self.first.apply(images);
+        let mut skips = vec![];
+        for (level, down) in self.down.chunks_exact(blocks).enumerate() {
+            if level > 0 {
+                h = h.map(halve);
+            }
+            for block in down {
+                h = block.apply(h, &time);
+                skips.push(h.clone());
+            }
+        }
+        h = self.before.apply(h, &time);
+        h = self.attention.apply(h);
+        h = self.after.apply(h, &time);
+        for (level, up) in self.up.chunks_exact(blocks).enumerate() {
+            if level > 0 {
+                h = h.map(double);
+            }
+            for block in up {
+                let skip = skips.pop().expect("a skip for every block");
+                h = block.apply(h.beside(skip), &time);
+            }
+        }
+        let h = self.last.apply(self.norm.apply(h).swish());
+        h.map(|h| h.permute([0, 3, 1, 2]).reshape([n, moved * height * width]))
+    }
+
+    fn scalar(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
+        let moved = x.clone().map(|x| self.moving(x));
+        let h = self.network(t, x);
+        h.product(&moved, |h, x| (h * x).sum_dim(1))
+    }
+
+    /// The columns that are moved of all.
+    fn moving(&self, x: Tensor<2>) -> Tensor<2> {
+        x.narrow(1, 0, self.moved())
+    }
+
+    /// The same columns with zeros for those that are not moved.
+    fn masked(&self, x: Tensor<2>) -> Tensor<2> {
+        let [n, d] = x.dims();
+        let moved = self.moved();
+        if moved == d {
+            return x;
+        }
+        let still = Tensor::zeros([n, d - moved], &x.device());
+        Tensor::cat(vec![self.moving(x), still], 1)
+    }
+}
+
+impl Action for UNet {
+    fn dimension(&self) -> usize {
+        (self.sizes.moved + self.sizes.conditioning) * self.sizes.pixels()
+    }
+
+    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        in_parts([t, x], |[t, x]| {
+            self.scalar(Jet::constant(t), Jet::constant(x)).last()
+        })
+    }
+
+    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        in_parts([t, x], |[t, x]| {
+            let x = x.autodiff().require_grad();
+            let gradients = self.value(t, x.clone()).sum().backward();
+            self.masked(x.grad(&gradients).expect("s depends on x"))
+        })
+    }
+
+    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
+        in_parts([t, x, dt, dx], |[t, x, dt, dx]| {
+            let x = Jet::line(x, self.masked(dx), 1);
+            self.scalar(Jet::line(t, dt, 1), x).last()
+        })
+    }
+
+    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
+        in_parts([t, x, direction], |[t, x, direction]| {
+            let x = Jet::line(x, self.masked(direction), 2);
+            self.scalar(Jet::constant(t), x).last()
+        })
+    }
+}
+
+/// A function of rows, some at a time.
+fn in_parts<const K: usize>(
+    inputs: [Tensor<2>; K],
+    f: impl Fn([Tensor<2>; K]) -> Tensor<2>,
+) -> Tensor<2> {
+    let rows = inputs[0].dims()[0];
+    let parts = (0..rows).step_by(IMAGES).map(|first| {
+        let count = IMAGES.min(rows - first);
+        f(inputs
+            .each_ref()
+            .map(|input| input.clone().narrow(0, first, count)))
+    });
+    Tensor::cat(parts.collect(), 0)
+}
