@@ -48,6 +48,36 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     attempt().map_err(|cause| Error::io("write", path, cause))
 }
 
+/// Fills a new folder under another name beside it, renamed when it is complete: a failure midway
+/// leaves nothing.
+///
+/// # Errors
+/// Something is at `path` already (`Exists`), what it is to be in is missing or read-only, the disk
+/// is full, or `fill` failed.
+pub fn new_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    ensure!(
+        !path.exists(),
+        Exists,
+        "{} is there already; choose another name or remove it first",
+        path.display()
+    );
+    let failed = |cause| Error::io("write", path, cause);
+    let parent = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let folder = builder.tempdir_in(parent).map_err(failed)?;
+    fill(folder.path())?;
+    fs::rename(folder.path(), path).map_err(failed)?;
+    // What it was called is gone.
+    let _ = folder.keep();
+    Ok(())
+}
+
 /// Reads a whole file.
 ///
 /// # Errors

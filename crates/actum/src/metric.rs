@@ -1,8 +1,10 @@
-//! Distances between two weighted clouds, of any sizes.
+//! Distances between two weighted clouds, of any sizes, and between restored images and true ones.
 //!
-//! All of them use the weights divided by their sum, parallelise over points with sums in a fixed
+//! All distances of clouds use the weights divided by their sum, parallelise over points with sums in a fixed
 //! order, and need O(n + m) memory. All fail with `Shape` when the clouds have different
 //! dimensions.
+
+mod image;
 
 use ndarray::{Array2, ArrayView1, s};
 use rand::SeedableRng;
@@ -10,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
+pub use self::image::{psnr, ssim};
 use crate::{
     cloud::Cloud,
     error::{Result, ensure},

@@ -12,14 +12,18 @@
 //!
 //! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
 //! [`Pieces`].
+//!
+//! [`Images`] are read from files of their own, and [`Shapes`] draws some.
 
 mod columns;
 mod csv;
+mod images;
 mod npz;
 mod pages;
 mod parquet;
 mod pieces;
 mod rows;
+mod shapes;
 mod snapshots;
 mod synthetic;
 mod time;
@@ -31,9 +35,12 @@ use std::{
 
 use ndarray::{Array1, Array2, Array3};
 
+pub(crate) use self::images::LUMA;
 pub use self::{
+    images::Images,
     pieces::{Deal, Pieces},
     rows::Rows,
+    shapes::Shapes,
     snapshots::Snapshots,
     synthetic::{Branching, Fate, Latent},
     time::TimeAxis,

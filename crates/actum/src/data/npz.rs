@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use ndarray::{Array2, Array3, Dimension, ShapeBuilder, s};
+use ndarray::{Array2, Array3, Array4, ArrayD, Dimension, IxDyn, ShapeBuilder, s};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 use crate::{
@@ -597,6 +597,49 @@ pub(super) fn rows(
     Ok(vec![])
 }
 
+/// The one array of whole levels in a file of images: `[n, height, width]` or `[n, height, width,
+/// channels]`, in row-major order.
+pub(super) fn levels(path: &Path) -> Result<ArrayD<u8>> {
+    let mut archive = Archive::open(path)?;
+    let (mut found, mut seen) = (vec![], vec![]);
+    for name in archive.names.clone() {
+        archive.array(&name, |header, _| {
+            if (header.kind, header.size) == ('u', 1) && [3, 4].contains(&header.shape.len()) {
+                found.push(name.clone());
+            }
+            seen.push(format!("{name} {} {:?}", header.type_name(), header.shape));
+            Ok(())
+        })?;
+    }
+    let [name] = &found[..] else {
+        let what = format!(
+            "expected one array of uint8, [n, height, width] or [n, height, width, channels], got \
+             {} of that kind among: {}; save the images alone, in Python: numpy.savez('images.npz', \
+             images.astype('uint8')), with levels from 0 to 255",
+            found.len(),
+            seen.join(", ")
+        );
+        return Err(Error::new(ErrorKind::Format, what));
+    };
+    archive.array(name, |header, source| {
+        let count = header.count()?;
+        if let [_, c, _, last] = header.shape[..] {
+            ensure!(
+                [1, 3].contains(&last) || ![1, 3].contains(&c),
+                Shape,
+                "array {name:?} has shape {:?}, channels first; save it channels last, in Python: \
+                 images.transpose(0, 2, 3, 1)",
+                header.shape
+            );
+        }
+        let mut levels = vec![];
+        header.each(source, count, 1, 1, |item| levels.push(item[0]))?;
+        let shape = IxDyn(&header.shape).set_f(header.fortran);
+        let array = ArrayD::from_shape_vec(shape, levels).expect("a level for each place");
+        Ok(array.as_standard_layout().into_owned())
+    })
+}
+
 /// Every value so many times over.
 fn repeated<T: Clone>(values: Vec<T>, times: Option<usize>) -> Vec<T> {
     match times {
@@ -696,6 +739,18 @@ impl<W: Write> Writer<W> {
         }
         self.texts("columns", columns.iter())
     }
+}
+
+/// Writes one array of levels, in row-major order.
+pub(super) fn write_levels(path: &Path, name: &str, levels: &Array4<u8>) -> Result<()> {
+    let bytes = levels.as_slice().expect("row-major order");
+    file::replace(path, |out| {
+        let mut writer = Writer(ZipWriter::new_stream(out));
+        writer.begin(name, "|u1", levels.shape(), bytes.len())?;
+        writer.0.write_all(bytes)?;
+        writer.0.finish()?;
+        Ok(())
+    })
 }
 
 pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {

@@ -135,6 +135,23 @@ impl Process {
         }
     }
 
+    /// A weight in time under which the motion of points of order one counts about alike at all
+    /// times, `[w_t, dw_t/dt]`: `sigma^5` for VP (Neklyudov et al., *Action Matching*, 2023), for
+    /// sub-VP, whose sigma is that of VP squared, the same function of time, and `1 / sigma'^2` for
+    /// VE.
+    pub fn weight(self, t: f64) -> [f64; 2] {
+        let [sigma, rate] = self.deviation(t);
+        match self.0 {
+            Kind::Preserving(_) => [sigma.powi(5), 5.0 * sigma.powi(4) * rate],
+            Kind::SubPreserving(_) => [sigma.powf(2.5), 2.5 * sigma.powf(1.5) * rate],
+            Kind::Exploding(_) => {
+                let weight = rate.powi(-2);
+                // Both sigma and its rate grow at rate / sigma.
+                [weight, -2.0 * weight * rate / sigma]
+            }
+        }
+    }
+
     /// The deviation of the prior, the Gaussian that the data have become at time 1: that of VE's
     /// last noise, else 1.
     pub fn prior_deviation(self) -> f64 {

@@ -1,6 +1,7 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
 mod between;
+mod corruption;
 mod diffusion;
 mod in_turn;
 mod sampled;
@@ -9,6 +10,7 @@ use ndarray::{Array1, Array2};
 use rand::Rng;
 
 pub use between::{Between, Coupling, Interpolation};
+pub use corruption::{Corrupted, Corruption, Mask};
 pub use diffusion::{Diffusion, Process};
 pub use in_turn::InTurn;
 pub use sampled::Sampled;

@@ -1,0 +1,406 @@
+use std::{fs, io::Write};
+
+use flate2::{Compression, write::GzEncoder};
+use ndarray::{Array1, Array4, s};
+use png::{BitDepth, ColorType, Encoder};
+use tempfile::tempdir;
+
+use super::*;
+use crate::{data::Shapes, error::ErrorKind};
+
+fn ramp(n: usize, h: usize, w: usize, c: usize) -> Images {
+    let level = |(i, y, x, k)| ((50 * i + 31 * y + 7 * x + 90 * k) % 256) as u8;
+    Images::new(Array4::from_shape_fn((n, h, w, c), level), "ramp").unwrap()
+}
+
+fn idx(images: &Images) -> Vec<u8> {
+    let [h, w, _] = images.shape();
+    let sides = [images.len(), h, w];
+    let header = sides.iter().flat_map(|side| (*side as u32).to_be_bytes());
+    let magic = [0, 0, 8, 3].into_iter();
+    magic
+        .chain(header)
+        .chain(images.pixels().iter().copied())
+        .collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn encoded(color: ColorType, depth: BitDepth, [w, h]: [u32; 2], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut encoder = Encoder::new(&mut bytes, w, h);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    if color == ColorType::Indexed {
+        encoder.set_palette(vec![9, 8, 7, 200, 100, 50]);
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// What reading these bytes from a file of this name gives.
+fn read(name: &str, bytes: &[u8]) -> Result<Images> {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    Images::read(&path)
+}
+
+fn fails(result: Result<Images>, kind: ErrorKind, parts: &[&str]) {
+    let error = result.unwrap_err();
+    let message = error.to_string();
+    assert_eq!(error.kind(), kind, "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{message:?} does not say {part:?}");
+    }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap();
+    (0..hex.len() / 2).map(digits).collect()
+}
+
+/// Pillow 12: 8 x 8 pixels, level `4 y + 20 x`, quality 90.
+const GRAY_JPEG: &str = "ffd8ffe000104a46494600010100000100010000ffdb004300030202030202030303030403\
+0304050805050404050a070706080c0a0c0c0b0a0b0b0d0e12100d0e110e0b0b1016101113141515150c0f171816141812\
+141514ffc0000b080008000801011100ffc40014000100000000000000000000000000000007ffc4001910000105000000\
+00000000000000000000000608223451ffda0008010100003f000a6929ba50c3ffd9";
+/// The same of the one colour (200, 40, 90).
+const COLOR_JPEG: &str = "ffd8ffe000104a46494600010100000100010000ffdb00430003020203020203030303040\
+30304050805050404050a070706080c0a0c0c0b0a0b0b0d0e12100d0e110e0b0b1016101113141515150c0f17181614181\
+2141514ffdb00430103040405040509050509140d0b0d14141414141414141414141414141414141414141414141414141\
+41414141414141414141414141414141414141414141414ffc00011080008000803011100021101031101ffc4001400010\
+0000000000000000000000000000007ffc40014100100000000000000000000000000000000ffc40015010101000000000\
+00000000000000000000308ffc40014110100000000000000000000000000000000ffda000c03010002110311003f00241\
+2cb7fffd9";
+
+#[test]
+fn idx_files_plain_and_in_gzip() {
+    let images = ramp(3, 4, 5, 1);
+    for bytes in [idx(&images), gzip(&idx(&images))] {
+        let again = read("t-idx3-ubyte", &bytes).unwrap();
+        assert_eq!(again.pixels(), images.pixels());
+        assert!(again.source().ends_with("t-idx3-ubyte"));
+    }
+}
+
+#[test]
+fn damaged_idx_files() {
+    let whole = idx(&ramp(3, 4, 5, 1));
+    let name = "train-images";
+    let cut = read(name, &whole[..whole.len() - 1]);
+    fails(
+        cut,
+        ErrorKind::Format,
+        &[name, "3 images of 4 x 5", "59 bytes", "truncated"],
+    );
+    fails(read(name, &whole[..9]), ErrorKind::Format, &["header"]);
+    fails(read(name, &[]), ErrorKind::Format, &["empty"]);
+    let packed = gzip(&whole);
+    let cut = read(name, &packed[..packed.len() - 12]);
+    fails(cut, ErrorKind::Format, &[name, "unpacked", "truncated"]);
+    let with = |at: usize, byte: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        read(name, &bytes)
+    };
+    fails(with(2, 0x0d), ErrorKind::Format, &["08", "type 0d"]);
+    fails(with(3, 1), ErrorKind::Shape, &["labels", "idx3"]);
+    fails(with(0, 7), ErrorKind::Format, &["07, 00", "expected"]);
+    // A header that promises 2^32 images asks for no memory.
+    fails(with(4, 0xff), ErrorKind::Format, &["truncated"]);
+    let other = read("a.gz", &gzip(b"something else"));
+    fails(other, ErrorKind::Format, &["IDX", "73, 6f"]);
+}
+
+#[test]
+fn folders_of_png_are_read_as_they_were_written() {
+    let folder = tempdir().unwrap();
+    for (name, images) in [("gray", ramp(12, 3, 4, 1)), ("color", ramp(2, 5, 3, 3))] {
+        let path = folder.path().join(name);
+        images.write_folder(&path).unwrap();
+        fs::write(path.join("notes.txt"), "left out").unwrap();
+        let again = Images::read(&path).unwrap();
+        assert_eq!(again.pixels(), images.pixels());
+        let error = images.write_folder(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exists);
+    }
+    // Nothing else is left beside them.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    let nowhere = folder.path().join("no/such");
+    let error = ramp(1, 2, 2, 1).write_folder(&nowhere).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+}
+
+#[test]
+fn folders_that_are_no_images_of_one_size() {
+    let folder = tempdir().unwrap();
+    let path = folder.path();
+    fails(
+        Images::read(path),
+        ErrorKind::Missing,
+        &["no .png", "0 others"],
+    );
+    let put = |name: &str, image: Images| {
+        let pixels = image.image(0).to_vec();
+        let [h, w, c] = image.shape();
+        let color = [ColorType::Grayscale, ColorType::Rgb][c / 2];
+        let bytes = encoded(color, BitDepth::Eight, [w as u32, h as u32], &pixels);
+        fs::write(path.join(name), bytes).unwrap();
+    };
+    put("a.png", ramp(1, 4, 5, 1));
+    put("b.PNG", ramp(1, 5, 4, 1));
+    fails(
+        Images::read(path),
+        ErrorKind::Shape,
+        &["b.PNG is 5", "a.png is 4", "resize"],
+    );
+    put("b.PNG", ramp(1, 4, 5, 3));
+    fails(
+        Images::read(path),
+        ErrorKind::Shape,
+        &["b.PNG has 3", "a.png has 1"],
+    );
+    fs::write(path.join("b.PNG"), "GIF89a").unwrap();
+    fails(
+        Images::read(path),
+        ErrorKind::Format,
+        &["b.PNG", "neither PNG nor JPEG"],
+    );
+    fails(Images::read(&path.join("none")), ErrorKind::Io, &["none"]);
+}
+
+#[test]
+fn kinds_of_png() {
+    let depth = BitDepth::Eight;
+    let opaque = encoded(
+        ColorType::Rgba,
+        depth,
+        [2, 1],
+        &[1, 2, 3, 255, 4, 5, 6, 255],
+    );
+    let image = read("a.png", &opaque).unwrap();
+    assert_eq!(image.shape(), [1, 2, 3]);
+    assert_eq!(image.image(0), [1, 2, 3, 4, 5, 6]);
+    let clear = encoded(ColorType::GrayscaleAlpha, depth, [2, 1], &[1, 255, 4, 254]);
+    fails(
+        read("a.png", &clear),
+        ErrorKind::Format,
+        &["a.png", "transparent", "background"],
+    );
+    let deep = encoded(ColorType::Grayscale, BitDepth::Sixteen, [1, 1], &[1, 2]);
+    fails(read("a.png", &deep), ErrorKind::Format, &["16", "8"]);
+    let palette = encoded(ColorType::Indexed, depth, [2, 1], &[1, 0]);
+    let image = read("a.png", &palette).unwrap();
+    assert_eq!(image.image(0), [200, 100, 50, 9, 8, 7]);
+    let bits = encoded(ColorType::Grayscale, BitDepth::One, [3, 1], &[0b101_00000]);
+    assert_eq!(read("a.png", &bits).unwrap().image(0), [255, 0, 255]);
+}
+
+#[test]
+fn a_cut_picture_is_never_read() {
+    let [h, w, c] = [9, 7, 3];
+    let pixels = ramp(1, h, w, c);
+    let png = encoded(
+        ColorType::Rgb,
+        BitDepth::Eight,
+        [w as u32, h as u32],
+        pixels.image(0),
+    );
+    for whole in [png, bytes(GRAY_JPEG), bytes(COLOR_JPEG)] {
+        assert!(read("a.png", &whole).is_ok());
+        for length in 3..whole.len() {
+            let cut = read("a.png", &whole[..length]);
+            assert!(cut.is_err(), "{length} of {} bytes", whole.len());
+            assert_eq!(cut.unwrap_err().kind(), ErrorKind::Format);
+        }
+    }
+}
+
+#[test]
+fn jpeg_as_pillow_decodes_it() {
+    let gray = read("a.jpg", &bytes(GRAY_JPEG)).unwrap();
+    assert_eq!(gray.shape(), [8, 8, 1]);
+    let expected = [1, 20, 41, 60, 80, 100, 121, 140];
+    for (level, expected) in gray.image(0).iter().zip(expected) {
+        assert!(level.abs_diff(expected) <= 1, "{level} {expected}");
+    }
+    let color = read("a.jpeg", &bytes(COLOR_JPEG)).unwrap();
+    for (level, expected) in color.image(0).iter().zip([201u8, 40, 90]) {
+        assert!(level.abs_diff(expected) <= 1, "{level} {expected}");
+    }
+}
+
+#[test]
+fn arrays_of_levels() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    for images in [ramp(3, 4, 5, 3), ramp(2, 6, 2, 1)] {
+        images.write_npz(&path).unwrap();
+        assert_eq!(Images::read(&path).unwrap().pixels(), images.pixels());
+    }
+    let whole = fs::read(&path).unwrap();
+    let cut = read("cut.npz", &whole[..whole.len() - 30]);
+    fails(cut, ErrorKind::Format, &["cut.npz", "truncated"]);
+    let first = ramp(2, 3, 8, 1).pixels().clone();
+    let first = first.into_shape_with_order((2, 3, 4, 2)).unwrap();
+    npz_with(&path, &first);
+    fails(
+        Images::read(&path),
+        ErrorKind::Shape,
+        &["channels first", "transpose(0, 2, 3, 1)"],
+    );
+    let numbers = crate::data::Branching.snapshots(&[0.0, 1.0], 5, 0).unwrap();
+    crate::data::write(&path, &numbers).unwrap();
+    fails(
+        Images::read(&path),
+        ErrorKind::Format,
+        &["uint8", "X float64 [10, 2]", "astype"],
+    );
+}
+
+fn npz_with(path: &Path, levels: &Array4<u8>) {
+    super::super::npz::write_levels(path, "x", levels).unwrap();
+}
+
+#[test]
+fn a_grid_has_its_images_in_place() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("grid.png");
+    let images = ramp(5, 30, 40, 3);
+    images.write_grid(&path, 2).unwrap();
+    let grid = Images::read(&path).unwrap();
+    // Enlarged twice, with gaps of two pixels.
+    let high = 2 * 30 + 2;
+    let wide = 2 * 40 + 2;
+    assert_eq!(grid.shape(), [3 * high + 2, 2 * wide + 2, 3]);
+    let part = grid
+        .pixels()
+        .slice(s![0, 2 + high..2 * high, 2 + wide..2 * wide;2, ..]);
+    let expected = images.pixels().slice(s![3, .., .., ..]);
+    assert_eq!(part.slice(s![..;2, .., ..]), expected);
+    assert_eq!(part.slice(s![1..;2, .., ..]), expected);
+    // There is no sixth image.
+    assert_eq!(grid.pixels()[[0, 2 * high + 10, wide + 10, 0]], 255);
+    assert_eq!(
+        images.write_grid(&path, 0).unwrap_err().kind(),
+        ErrorKind::Setting
+    );
+}
+
+#[test]
+fn halves_and_gray() {
+    let pixels = Array4::from_shape_vec((1, 2, 4, 1), vec![0, 1, 10, 20, 1, 0, 30, 43]).unwrap();
+    let half = Images::new(pixels, "four").unwrap().halved().unwrap();
+    // 2/4 and 103/4.
+    assert_eq!(half.image(0), [1, 26]);
+    fails(
+        ramp(1, 3, 4, 1).halved(),
+        ErrorKind::Shape,
+        &["3 x 4", "even"],
+    );
+    let pixels = Array4::from_shape_vec((1, 1, 1, 3), vec![200, 40, 90]).unwrap();
+    let color = Images::new(pixels, "one").unwrap();
+    // 59.8 + 23.48 + 10.26.
+    assert_eq!(color.gray().image(0), [94]);
+    assert_eq!(color.gray().in_color().image(0), [94; 3]);
+    assert_eq!(color.in_color().image(0), [200, 40, 90]);
+    fails(
+        Images::new(Array4::zeros((2, 3, 4, 2)), "two"),
+        ErrorKind::Shape,
+        &["[2, 3, 4, 2]", "channel"],
+    );
+}
+
+#[test]
+fn points_are_channels_first_between_their_levels() {
+    let images = ramp(4, 3, 5, 3);
+    let points = images.points(1);
+    for ((i, j), x) in points.indexed_iter() {
+        let [y, column, k] = [j / 5 % 3, j % 5, j / 15];
+        let level = f64::from(images.pixels()[[i, y, column, k]]);
+        let above = 128.0 * (x + 1.0) - level;
+        assert!((0.0..1.0).contains(&above), "{above}");
+    }
+    assert_eq!(images.points(1), points);
+    assert_ne!(images.points(2), points);
+    let again = Images::of_points(points.view(), images.shape(), "again").unwrap();
+    assert_eq!(again.pixels(), images.pixels());
+
+    let mut mirrored = vec![0.0; 45];
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    images.write_point(2, true, &mut rng, &mut mirrored);
+    let mirrored = Array2::from_shape_vec((1, 45), mirrored).unwrap();
+    let mirrored = Images::of_points(mirrored.view(), [3, 5, 3], "mirror").unwrap();
+    let expected = images.pixels().slice(s![2..3, .., ..;-1, ..]);
+    assert_eq!(mirrored.pixels(), expected);
+
+    let outside = Array2::from_shape_vec((1, 2), vec![-7.0, 1.0]).unwrap();
+    let outside = Images::of_points(outside.view(), [1, 2, 1], "outside").unwrap();
+    assert_eq!(outside.image(0), [0, 255]);
+    let shape = Images::of_points(points.view(), [3, 5, 1], "other");
+    fails(shape, ErrorKind::Shape, &["15", "45"]);
+    let mut bad = points.clone();
+    bad[[3, 2]] = f64::NAN;
+    fails(
+        Images::of_points(bad.view(), [3, 5, 3], "bad"),
+        ErrorKind::Value,
+        &["image 3"],
+    );
+}
+
+#[test]
+fn bits_of_dequantised_levels() {
+    // Of 256 levels 64 occur, under their own density: 2 on [-1, -0.5).
+    let level = |(_, _, x, _)| (x % 64) as u8;
+    let images = Images::new(Array4::from_shape_fn((1, 1, 640, 1), level), "64").unwrap();
+    let points = images.points(0);
+    assert!(points.iter().all(|x| (-1.0..-0.5).contains(x)));
+    let density = Array1::from_elem(1, 640.0 * 2f64.ln());
+    let bits = crate::likelihood::bits_per_dimension(&density, 640, Images::BIN).unwrap();
+    assert!((bits - 6.0).abs() < 1e-12);
+    assert!((-density[0] / (640.0 * 2f64.ln()) + 7.0 - bits).abs() < 1e-12);
+}
+
+#[test]
+fn shapes_are_varied_and_repeat() {
+    let shapes = Shapes {
+        height: 20,
+        width: 24,
+        channels: 3,
+    };
+    let images = shapes.draw(200, 5).unwrap();
+    assert_eq!(shapes.draw(200, 5).unwrap().pixels(), images.pixels());
+    let few = shapes.draw(7, 5).unwrap();
+    assert_eq!(few.pixels(), images.pixels().slice(s![..7, .., .., ..]));
+    assert_ne!(shapes.draw(7, 6).unwrap().pixels(), few.pixels());
+    let gray = Shapes {
+        channels: 1,
+        ..shapes
+    };
+    let gray = gray.draw(200, 5).unwrap();
+    let both = gray.pixels().iter().zip(images.gray().pixels().clone());
+    // Rounded before gray is taken, and after it.
+    assert!(both.into_iter().all(|(a, b)| a.abs_diff(b) <= 1));
+    // Every pixel of the middle changes from image to image, in every channel.
+    let numbers = images.pixels().mapv(f64::from);
+    let deviation = numbers.std_axis(Axis(0), 0.0);
+    assert!(
+        deviation
+            .slice(s![8..12, 8..16, ..])
+            .iter()
+            .all(|d| *d > 30.0)
+    );
+    let no = Shapes {
+        channels: 2,
+        ..shapes
+    };
+    assert_eq!(no.draw(1, 0).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(shapes.draw(0, 0).unwrap_err().kind(), ErrorKind::Shape);
+}

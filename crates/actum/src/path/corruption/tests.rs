@@ -1,0 +1,503 @@
+use ndarray::{Array1, Axis, s};
+
+use super::*;
+
+const SHAPE: [usize; 3] = [4, 5, 3];
+
+fn images(n: usize) -> Images {
+    let level = |(i, y, x, k)| ((50 * i + 31 * y + 17 * x + 90 * k) % 256) as u8;
+    Images::new(Array4::from_shape_fn((n, 4, 5, 3), level), "ramp").unwrap()
+}
+
+fn mask() -> Mask {
+    Mask::new(Array2::from_shape_fn((4, 5), |(y, x)| (y + 2 * x) % 3 == 1)).unwrap()
+}
+
+fn processes() -> [Corruption; 3] {
+    [
+        Process::default(),
+        Process::sub_variance_preserving(0.1, 20.0).unwrap(),
+        Process::variance_exploding(0.01, 50.0).unwrap(),
+    ]
+    .map(|process| Corruption::process(process, SHAPE))
+}
+
+fn others() -> [Corruption; 6] {
+    [
+        Corruption::linear(SHAPE),
+        Corruption::heat(SHAPE),
+        Corruption::torus(SHAPE),
+        Corruption::colorization(SHAPE).unwrap(),
+        Corruption::super_resolution(SHAPE).unwrap(),
+        Corruption::inpainting(SHAPE, mask()).unwrap(),
+    ]
+}
+
+fn all() -> impl Iterator<Item = Corruption> {
+    processes().into_iter().chain(others())
+}
+
+fn draw(path: &Corrupted, t: f64, n: usize, seed: u64) -> Draw {
+    path.sample(&vec![t; n], &mut ChaCha8Rng::seed_from_u64(seed))
+}
+
+/// Means and variances of all numbers, within so many of their standard errors.
+fn agree(points: &Array2<f64>, mean: &Array1<f64>, variance: &Array1<f64>) {
+    let n = points.nrows() as f64;
+    let found = points.var_axis(Axis(0), 0.0);
+    for (j, m) in points.mean_axis(Axis(0)).unwrap().iter().enumerate() {
+        let (expected, v) = (mean[j], variance[j]);
+        let off = (m - expected).abs();
+        assert!(off <= 5.0 * (v / n).sqrt() + 1e-12, "{j}: {m} {expected}");
+        let off = (found[j] - v).abs();
+        assert!(
+            off <= 5.0 * v * (2.0 / n).sqrt() + 1e-12,
+            "{j}: {} {v}",
+            found[j]
+        );
+    }
+}
+
+/// The mean of the dequantised image, `[60]`, and the variance of its numbers.
+fn image() -> (Array1<f64>, f64) {
+    let images = images(1);
+    let mean = Array1::from_shape_fn(60, |j| {
+        let level = images.pixels()[[0, j / 5 % 4, j % 5, j / 20]];
+        (f64::from(level) + 0.5) / 128.0 - 1.0
+    });
+    (mean, 1.0 / (12.0 * 128.0 * 128.0))
+}
+
+#[test]
+fn moments_of_paths_to_noise() {
+    let (x, v) = image();
+    let n = 20_000;
+    for t in [0.2, 0.7, 1.0f64] {
+        // alpha and sigma in closed form, at these times.
+        let integral = 0.1 * t + 9.95 * t * t;
+        let alpha = (-0.5 * integral).exp();
+        let cases = [
+            (alpha, (1.0 - (-integral).exp()).sqrt()),
+            (alpha, 1.0 - (-integral).exp()),
+            (1.0, 0.01 * 5000f64.powf(t)),
+            (1.0 - t, t),
+        ];
+        let linear = others()[0].clone();
+        let corruptions = processes().into_iter().chain([linear]);
+        for (corruption, (alpha, sigma)) in corruptions.zip(cases) {
+            let path = Corrupted::new(images(1), corruption).unwrap();
+            let points = draw(&path, t, n, 1).points;
+            let variance = Array1::from_elem(60, alpha * alpha * v + sigma * sigma);
+            agree(&points, &(&x * alpha), &variance);
+        }
+    }
+}
+
+#[test]
+fn moments_of_paths_that_restore() {
+    let (x, v) = image();
+    let [color, resolution, inpainting] = [3, 4, 5].map(|k| others()[k].clone());
+    let n = 20_000;
+    for t in [0.2, 0.7, 1.0f64] {
+        let noisy = (1.0 - t).powi(2) * v + t * t;
+        let gray =
+            Array1::from_shape_fn(20, |j| 0.299 * x[j] + 0.587 * x[20 + j] + 0.114 * x[40 + j]);
+        let squares = [0.299f64, 0.587, 0.114].map(|w| w * w);
+        let path = Corrupted::new(images(1), color.clone()).unwrap();
+        let mean = Array1::from_shape_fn(80, |j| match j {
+            0..60 => (1.0 - t) * x[j] + t * gray[j % 20],
+            _ => gray[j - 60],
+        });
+        let variance = Array1::from_shape_fn(80, |j| {
+            let all: f64 = squares.iter().sum();
+            if j >= 60 {
+                return all * v;
+            }
+            let luma = squares[j / 20].sqrt();
+            let own = (1.0 - t + t * luma).powi(2) + t * t * (all - luma * luma);
+            own * v + 0.01 * t * t
+        });
+        agree(&draw(&path, t, n, 2).points, &mean, &variance);
+
+        let path = Corrupted::new(images(1), resolution.clone()).unwrap();
+        let points = draw(&path, t, n, 3).points;
+        let kept = |j: usize| (j / 5 % 4) % 2 == 0 && (j % 5) % 2 == 0;
+        let mean = Array1::from_shape_fn(60, |j| x[j] * if kept(j) { 1.0 } else { 1.0 - t });
+        let variance = Array1::from_shape_fn(60, |j| if kept(j) { v } else { noisy });
+        agree(&points.slice(s![.., ..60]).to_owned(), &mean, &variance);
+
+        let path = Corrupted::new(images(1), inpainting.clone()).unwrap();
+        let points = draw(&path, t, n, 4).points;
+        let hidden = |j: usize| mask().hidden[[j / 5 % 4, j % 5]];
+        let mean = Array1::from_shape_fn(120, |j| match (hidden(j % 60), j < 60) {
+            (false, _) => x[j % 60],
+            (true, true) => (1.0 - t) * x[j],
+            (true, false) => 0.0,
+        });
+        let variance = Array1::from_shape_fn(120, |j| match (hidden(j % 60), j < 60) {
+            (false, _) => v,
+            (true, true) => noisy,
+            (true, false) => 0.0,
+        });
+        agree(&points, &mean, &variance);
+    }
+}
+
+#[test]
+fn moments_on_the_torus() {
+    // E exp(2 pi i y) = exp(2 pi i m) exp(-2 pi^2 variance) for a wrapped Gaussian.
+    let (x, _) = image();
+    let path = Corrupted::new(images(1), others()[2].clone()).unwrap();
+    for t in [0.2, 0.5] {
+        let points = draw(&path, t, 20_000, 5).points;
+        assert!(points.iter().all(|y| (0.0..=1.0).contains(y)));
+        let turns = points.mapv(|y| std::f64::consts::TAU * y);
+        let length = (-0.5 * (std::f64::consts::PI * t).powi(2)).exp();
+        for j in 0..60 {
+            let angle = std::f64::consts::TAU * (0.25 * x[j] + 0.5);
+            let cosine = turns.column(j).mapv(f64::cos).mean().unwrap();
+            let sine = turns.column(j).mapv(f64::sin).mean().unwrap();
+            assert!((cosine - length * angle.cos()).abs() < 0.035, "{j} {t}");
+            assert!((sine - length * angle.sin()).abs() < 0.035, "{j} {t}");
+        }
+    }
+}
+
+#[test]
+fn heat_as_scipy_spreads_it() {
+    // SciPy 1.17: idctn(exp(-width^2 rates / 2) dctn(x)), both with norm="ortho".
+    let x = Array2::from_shape_fn((6, 5), |(y, x)| ((5 * y + x) * 7 % 11) as f64 / 5.5 - 1.0);
+    let heat = Heat::new(6, 5);
+    let places = [(0, 0), (2, 3), (5, 4)];
+    for (t, expected) in [
+        (
+            0.3,
+            [
+                -0.5642907616076112,
+                -0.07979025399274015,
+                -0.025760725572842244,
+            ],
+        ),
+        (
+            0.6,
+            [
+                -0.1084678516225988,
+                -0.0736762292003607,
+                -0.06924885663981316,
+            ],
+        ),
+    ] {
+        let [blurred, _] = heat.blur(x.view(), t);
+        for (place, expected) in places.iter().zip(expected) {
+            assert!((blurred[*place] - expected).abs() < 1e-12);
+        }
+    }
+    // Nothing leaves, nothing changes at first, and all is flat at last.
+    let [first, last] = [0.0, 1.0].map(|t| heat.blur(x.view(), t)[0].clone());
+    let mean = x.mean().unwrap();
+    assert!((&first - &x).iter().all(|d| d.abs() < 1e-12));
+    assert!(last.iter().all(|y| (y - mean).abs() < 1e-4));
+
+    let (mean, v) = image();
+    let path = Corrupted::new(images(1), others()[1].clone()).unwrap();
+    let heat = Heat::new(4, 5);
+    for t in [0.2, 1.0] {
+        let planes = mean.as_slice().unwrap().chunks_exact(20);
+        let blurred: Array1<f64> = planes
+            .flat_map(|plane| {
+                let plane = ArrayView2::from_shape((4, 5), plane).unwrap();
+                heat.blur(plane, t)[0].clone()
+            })
+            .collect();
+        // The noise of dequantisation is blurred too: it is lost beside eps but for its bound.
+        let variance = Array1::from_elem(60, t * t + 0.5 * v);
+        agree(&draw(&path, t, 20_000, 6).points, &blurred, &variance);
+    }
+}
+
+#[test]
+fn velocities_are_rates_for_the_same_draw() {
+    for corruption in all() {
+        let moving = corruption.has_velocity();
+        let scale = corruption.clone();
+        let path = Corrupted::new(images(3), corruption)
+            .unwrap()
+            .with_mirrored();
+        for t in [0.05, 0.3, 0.9] {
+            let now = draw(&path, t, 6, 7);
+            assert_eq!(now.velocities.is_some(), moving);
+            let Some(velocities) = now.velocities else {
+                continue;
+            };
+            let h = 1e-5;
+            let [before, after] = [t - h, t + h].map(|t| draw(&path, t, 6, 7).points);
+            let rate = (after - before) / (2.0 * h);
+            for (found, expected) in velocities.iter().zip(&rate) {
+                let off = (found - expected).abs();
+                assert!(
+                    off < 1e-6 * (1.0 + expected.abs()),
+                    "{found} {expected} {scale:?}"
+                );
+            }
+            // What is fed is not moved.
+            assert!(velocities.slice(s![.., 60..]).iter().all(|v| *v == 0.0));
+        }
+    }
+}
+
+#[test]
+fn at_first_images_are_whole() {
+    for corruption in all() {
+        if corruption.span()[0] > 0.0 || matches!(corruption.kind, Kind::Process(_)) {
+            continue;
+        }
+        let path = Corrupted::new(images(1), corruption.clone()).unwrap();
+        let points = draw(&path, 0.0, 1, 8).points;
+        let again = corruption.images(points.view(), "again").unwrap();
+        // Cosines there and back, and a quarter, round.
+        let both = again.image(0).iter().zip(path.images().image(0));
+        for (a, b) in both {
+            assert!(a.abs_diff(*b) <= 1, "{a} {b} {corruption:?}");
+        }
+    }
+}
+
+#[test]
+fn all_images_and_their_mirrors_are_drawn() {
+    let path = Corrupted::new(images(3), Corruption::linear(SHAPE)).unwrap();
+    let count = |path: &Corrupted| {
+        let points = draw(path, 0.0, 400, 9).points;
+        let drawn = path.corruption().images(points.view(), "drawn").unwrap();
+        let mut kinds: Vec<&[u8]> = (0..400).map(|i| drawn.image(i)).collect();
+        kinds.sort_unstable();
+        let sizes: Vec<usize> = kinds.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
+        sizes
+    };
+    let plain = count(&path);
+    assert_eq!(plain.len(), 3);
+    assert!(plain.iter().all(|k| (90..180).contains(k)), "{plain:?}");
+    let mirrored = count(&path.with_mirrored());
+    assert_eq!(mirrored.len(), 6);
+    assert!(
+        mirrored.iter().all(|k| (40..100).contains(k)),
+        "{mirrored:?}"
+    );
+}
+
+#[test]
+fn hidden_pixels_do_not_leak() {
+    let one = images(1);
+    for (corruption, seen) in [(others()[4].clone(), (2, 4)), (others()[5].clone(), (0, 0))] {
+        let paths = |images: Images| Corrupted::new(images, corruption.clone()).unwrap();
+        let here = draw(&paths(one.clone()), 0.4, 1, 10).points;
+        let start = corruption.start(&one, 3).unwrap();
+        for y in 0..4 {
+            for x in 0..5 {
+                let hidden = match &corruption.kind {
+                    Kind::Inpainting(mask) => mask.hidden[[y, x]],
+                    _ => y % 2 == 1 || x % 2 == 1,
+                };
+                let mut pixels = one.pixels().clone();
+                pixels[[0, y, x, 1]] ^= 0xff;
+                let other = Images::new(pixels, "other").unwrap();
+                let there = draw(&paths(other.clone()), 0.4, 1, 10).points;
+                let changed = |from: usize, to: usize| {
+                    let range = s![0, from..to];
+                    here.slice(range) != there.slice(range)
+                };
+                assert!(changed(0, 60));
+                assert_eq!(changed(60, 120), !hidden, "{y} {x}");
+                let began = corruption.start(&other, 3).unwrap();
+                assert_eq!(began != start, !hidden, "{y} {x}");
+                let (a, b) = (corruption.plain(&one), corruption.plain(&other));
+                assert_eq!(a.unwrap().pixels() != b.unwrap().pixels(), !hidden);
+            }
+        }
+        // A kept pixel is itself in both, and stays.
+        let j = 20 + 5 * seen.0 + seen.1;
+        let early = draw(&paths(one.clone()), 0.0, 1, 10).points;
+        assert!((here[[0, j]] - early[[0, j]]).abs() < 1e-12);
+        assert!((here[[0, j]] - here[[0, 60 + j]]).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn starts_have_the_law_of_the_path_at_its_end() {
+    let n = 20_000;
+    let one = images(1);
+    for corruption in others() {
+        let path = Corrupted::new(one.clone(), corruption.clone()).unwrap();
+        let end = draw(&path, 1.0, n, 11).points;
+        let many = one.select(&vec![0; n]).unwrap();
+        let start = corruption.start(&many, 12).unwrap();
+        let begun = match corruption.restores() || matches!(corruption.kind, Kind::Heat(_)) {
+            true => {
+                assert!(corruption.prior(2, 0).is_err());
+                start
+            }
+            false => corruption.prior(n, 12).unwrap(),
+        };
+        let (mean, variance) = (end.mean_axis(Axis(0)).unwrap(), end.var_axis(Axis(0), 0.0));
+        for (j, m) in begun.mean_axis(Axis(0)).unwrap().iter().enumerate() {
+            let deviation = variance[j].sqrt();
+            let found = begun.column(j).std(0.0);
+            // Gray is rounded to a level before it is seen, 1/128 apart; a wrapped Gaussian of
+            // deviation 1/2 is uniform but for 1.4 percent.
+            assert!((m - mean[j]).abs() < 0.06 * deviation + 0.5 / 128.0, "{j}");
+            assert!((found - deviation).abs() < 0.04 * deviation + 0.004, "{j}");
+        }
+        assert_eq!(
+            corruption.start(&one, 1).unwrap(),
+            corruption.start(&one, 1).unwrap()
+        );
+        assert_ne!(
+            corruption.start(&one, 1).unwrap(),
+            corruption.start(&one, 2).unwrap()
+        );
+    }
+    let [vp, _, ve] = processes();
+    let spread = |corruption: &Corruption| corruption.prior(500, 0).unwrap().std(0.0);
+    assert!((spread(&vp) - 1.0).abs() < 0.02);
+    assert!((spread(&ve) / 50.0 - 1.0).abs() < 0.02);
+}
+
+#[test]
+fn what_is_seen_and_plain_answers() {
+    let pixels = Array4::from_shape_fn((1, 3, 4, 1), |(_, y, x, _)| (40 * y + 10 * x) as u8);
+    let images = Images::new(pixels, "ramp").unwrap();
+    let corruption = Corruption::super_resolution([3, 4, 1]).unwrap();
+    assert_eq!(
+        corruption.seen(&images).unwrap().image(0),
+        [0, 0, 20, 20, 0, 0, 20, 20, 80, 80, 100, 100]
+    );
+    // Linear but beyond the last kept column.
+    let plain = [0, 10, 20, 20, 40, 50, 60, 60, 80, 90, 100, 100];
+    assert_eq!(corruption.plain(&images).unwrap().image(0), plain);
+    let low = Array4::from_shape_vec((1, 2, 2, 1), vec![0, 20, 80, 100]).unwrap();
+    let low = Images::new(low, "low").unwrap();
+    assert_eq!(corruption.plain(&low).unwrap().image(0), plain);
+    assert_eq!(
+        corruption.start(&low, 5).unwrap(),
+        corruption.start(&images, 5).unwrap()
+    );
+    let points = corruption.start(&images, 5).unwrap();
+    let back = corruption.images(points.view(), "start").unwrap();
+    let kept = [0, 2, 8, 10].map(|j| back.image(0)[j]);
+    assert_eq!(kept, [0, 20, 80, 100]);
+
+    let corruption = Corruption::inpainting([3, 4, 1], Mask::bottom(3, 4).unwrap()).unwrap();
+    assert_eq!(
+        corruption.seen(&images).unwrap().image(0),
+        [0, 10, 20, 30, 40, 50, 60, 70, 128, 128, 128, 128]
+    );
+    assert_eq!(
+        corruption.plain(&images).unwrap().image(0),
+        [0, 10, 20, 30, 40, 50, 60, 70, 35, 35, 35, 35]
+    );
+    // A model that moves what is known is not believed.
+    let moved = corruption.start(&images, 0).unwrap();
+    let mut astray = moved.clone();
+    astray.slice_mut(s![.., ..12]).fill(0.9);
+    let back = corruption.images(astray.view(), "astray").unwrap();
+    assert_eq!(back.image(0)[..8], images.image(0)[..8]);
+    assert_eq!(back.image(0)[8], 243);
+
+    let pixels = Array4::from_shape_vec((1, 1, 2, 3), vec![200, 40, 90, 7, 7, 7]).unwrap();
+    let color = Images::new(pixels, "color").unwrap();
+    let corruption = Corruption::colorization([1, 2, 3]).unwrap();
+    let plain = corruption.plain(&color).unwrap();
+    assert_eq!(plain.image(0), [94, 94, 94, 7, 7, 7]);
+    let gray = color.gray();
+    assert_eq!(corruption.plain(&gray).unwrap().pixels(), plain.pixels());
+    assert_eq!(
+        corruption.start(&gray, 1).unwrap(),
+        corruption.start(&color, 1).unwrap()
+    );
+}
+
+#[test]
+fn masks() {
+    let top = Mask::top(3, 2).unwrap();
+    assert_eq!(top.hidden().column(0).to_vec(), [true, true, false]);
+    let bottom = Mask::bottom(3, 2).unwrap();
+    assert_eq!(bottom.hidden().column(1).to_vec(), [false, false, true]);
+    let pixels = Array4::from_shape_vec((1, 1, 3, 1), vec![0, 127, 128]).unwrap();
+    let mask = Mask::of(&Images::new(pixels, "m.png").unwrap()).unwrap();
+    assert_eq!(mask.hidden().row(0).to_vec(), [false, false, true]);
+    let white = Images::new(Array4::from_elem((1, 2, 2, 3), 255), "m.png").unwrap();
+    let message = Mask::of(&white).unwrap_err().to_string();
+    assert!(
+        message.contains("m.png") && message.contains("4 of 4"),
+        "{message}"
+    );
+    assert!(Mask::of(&white.select(&[0, 0]).unwrap()).is_err());
+    let error = Corruption::inpainting([4, 4, 1], top).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert!(error.to_string().contains("4 x 4") && error.to_string().contains("3 x 2"));
+}
+
+#[test]
+fn sizes_that_do_not_fit() {
+    assert_eq!(
+        Corruption::colorization([4, 4, 1]).unwrap_err().kind(),
+        ErrorKind::Shape
+    );
+    assert!(Corruption::super_resolution([1, 1, 3]).is_err());
+    let other = Corrupted::new(images(1), Corruption::linear([4, 5, 1])).unwrap_err();
+    let message = other.to_string();
+    assert!(
+        message.contains("ramp") && message.contains("4 x 5"),
+        "{message}"
+    );
+    for corruption in others() {
+        let half = Images::new(Array4::zeros((1, 4, 2, 3)), "narrow").unwrap();
+        assert_eq!(
+            corruption.start(&half, 0).unwrap_err().kind(),
+            ErrorKind::Shape
+        );
+        let few = Array2::zeros((1, 7));
+        assert_eq!(
+            corruption.images(few.view(), "few").unwrap_err().kind(),
+            ErrorKind::Shape
+        );
+        assert_eq!(corruption.plain(&images(1)).is_ok(), corruption.restores());
+    }
+}
+
+#[test]
+fn weights_and_their_derivatives() {
+    for corruption in all() {
+        let [start, _] = corruption.span();
+        let h = 1e-6;
+        for t in [0.01, 0.2, 0.6, 0.95] {
+            let [weight, slope] = corruption.weight(t);
+            let rate = (corruption.weight(t + h)[0] - corruption.weight(t - h)[0]) / (2.0 * h);
+            assert!(weight > 0.0);
+            assert!(
+                (slope - rate).abs() < 1e-6 * slope.abs() + 1e-8,
+                "{slope} {rate}"
+            );
+        }
+        assert!(corruption.weight(start)[0] < 1e-2);
+    }
+    let [vp, sub, ve] = processes();
+    let sigma = (1.0 - (-0.1f64 * 0.3 - 9.95 * 0.09).exp()).sqrt();
+    assert!((vp.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
+    assert!((sub.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
+    let rate = 0.01 * 5000f64.powf(0.3) * 5000f64.ln();
+    assert!((ve.weight(0.3)[0] * rate * rate - 1.0).abs() < 1e-12);
+    assert_eq!(others()[0].weight(0.5), [0.125, 0.75]);
+    assert_eq!(others()[1].weight(0.5), [0.125, 0.5]);
+}
+
+#[test]
+fn the_same_bits_on_any_number_of_threads() {
+    let path = Corrupted::new(images(3), others()[4].clone()).unwrap();
+    let [one, three] = [1, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build().unwrap().install(|| draw(&path, 0.3, 50, 13))
+    });
+    assert_eq!(one.points, three.points);
+    assert_eq!(one.velocities, three.velocities);
+    assert_ne!(draw(&path, 0.3, 50, 14).points, one.points);
+}

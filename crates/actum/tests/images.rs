@@ -1,0 +1,92 @@
+//! Plain answers on MNIST and CIFAR-10 (`../shared/data`) against NumPy and scikit-image 0.26.0.
+
+use std::path::{Path, PathBuf};
+
+use actum::{
+    data::Images,
+    metric::{psnr, ssim},
+    path::{Corruption, Mask},
+};
+
+fn shared(name: &str) -> Option<PathBuf> {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+    let file = Path::new(data).join(name);
+    if !file.exists() {
+        eprintln!("NOT CHECKED: {} is absent", file.display());
+        return None;
+    }
+    Some(file)
+}
+
+fn mean(values: Vec<f64>) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Mean PSNR and SSIM of the plain answer on the first hundred.
+fn plain(images: &Images, corruption: &Corruption, expected: [f64; 2]) {
+    let truth = images.select(&(0..100).collect::<Vec<_>>()).unwrap();
+    let answer = corruption.plain(&truth).unwrap();
+    let found = [psnr(&answer, &truth), ssim(&answer, &truth)].map(|v| mean(v.unwrap()));
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-9, "{found} {expected}");
+    }
+}
+
+#[test]
+fn digits() {
+    let Some(file) = shared("mnist/t10k-images-idx3-ubyte.gz") else {
+        return;
+    };
+    let images = Images::read(&file).unwrap();
+    assert_eq!((images.len(), images.shape()), (10_000, [28, 28, 1]));
+    let sum: f64 = images.pixels().iter().map(|level| f64::from(*level)).sum();
+    assert!((sum / 7_840_000.0 - 33.791224489795916).abs() < 1e-9);
+    let half = images.halved().unwrap();
+    let sum: u32 = half.image(0).iter().map(|level| u32::from(*level)).sum();
+    assert_eq!(sum, 4618);
+    let shape = images.shape();
+    plain(
+        &images,
+        &Corruption::super_resolution(shape).unwrap(),
+        [19.291431457491157, 0.8385238902475838],
+    );
+    let mask = Mask::bottom(28, 28).unwrap();
+    plain(
+        &images,
+        &Corruption::inpainting(shape, mask).unwrap(),
+        [13.679863440411827, 0.4921540073211972],
+    );
+    let labels = shared("mnist/t10k-labels-idx1-ubyte.gz").unwrap();
+    let message = Images::read(&labels).unwrap_err().to_string();
+    assert!(message.contains("labels"), "{message}");
+}
+
+#[test]
+fn photographs() {
+    let Some(file) = shared("cifar10/cifar10_batch_0.png") else {
+        return;
+    };
+    // A sheet: every row is an image.
+    let sheet = Images::read(&file).unwrap();
+    assert_eq!(sheet.shape(), [1000, 1024, 3]);
+    let pixels = sheet.pixels().clone();
+    let pixels = pixels.into_shape_with_order((1000, 32, 32, 3)).unwrap();
+    let images = Images::new(pixels, sheet.source()).unwrap();
+    let shape = images.shape();
+    plain(
+        &images,
+        &Corruption::super_resolution(shape).unwrap(),
+        [24.899647063240945, 0.8526366919648357],
+    );
+    plain(
+        &images,
+        &Corruption::colorization(shape).unwrap(),
+        [23.63367704339667, 0.928320900741989],
+    );
+    let mask = Mask::bottom(32, 32).unwrap();
+    plain(
+        &images,
+        &Corruption::inpainting(shape, mask).unwrap(),
+        [16.150101763285992, 0.5418573988437901],
+    );
+}
