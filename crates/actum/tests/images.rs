@@ -1,12 +1,14 @@
-//! Plain answers on MNIST and CIFAR-10 (`../shared/data`) against NumPy and scikit-image 0.26.0.
+//! Images and densities; plain answers on MNIST and CIFAR-10 (`../shared/data`) against NumPy and scikit-image 0.26.0.
 
 use std::path::{Path, PathBuf};
 
 use actum::{
     data::Images,
+    likelihood::bits_per_dimension,
     metric::{psnr, ssim},
     path::{Corruption, Mask},
 };
+use ndarray::{Array1, Array4};
 
 fn shared(name: &str) -> Option<PathBuf> {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
@@ -89,4 +91,17 @@ fn photographs() {
         &Corruption::inpainting(shape, mask).unwrap(),
         [16.150101763285992, 0.5418573988437901],
     );
+}
+
+#[test]
+fn bits_of_dequantised_levels() {
+    // Of 256 levels 64 occur, under their own density: 2 on [-1, -0.5).
+    let level = |(_, _, x, _)| (x % 64) as u8;
+    let images = Images::new(Array4::from_shape_fn((1, 1, 640, 1), level), "64").unwrap();
+    let points = images.points(0);
+    assert!(points.iter().all(|x| (-1.0..-0.5).contains(x)));
+    let density = Array1::from_elem(1, 640.0 * 2f64.ln());
+    let bits = bits_per_dimension(&density, 640, Images::BIN).unwrap();
+    assert!((bits - 6.0).abs() < 1e-12);
+    assert!((-density[0] / (640.0 * 2f64.ln()) + 7.0 - bits).abs() < 1e-12);
 }

@@ -136,9 +136,8 @@ impl Process {
     }
 
     /// A weight in time under which the motion of points of order one counts about alike at all
-    /// times, `[w_t, dw_t/dt]`: `sigma^5` for VP (Neklyudov et al., *Action Matching*, 2023), for
-    /// sub-VP, whose sigma is that of VP squared, the same function of time, and `1 / sigma'^2` for
-    /// VE.
+    /// times, `[w_t, dw_t/dt]`: `sigma^5` for VP, for sub-VP, whose sigma is that of VP squared, the
+    /// same function of time, and `1 / sigma'^2` for VE (docs/mathematics.md, section 14).
     pub fn weight(self, t: f64) -> [f64; 2] {
         let [sigma, rate] = self.deviation(t);
         match self.0 {

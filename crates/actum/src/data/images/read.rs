@@ -196,10 +196,11 @@ fn jpeg(bytes: &[u8]) -> Result<Picture> {
     decoder.set_options(options.jpeg_set_out_colorspace(out));
     let levels = decoder.decode().map_err(damaged)?;
     let (width, height) = decoder.dimensions().expect("headers are decoded");
-    // The decoder takes what is cut off before the last marker for the end of the image.
-    let trimmed = bytes.trim_ascii_end();
+    // What lacks before the last marker would be taken for the end of the image. A preview may have
+    // markers of its own, ahead of the scans.
+    let last = |marker| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     ensure!(
-        trimmed.ends_with(&[0xff, 0xd9]) || bytes.windows(2).any(|b| b == [0xff, 0xd9]),
+        last(0xd9) > last(0xda),
         Format,
         "the JPEG has no end; it is truncated"
     );

@@ -1,7 +1,7 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
-use ndarray::{Array1, Array4, s};
+use ndarray::{Array4, s};
 use png::{BitDepth, ColorType, Encoder};
 use tempfile::tempdir;
 
@@ -353,19 +353,6 @@ fn points_are_channels_first_between_their_levels() {
         ErrorKind::Value,
         &["image 3"],
     );
-}
-
-#[test]
-fn bits_of_dequantised_levels() {
-    // Of 256 levels 64 occur, under their own density: 2 on [-1, -0.5).
-    let level = |(_, _, x, _)| (x % 64) as u8;
-    let images = Images::new(Array4::from_shape_fn((1, 1, 640, 1), level), "64").unwrap();
-    let points = images.points(0);
-    assert!(points.iter().all(|x| (-1.0..-0.5).contains(x)));
-    let density = Array1::from_elem(1, 640.0 * 2f64.ln());
-    let bits = crate::likelihood::bits_per_dimension(&density, 640, Images::BIN).unwrap();
-    assert!((bits - 6.0).abs() < 1e-12);
-    assert!((-density[0] / (640.0 * 2f64.ln()) + 7.0 - bits).abs() < 1e-12);
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! Images into files.
 
 use std::{
+    fs,
     io::{self, Write},
     path::Path,
 };
 
 use ndarray::Array3;
 use png::{BitDepth, ColorType, Encoder};
+use rayon::prelude::*;
 
 use super::Images;
 use crate::{
     data::npz,
-    error::{Result, ensure},
+    error::{Error, Result, ensure},
     file,
 };
 
@@ -62,11 +64,13 @@ impl Images {
     pub fn write_folder(&self, path: &Path) -> Result<()> {
         let digits = (self.len() - 1).to_string().len().max(5);
         file::new_folder(path, |folder| {
-            for i in 0..self.len() {
+            (0..self.len()).into_par_iter().try_for_each(|i| {
                 let file = folder.join(format!("{i:0digits$}.png"));
-                file::replace(&file, |out| encode(out, self.image(i), self.shape()))?;
-            }
-            Ok(())
+                let mut bytes = vec![];
+                encode(&mut bytes, self.image(i), self.shape())
+                    .and_then(|()| fs::write(&file, bytes))
+                    .map_err(|cause| Error::io("write", &file, cause))
+            })
         })
     }
 

@@ -96,8 +96,8 @@ impl Mask {
 /// | [`super_resolution`](Corruption::super_resolution) | pixels in even rows and columns stay, others are `(1 - t) x + t eps` | the kept ones, bilinearly between | `t^3` |
 /// | [`inpainting`](Corruption::inpainting) | pixels outside of a mask stay, others are `(1 - t) x + t eps` | x, 0 where hidden | `t^3` |
 ///
-/// (Neklyudov et al., *Action Matching*, ICML 2023, section 4.3 and its appendix; blurring as in
-/// Rissanen et al., *Generative modelling with inverse heat dissipation*, ICLR 2023.)
+/// (Neklyudov et al., *Action Matching*, ICML 2023, the experiments on images; blurring as in Rissanen et
+/// al., *Generative modelling with inverse heat dissipation*, ICLR 2023.)
 ///
 /// A *point* is `[moved channels, conditioning channels]`, each `height * width` numbers row by row,
 /// scaled as in [`Images`]; on the torus in [0, 1). Conditioning channels are computed from what is
