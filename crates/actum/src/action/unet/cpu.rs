@@ -1,8 +1,8 @@
 //! Operations on the CPU, in f32, whose adjoints are written by hand.
 //!
 //! The library computes an element-wise function as one pass over memory for every sign in its
-//! formula, and keeps what is between them; a convolution it computes at a sixth of the speed that
-//! the machine has (docs/design.md has the numbers).
+//! formula, and keeps what is between them; a convolution it computes at a fraction of the speed
+//! that the machine has (docs/design.md has the numbers).
 
 use std::fmt::Debug;
 

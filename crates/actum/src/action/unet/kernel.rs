@@ -10,8 +10,6 @@ use rayon::prelude::*;
 
 /// Numbers that are computed together; those of the outputs are filled up with zeros.
 const LANES: usize = 16;
-/// How many outer products a loop adds before it counts.
-const UNROLL: usize = 4;
 /// About how many pixels of an image are gone through together in sums over pixels: they stay in
 /// the nearest cache.
 const PIXELS: usize = 112;
@@ -190,21 +188,9 @@ impl Correlate<'_> {
             let left: [&[f32]; M] =
                 std::array::from_fn(|i| &self.image[start + i * channels..][..span]);
             let right = &self.weights[(panel * 3 + tap) * span..][..span];
-            let mut k = 0;
-            while k + UNROLL <= span {
-                const FITS: &str = "as many numbers are left";
-                let right: &[Line; UNROLL] = right[k..].first_chunk().expect(FITS);
-                let left: [&[f32; UNROLL]; M] =
-                    std::array::from_fn(|i| left[i][k..].first_chunk().expect(FITS));
-                for (more, right) in right.iter().enumerate() {
-                    let left = std::array::from_fn(|i| left[i][more]);
-                    update::<S, V, M>(simd, &mut sum, left, right);
-                }
-                k += UNROLL;
-            }
-            for k in k..span {
+            for (k, right) in right.iter().enumerate() {
                 let left = std::array::from_fn(|i| left[i][k]);
-                update::<S, V, M>(simd, &mut sum, left, &right[k]);
+                update::<S, V, M>(simd, &mut sum, left, right);
             }
         }
         let first = panel * LANES;
@@ -220,25 +206,23 @@ impl Correlate<'_> {
 
     #[inline(always)]
     fn run<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
+        // Blocks of about the same size, for a block of one line waits for itself.
         let width = self.shape.width;
+        let blocks = width.div_ceil(M.min(8));
         for panel in 0..self.outputs.div_ceil(LANES) {
             for row in 0..self.shape.height {
-                let mut column = 0;
-                while column + M <= width {
-                    self.block::<S, V, M>(simd, panel, row, column);
-                    column += M;
-                }
-                while column + 4 <= width {
-                    self.block::<S, V, 4>(simd, panel, row, column);
-                    column += 4;
-                }
-                while column + 2 <= width {
-                    self.block::<S, V, 2>(simd, panel, row, column);
-                    column += 2;
-                }
-                while column < width {
-                    self.block::<S, V, 1>(simd, panel, row, column);
-                    column += 1;
+                for block in 0..blocks {
+                    let column = block * width / blocks;
+                    match (block + 1) * width / blocks - column {
+                        1 => self.block::<S, V, 1>(simd, panel, row, column),
+                        2 => self.block::<S, V, 2>(simd, panel, row, column),
+                        3 => self.block::<S, V, 3>(simd, panel, row, column),
+                        4 => self.block::<S, V, 4>(simd, panel, row, column),
+                        5 => self.block::<S, V, 5>(simd, panel, row, column),
+                        6 => self.block::<S, V, 6>(simd, panel, row, column),
+                        7 => self.block::<S, V, 7>(simd, panel, row, column),
+                        _ => self.block::<S, V, 8>(simd, panel, row, column),
+                    }
                 }
             }
         }

@@ -41,31 +41,34 @@ impl Groups {
         sums
     }
 
-    /// The mean of an image and r, at every channel.
+    /// r, from the means of `u^2`.
     #[inline(always)]
-    fn moments(self, x: &[f32], channels: usize) -> [Vec<f32>; 2] {
-        let pixels = x.len() / channels;
-        let mean = self.means(sums(channels, [x], |[x], _| x), pixels);
-        let squares = sums(channels, [x], |[x], c| (x - mean[c]) * (x - mean[c]));
-        let mut root = self.means(squares, pixels);
-        root.iter_mut()
+    fn roots(self, squares: Vec<f32>, pixels: usize) -> Vec<f32> {
+        let mut roots = self.means(squares, pixels);
+        roots
+            .iter_mut()
             .for_each(|v| *v = (*v + self.epsilon).sqrt().recip());
-        [mean, root]
+        roots
     }
 }
 
-/// Sums over pixels of a function of the numbers of some images and the channel.
+/// Sums over pixels of functions of the numbers of some images and the channel.
 #[inline(always)]
-fn sums<const K: usize>(
+fn sums<const K: usize, const J: usize>(
     channels: usize,
     images: [&[f32]; K],
-    f: impl Fn([f32; K], usize) -> f32,
-) -> Vec<f32> {
-    let mut sums = vec![0.0; channels];
+    f: impl Fn([f32; K], usize) -> [f32; J],
+) -> [Vec<f32>; J] {
+    let mut sums = [const { vec![] }; J];
+    sums.iter_mut().for_each(|sum| sum.resize(channels, 0.0));
     for pixel in 0..images[0].len() / channels {
         let rows = images.map(|image| &image[pixel * channels..][..channels]);
-        for (c, sum) in sums.iter_mut().enumerate() {
-            *sum += f(rows.map(|row| row[c]), c);
+        let sums = sums.each_mut().map(|sum| &mut sum[..channels]);
+        for c in 0..channels {
+            let terms = f(rows.map(|row| row[c]), c);
+            for j in 0..J {
+                sums[j][c] += terms[j];
+            }
         }
     }
     sums
@@ -115,8 +118,11 @@ impl Operation<3> for Value {
             .with_min_len(cpu::share(image))
             .for_each(|(out, x)| {
                 Arch::new().dispatch(|| {
-                    let [mean, root] = self.0.moments(x, channels);
-                    let slope = times(scale, &root);
+                    let pixels = image / channels;
+                    let [mean] = sums(channels, [x], |[x], _| [x]);
+                    let mean = self.0.means(mean, pixels);
+                    let [squares] = sums(channels, [x], |[x], c| [(x - mean[c]).powi(2)]);
+                    let slope = times(scale, &self.0.roots(squares, pixels));
                     write(channels, out, [x], |[x], c| {
                         (x - mean[c]) * slope[c] + bias[c]
                     });
@@ -138,10 +144,15 @@ impl Operation<3> for Value {
             .map(|((out, x), pulled)| {
                 Arch::new().dispatch(|| {
                     let pixels = image / channels;
-                    let [mean, root] = self.0.moments(x, channels);
+                    let [mean] = sums(channels, [x], |[x], _| [x]);
+                    let mean = self.0.means(mean, pixels);
+                    let [squares, of_scale, of_bias] = sums(channels, [x, pulled], |[x, p], c| {
+                        let u = x - mean[c];
+                        [u * u, p * u, p]
+                    });
+                    let root = self.0.roots(squares, pixels);
+                    let of_scale = times(&of_scale, &root);
                     let normal = |x: f32, c: usize| (x - mean[c]) * root[c];
-                    let of_bias = sums(channels, [pulled], |[p], _| p);
-                    let of_scale = sums(channels, [pulled, x], |[p, x], c| p * normal(x, c));
                     let level = self.0.means(times(scale, &of_bias), pixels);
                     let share = self.0.means(times(scale, &of_scale), pixels);
                     write(channels, out, [pulled, x], |[p, x], c| {
@@ -176,9 +187,13 @@ impl Operation<3> for Along {
             .for_each(|((out, x), dx)| {
                 Arch::new().dispatch(|| {
                     let pixels = image / channels;
-                    let [mean, root] = self.0.moments(x, channels);
-                    let change = self.0.means(sums(channels, [dx], |[dx], _| dx), pixels);
-                    let products = sums(channels, [x, dx], |[x, dx], c| (x - mean[c]) * dx);
+                    let [mean, change] = sums(channels, [x, dx], |both, _| both)
+                        .map(|sum| self.0.means(sum, pixels));
+                    let [squares, products] = sums(channels, [x, dx], |[x, dx], c| {
+                        let u = x - mean[c];
+                        [u * u, u * dx]
+                    });
+                    let root = self.0.roots(squares, pixels);
                     let share = self.0.means(products, pixels);
                     write(channels, out, [x, dx], |[x, dx], c| {
                         let turned = (x - mean[c]) * (root[c] * root[c] * share[c]);
@@ -213,13 +228,16 @@ impl Operation<3> for Along {
             .map(|((((of_x, of_dx), x), dx), pulled)| {
                 Arch::new().dispatch(|| {
                     let pixels = image / channels;
-                    let [mean, root] = self.0.moments(x, channels);
-                    let change = self.0.means(sums(channels, [dx], |[dx], _| dx), pixels);
+                    let [mean, change] = sums(channels, [x, dx], |both, _| both)
+                        .map(|sum| self.0.means(sum, pixels));
+                    let [squares, products, tangents, normals, level] =
+                        sums(channels, [x, dx, pulled], |[x, dx, p], c| {
+                            let u = x - mean[c];
+                            [u * u, u * dx, p * (dx - change[c]), p * u, p]
+                        });
+                    let root = self.0.roots(squares, pixels);
+                    let [products, normals] = [products, normals].map(|sum| times(&sum, &root));
                     let normal = |x: f32, c: usize| (x - mean[c]) * root[c];
-                    let tangents = sums(channels, [pulled, dx], |[p, dx], c| p * (dx - change[c]));
-                    let normals = sums(channels, [pulled, x], |[p, x], c| p * normal(x, c));
-                    let products = sums(channels, [x, dx], |[x, dx], c| normal(x, c) * dx);
-                    let level = sums(channels, [pulled], |[p], _| p);
                     let a = self.0.means(times(scale, &tangents), pixels);
                     let b = self.0.means(times(scale, &normals), pixels);
                     let c = self.0.means(products, pixels);
