@@ -1,10 +1,10 @@
 //! Figure 1 of the seed paper as numbers: a density of many modes travels, or melts. Action Matching
 //! and its rival, score matching, with the same network and budget:
 //!
-//!     cargo run --release --example figure_1 -- [STEPS,STEPS,..] [FOLDER]
+//!     cargo run --release --example figure-1 -- [STEPS,STEPS,..] [FOLDER]
 //!
-//! Errors of fields are relative to the truth, over all times; W1 is that between moved and fresh
-//! points, averaged over ten times. Scores move points by annealed Langevin dynamics.
+//! Errors of fields are relative to the truth, over ten times after the first; W1 is that between
+//! moved and fresh points, averaged over the same. Scores move points by annealed Langevin dynamics.
 
 use std::path::Path as Folder;
 
@@ -151,6 +151,7 @@ fn rival<'a>(
 fn measure(learned: &Learned, fresh: &Snapshots) -> Result<[f64; 2]> {
     let (mut off, mut total, mut w1) = (0.0, 0.0, 0.0);
     let square = |field: &Array2<f64>| field.mapv(|v| v * v).mean().unwrap_or_default();
+    // At the first time points have not moved.
     for (k, (t, cloud)) in fresh.times().iter().zip(fresh.clouds()).enumerate().skip(1) {
         let truth = (learned.truth)(*t, cloud.points())?;
         off += square(&((learned.field)(*t, cloud.points())? - &truth));

@@ -108,11 +108,12 @@ fn field_error(
     noisy: bool,
     field: impl Fn(f64, &Array2<f64>) -> Result<Array2<f64>>,
 ) -> Result<f64> {
+    let langevin = noisy.then(FokkerPlanck::new);
     let (mut off, mut total) = (0.0, 0.0);
     for (t, cloud) in fresh.times().iter().zip(fresh.clouds()) {
-        let known = match noisy {
-            true => FokkerPlanck::new().drift(*t, cloud.points()),
-            false => truth.velocity(*t, cloud.points()),
+        let known = match &langevin {
+            Some(langevin) => langevin.drift(*t, cloud.points()),
+            None => truth.velocity(*t, cloud.points()),
         };
         off += (field(*t, cloud.points())? - &known).mapv(|x| x * x).sum();
         total += known.mapv(|x| x * x).sum();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every problem from fresh samples at any time, and from a file of eleven snapshots.
+# Every problem from fresh samples at any time, and from a file of as many snapshots as `actum problem` suggests.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo build --release --workspace --example gallery --bin actum

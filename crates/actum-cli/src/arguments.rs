@@ -55,10 +55,16 @@ pub struct Problem {
     #[arg(short, long, value_name = "FILE", requires = "name")]
     pub output: Option<PathBuf>,
     /// Say what each problem is.
-    #[arg(long, conflicts_with_all = ["name", "output", "points", "times", "columns", "seed"])]
+    #[arg(long, conflicts_with_all = ["name", "output"])]
     pub list: bool,
     /// How many points at each time, at least 2.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 2000)]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        default_value_t = 2000,
+        requires = "name"
+    )]
     pub points: usize,
     /// The times [default: 5 or 11 from the first to the last]. Of two snapshots that are close in
     /// time the difference is mostly chance: more times need more points.
@@ -66,14 +72,15 @@ pub struct Problem {
         long,
         value_name = "T,T,..",
         value_delimiter = ',',
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        requires = "name"
     )]
     pub times: Vec<f64>,
     /// How many columns, where that can be chosen.
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", requires = "name")]
     pub columns: Option<usize>,
     /// Seeds the points.
-    #[arg(long, value_name = "S", default_value_t = 0)]
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "name")]
     pub seed: u64,
     /// Print JSON.
     #[arg(long)]

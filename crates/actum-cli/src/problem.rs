@@ -18,7 +18,7 @@ pub fn run(arguments: &Problem) -> Result<()> {
 
 fn list(as_json: bool) -> Result<()> {
     let mut rows = vec![];
-    for entry in &ENTRIES {
+    for entry in ENTRIES {
         let path = entry.path(None)?;
         rows.push((entry, path.dimension(), path.span()));
     }
@@ -30,6 +30,7 @@ fn list(as_json: bool) -> Result<()> {
                 "columns": columns,
                 "any_columns": entry.has_any_columns(),
                 "span": span,
+                "snapshots": entry.snapshots,
             })
         });
         output::json(&json!(rows.collect::<Vec<_>>()));
@@ -82,7 +83,7 @@ fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> 
     let snapshots = gallery::snapshots(&*truth, &times, arguments.points, arguments.seed)?;
     data::write(path, &snapshots)?;
     let velocities = match path.extension() {
-        Some(extension) if extension == "npz" => "V".to_owned(),
+        Some(extension) if extension.eq_ignore_ascii_case("npz") => "V".to_owned(),
         _ => {
             let names = snapshots.columns().iter().map(|name| format!("v_{name}"));
             names.collect::<Vec<_>>().join(",")
@@ -99,20 +100,25 @@ fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> 
         }));
         return Ok(());
     }
-    let file = output::path(path);
     output::line(&format!(
-        "{}: {} at each of {} from {} to {} in {}, with their true velocities ({velocities})\n\n\
-         Next:\n  \
-         actum fit {file} --velocity-key {velocities} -o run\n  \
-         actum describe run               how far the learned velocity is from the true one\n  \
-         actum score run {file}           distances at every time\n  \
-         actum plot run -o pictures",
+        "{}: {} at each of {} from {} to {} in {}, with their true velocities ({velocities})",
         path.display(),
         output::count(arguments.points, "point"),
         output::count(times.len(), "time"),
         times[0],
         times[times.len() - 1],
         output::count(snapshots.dimension(), "column"),
+    ));
+    if times.len() < 2 {
+        return Ok(());
+    }
+    let file = output::path(path);
+    output::line(&format!(
+        "\nNext:\n  \
+         actum fit {file} --velocity-key {velocities} -o run\n  \
+         actum describe run               how far the learned velocity is from the true one\n  \
+         actum score run {file}           distances at every time\n  \
+         actum plot run -o pictures"
     ));
     Ok(())
 }

@@ -850,6 +850,15 @@ fn problems_that_are_not_there_are_errors_that_leave_nothing() {
         ("problem heat -o p.txt", ["p.txt", ".npz"]),
         ("problem heat", ["--output", "FILE"]),
         ("problem -o p.npz", ["NAME", "required"]),
+        ("problem -n 5", ["NAME", "required"]),
+        (
+            "problem heat -n 18446744073709551615 -o p.npz",
+            ["18446744073709551615", "fewer"],
+        ),
+        (
+            "problem heat --columns 18446744073709551615 -o p.npz",
+            ["10000 columns", "1844"],
+        ),
         ("problem --list -o p.npz", ["--list", "cannot be used"]),
     ] {
         bench.run(line).error(&parts);

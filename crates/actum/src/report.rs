@@ -195,7 +195,8 @@ pub struct Summary {
     /// the share that any smooth field explains; none where they are all zero or too few.
     pub share: Option<Share>,
     /// How far the learned velocity is from these: the root mean square of the difference over that
-    /// of the velocities given, which a velocity of 0 puts at 1.
+    /// of the velocities given, which a velocity of 0 puts at 1. None under noise or with a drift:
+    /// there the velocities given are not those that the action moves points by.
     pub velocity_error: Option<f64>,
 }
 
@@ -205,6 +206,8 @@ pub struct Summary {
 /// Snapshots of another dimension than the dynamics.
 pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Result<Vec<Summary>> {
     let scale = dynamics.units.scale();
+    let lagrangian = &dynamics.lagrangian;
+    let comparable = !lagrangian.is_noisy() && lagrangian.known_drift().is_none();
     (0..snapshots.len())
         .map(|k| {
             let cloud = snapshots.cloud(k);
@@ -214,7 +217,8 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
                 let measured = cloud.rescaled(&Array1::zeros(scale.len()), &scale);
                 gradient_share(&measured, &(&velocities[k] / &scale), SEED)
             });
-            let velocity_error = snapshots.velocities().and_then(|velocities| {
+            let given = snapshots.velocities().filter(|_| comparable);
+            let velocity_error = given.and_then(|velocities| {
                 let square = |v: &Array2<f64>| {
                     let squares = (v / &scale).mapv(|v| v * v).sum_axis(Axis(1));
                     weights.dot(&squares)

@@ -83,7 +83,7 @@ fn photographs() {
     plain(
         &images,
         &Corruption::colorization(shape).unwrap(),
-        [23.63367704339667, 0.928320900741989],
+        [23.63362649252565, 0.928320376566128],
     );
     let mask = Mask::bottom(32, 32).unwrap();
     plain(

@@ -52,6 +52,7 @@ impl Path for Bernoulli {
 
 impl Truth for Bernoulli {
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, 1);
         points.mapv(|x| velocity(t, x))
     }
 }

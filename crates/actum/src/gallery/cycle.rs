@@ -18,6 +18,7 @@ use crate::path::{Draw, Path};
 pub struct Cycle;
 
 fn rotation(points: &Array2<f64>) -> Array2<f64> {
+    super::check(points, 2);
     points.dot(&array![[0.0, TAU], [-TAU, 0.0]])
 }
 

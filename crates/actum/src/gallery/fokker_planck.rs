@@ -60,7 +60,8 @@ impl FokkerPlanck {
         let step = 1.0 / (SLICES * STEPS) as f64;
         for slice in 0..=SLICES {
             all.keep(&mut log);
-            for k in 0..STEPS {
+            let steps = if slice < SLICES { STEPS } else { 0 };
+            for k in 0..steps {
                 let t = (slice * STEPS + k) as f64 * step;
                 runge_kutta(t, step, &mut log);
             }
@@ -134,8 +135,12 @@ impl FokkerPlanck {
         [along, -ACROSS * w + D * (w - mean) / variance]
     }
 
-    /// `log q_t` of points `[n, 2]`, `[n]`.
+    /// `log q_t` of points `[n, 2]` with |u| < 6 at t in [0, 1], `[n]`.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn log_density(&self, t: f64, points: &Array2<f64>) -> Vec<f64> {
+        super::check(points, 2);
         let [mean, variance] = across(t);
         let rows = points.rows().into_iter();
         rows.map(|point| {
@@ -147,7 +152,10 @@ impl FokkerPlanck {
         .collect()
     }
 
-    /// `-grad V_t` at points `[n, 2]`, `[n, 2]`: the velocity under noise.
+    /// `-grad V_t` at points `[n, 2]` at t in [0, 1], `[n, 2]`: the velocity under noise.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn drift(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
         mapped(points, |[u, w]| [-force(t, u)[0], -ACROSS * w])
     }
@@ -196,6 +204,7 @@ fn turn_back([u, w]: [f64; 2]) -> [f64; 2] {
 
 /// A field in u and w at points `[n, 2]`.
 fn mapped(points: &Array2<f64>, field: impl Fn([f64; 2]) -> [f64; 2]) -> Array2<f64> {
+    super::check(points, 2);
     let mut out = Array2::zeros(points.raw_dim());
     for (point, mut out) in points.rows().into_iter().zip(out.rows_mut()) {
         let [x, y] = turn_back(field(turn([point[0], point[1]])));

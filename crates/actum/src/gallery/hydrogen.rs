@@ -18,6 +18,10 @@ use crate::path::{Draw, Path};
 /// differ by `e^(-i phi)`, so `|psi|^2` turns rigidly about the third axis at the frequency
 /// [`Hydrogen::frequency`]. Two consequences: `q_t` is sampled exactly, and the rotation is a
 /// velocity of the path, as good as the guidance equation's and without its poles where psi is 0.
+///
+/// `arg psi` has many values: it loses 2 pi on the way round the curve where psi is 0. So `grad arg
+/// psi`, which is curl-free elsewhere and unbounded there, is the gradient of no one function, and
+/// Action Matching finds another field with the same densities.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hydrogen;
 
@@ -51,8 +55,12 @@ impl Hydrogen {
         }
     }
 
-    /// `|psi_t|^2` of points `[n, 3]`, `[n]`.
+    /// `|psi_t|^2` of points `[n, 3]`, `[n]`, at any t.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn density(&self, t: f64, points: &Array2<f64>) -> Vec<f64> {
+        super::check(points, 3);
         let (sin, cos) = (Self::frequency() * t).sin_cos();
         let rows = points.rows().into_iter();
         rows.map(|point| {
@@ -123,6 +131,7 @@ impl Path for Hydrogen {
 impl Truth for Hydrogen {
     /// `Im(grad P / P)`, `P = F (x - i y) e^(-i Omega t) + G`.
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, 3);
         let (sin, cos) = (Self::frequency() * t).sin_cos();
         let mut velocities = Array2::zeros(points.raw_dim());
         for (mut velocity, point) in velocities.rows_mut().into_iter().zip(points.rows()) {

@@ -60,8 +60,18 @@ pub trait Truth: Path {
     /// How the law of motion moves points `[n, d]` at a time within the span, `[n, d]`.
     ///
     /// With the densities of the path it satisfies the continuity equation; where it is a gradient
-    /// it is what Action Matching finds.
+    /// it is what Action Matching finds. Outside of the span it means nothing, and far from where the
+    /// population is it need not be exact.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64>;
+}
+
+/// The fields of a gallery are called with points of their dimension: anything else is a mistake in
+/// a program, not in its input.
+fn check(points: &Array2<f64>, dimension: usize) {
+    assert_eq!(points.ncols(), dimension, "points of another dimension");
 }
 
 /// A population by name.
@@ -85,8 +95,12 @@ enum Columns {
     Usually(usize),
 }
 
+const MOST_COLUMNS: usize = 10_000;
+/// 8 GiB.
+const MOST_NUMBERS: usize = 1 << 30;
+
 /// All populations.
-pub const ENTRIES: [Entry; 12] = [
+pub static ENTRIES: &[Entry] = &[
     Entry {
         name: "figure-1",
         about: "a density of many modes that travels: the velocity is constant, the score is not",
@@ -124,10 +138,10 @@ pub const ENTRIES: [Entry; 12] = [
     },
     Entry {
         name: "nonlinear-heat",
-        about: "a spot under d_t q = Lap q^m with m < 1, of heavy tails: 5 degrees of freedom",
+        about: "a spot under d_t q = Lap q^m with m < 1 (fast diffusion), of heavy tails: d + 3 degrees of freedom",
         snapshots: 5,
         columns: Columns::Usually(2),
-        make: |d| Ok(Box::new(NonlinearHeat::new(5.0, d)?)),
+        make: |d| Ok(Box::new(NonlinearHeat::new(d as f64 + 3.0, d)?)),
     },
     Entry {
         name: "fokker-planck",
@@ -152,7 +166,7 @@ pub const ENTRIES: [Entry; 12] = [
     },
     Entry {
         name: "hydrogen",
-        about: "the electron of hydrogen in the states (3,2,-1) and (2,1,0) at once, in Schroedinger's equation",
+        about: "the electron of hydrogen in the states (3,2,-1) and (2,1,0) at once, by Schroedinger's equation: no gradient field",
         snapshots: 11,
         columns: Columns::Always(3),
         make: |_| Ok(Box::new(Hydrogen)),
@@ -218,6 +232,12 @@ impl Entry {
                     "`{}` needs at least 1 column, got 0",
                     self.name
                 );
+                ensure!(
+                    asked <= MOST_COLUMNS,
+                    Setting,
+                    "`{}` comes in at most {MOST_COLUMNS} columns, got {asked}",
+                    self.name
+                );
                 asked
             }
         };
@@ -234,10 +254,18 @@ fn variable() -> Vec<&'static str> {
 /// their velocities. The seed gives the points.
 ///
 /// # Errors
-/// No points, times outside of the span or not increasing.
+/// No points, more numbers than 2^30, times outside of the span or not increasing.
 pub fn snapshots(truth: &dyn Truth, times: &[f64], n: usize, seed: u64) -> Result<Snapshots> {
     let [first, last] = truth.span();
     ensure!(n > 0, Value, "expected 1 point or more at each time, got 0");
+    let numbers = n.checked_mul(times.len() * truth.dimension());
+    ensure!(
+        numbers.is_some_and(|numbers| numbers <= MOST_NUMBERS),
+        Value,
+        "{n} points of {} columns at {} times are more than fit in memory; take fewer",
+        truth.dimension(),
+        times.len()
+    );
     for t in times {
         ensure!(
             (first..=last).contains(t),

@@ -144,14 +144,22 @@ impl Modes {
         (shares, most + total.ln() - norm)
     }
 
-    /// `log q_t` of points `[n, d]`, `[n]`.
+    /// `log q_t` of points `[n, d]` at t in [0, 1], `[n]`.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn log_density(&self, t: f64, points: &Array2<f64>) -> Vec<f64> {
+        super::check(points, self.dimension());
         let rows = points.rows().into_iter();
         rows.map(|point| self.shares(t, point).1).collect()
     }
 
-    /// The score `grad log q_t` of points `[n, d]`, `[n, d]`.
+    /// The score `grad log q_t` of points `[n, d]` at t in [0, 1], `[n, d]`.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn score(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, self.dimension());
         let variance = self.variance(t);
         let mut score = Array2::zeros(points.raw_dim());
         for (mut score, point) in score.rows_mut().into_iter().zip(points.rows()) {

@@ -26,10 +26,10 @@ pub struct PorousMedium {
     spots: [Spot; 2],
 }
 
-/// `d_t q = Lap q^m` with m < 1, where heat spreads the faster the thinner it is: one spot of
-/// heavy tails for t in [0, 1].
+/// `d_t q = Lap q^m` with m < 1, the fast diffusion equation, where heat spreads the faster the
+/// thinner it is: one spot of heavy tails for t in [0, 1].
 ///
-/// It is Barenblatt's solution with a minus for a plus (the same book, section 5.6),
+/// It is Barenblatt's solution with a plus for the minus,
 /// `q = tau^-alpha (C + k |x - c|^2 tau^(-2 beta))^(-1/(1-m))`, `beta = 1/(2 - d (1 - m))`,
 /// `k = beta (1 - m)/(2 m)`, tau = t + 0.1: a multivariate Student distribution with nu degrees of
 /// freedom for `m = 1 - 2/(nu + d)`. A point x travels by `beta (x - c)/tau`.
@@ -120,8 +120,12 @@ impl PorousMedium {
         Ok(Self { exponent, spots })
     }
 
-    /// The density of points `[n, d]`, `[n]`: 0 outside of the spots.
+    /// The density of points `[n, d]` at t in [0, 1], `[n]`: 0 outside of the spots.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn density(&self, t: f64, points: &Array2<f64>) -> Vec<f64> {
+        super::check(points, self.dimension());
         let d = points.ncols() as f64;
         let a = 1.0 / (self.exponent - 1.0);
         let rows = points.rows().into_iter().map(|row| row.to_vec());
@@ -129,7 +133,7 @@ impl PorousMedium {
             let spot = self.nearest(t, &point);
             let radius = spot.radius(t);
             let inside = (1.0 - spot.square(&point) / (radius * radius)).max(0.0);
-            spot.mass * inside.powf(a) / (log_ball(a, d).exp() * radius.powf(d))
+            (spot.mass.ln() + a * inside.ln() - log_ball(a, d) - d * radius.ln()).exp()
         })
         .collect()
     }
@@ -176,6 +180,7 @@ impl Path for PorousMedium {
 
 impl Truth for PorousMedium {
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, self.dimension());
         velocities(points, |point, velocity| {
             self.nearest(t, point).velocity(t, point, velocity)
         })
@@ -187,7 +192,8 @@ impl NonlinearHeat {
     /// finite.
     ///
     /// # Errors
-    /// Degrees of freedom not above 2 or not finite; no columns.
+    /// Degrees of freedom not above 2 or not finite; no columns; a spot too small or large to compute
+    /// with, as of few degrees of freedom in many columns.
     pub fn new(freedom: f64, columns: usize) -> Result<Self> {
         ensure!(
             freedom.is_finite() && freedom > 2.0,
@@ -202,15 +208,23 @@ impl NonlinearHeat {
         let k = beta * (1.0 - m) / (2.0 * m);
         // 1 = C^(d/2 - a) k^(-d/2) int (1 + |y|^2)^-a dy
         let log_c = (log_tails(a, d) - 0.5 * d * k.ln()) / (a - 0.5 * d);
-        Ok(Self {
-            freedom,
-            spot: Spot {
-                mass: 1.0,
-                center: vec![1.0; columns],
-                radius: (log_c.exp() / k).sqrt(),
-                beta,
-            },
-        })
+        let spot = Spot {
+            mass: 1.0,
+            center: vec![1.0; columns],
+            radius: (log_c.exp() / k).sqrt(),
+            beta,
+        };
+        ensure!(
+            [0.0, 1.0]
+                .iter()
+                .all(|t| (1e-6..1e6).contains(&spot.radius(*t))),
+            Value,
+            "a spot with {freedom} degrees of freedom in {columns} columns has a radius of {:.1e} at \
+             the start and {:.1e} at the end; take degrees of freedom that grow with the columns",
+            spot.radius(0.0),
+            spot.radius(1.0)
+        );
+        Ok(Self { freedom, spot })
     }
 
     /// The exponent m.
@@ -218,15 +232,19 @@ impl NonlinearHeat {
         1.0 - 2.0 / (self.freedom + self.spot.center.len() as f64)
     }
 
-    /// The density of points `[n, d]`, `[n]`.
+    /// The density of points `[n, d]` at t in [0, 1], `[n]`.
+    ///
+    /// # Panics
+    /// Points of another dimension.
     pub fn density(&self, t: f64, points: &Array2<f64>) -> Vec<f64> {
+        super::check(points, self.dimension());
         let d = points.ncols() as f64;
         let a = 0.5 * (self.freedom + d);
         let radius = self.spot.radius(t);
         let rows = points.rows().into_iter().map(|row| row.to_vec());
         rows.map(|point| {
             let square = self.spot.square(&point) / (radius * radius);
-            (1.0 + square).powf(-a) / (log_tails(a, d).exp() * radius.powf(d))
+            (-a * square.ln_1p() - log_tails(a, d) - d * radius.ln()).exp()
         })
         .collect()
     }
@@ -259,6 +277,7 @@ impl Path for NonlinearHeat {
 
 impl Truth for NonlinearHeat {
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, self.dimension());
         velocities(points, |point, velocity| {
             self.spot.velocity(t, point, velocity)
         })

@@ -35,7 +35,7 @@ fn gradients(x: &[f64]) -> Vec<Vec<f64>> {
 #[test]
 fn the_truth_and_the_path_carry_the_same_densities() {
     // d/dt E[f] = E[v . grad f] for every velocity v that does so.
-    for entry in &ENTRIES {
+    for entry in ENTRIES {
         let truth = entry.path(None).unwrap();
         let [first, last] = truth.span();
         for share in [0.02, 0.5, 0.97] {
@@ -69,7 +69,7 @@ fn the_truth_and_the_path_carry_the_same_densities() {
 
 #[test]
 fn velocities_of_a_path_are_derivatives_for_fixed_randomness() {
-    for entry in &ENTRIES {
+    for entry in ENTRIES {
         let truth = entry.path(None).unwrap();
         let [first, last] = truth.span();
         let (t, h) = (0.4 * last + 0.6 * first, 2.5e-4 * (last - first));
@@ -147,7 +147,7 @@ fn densities_solve_their_equations() {
                 }
             }
         }
-        let heavy = NonlinearHeat::new(5.0, d).unwrap();
+        let heavy = NonlinearHeat::new(d as f64 + 3.0, d).unwrap();
         let density = |t: f64, x: &Array2<f64>| heavy.density(t, x);
         let (points, _) = draw(&heavy, 0.5, 20, 1);
         for point in points.rows() {
@@ -331,7 +331,7 @@ fn hydrogen_is_where_quantum_mechanics_has_it() {
     assert!((square / 78.0 - 1.0).abs() < 0.03, "{square}");
     assert!((std::f64::consts::TAU / Hydrogen::frequency() - 14_287.0).abs() < 1.0);
 
-    // The density integrates to 1 and agrees with the points: E[x] and E[exp(-r/a)] on a grid.
+    // The density integrates to 1 and agrees with the points: E[x] and E[y] on a grid.
     let (cells, h) = (100, 5.0 * a / 10.0);
     let nodes = Array2::from_shape_fn((cells * cells * cells, 3), |(i, j)| {
         h * ([i / (cells * cells), i / cells % cells, i % cells][j] as f64 - 49.5)
@@ -399,7 +399,34 @@ fn what_is_not_there_is_refused() {
     assert!(PorousMedium::new(1.0, 2).is_err());
     assert!(NonlinearHeat::new(2.0, 2).is_err());
     assert!(Vlasov::trapped(0.0).is_err());
+    let tiny = NonlinearHeat::new(5.0, 500).unwrap_err();
+    assert!(tiny.to_string().contains("grow with the columns"), "{tiny}");
+    assert!(find("heat").unwrap().path(Some(usize::MAX)).is_err());
+    assert!(snapshots(&*heat, &[0.0, 1.0], usize::MAX, 0).is_err());
     assert!(Modes::new(array![[0.0], [1.0]], vec![1.0, -1.0], 0.1).is_err());
+}
+
+#[test]
+fn many_columns_are_no_harder_than_few() {
+    let d = 500;
+    for name in [
+        "heat",
+        "porous-medium-2",
+        "porous-medium-3",
+        "nonlinear-heat",
+    ] {
+        let truth = find(name).unwrap().path(Some(d)).unwrap();
+        let (points, velocities) = draw(&*truth, 0.5, 50, 1);
+        let spread = points.std_axis(ndarray::Axis(0), 0.0);
+        assert!(
+            spread.iter().all(|s| (1e-3..1e3).contains(s)),
+            "{name}: {spread}"
+        );
+        assert!(velocities.iter().all(|v| v.is_finite()));
+    }
+    let points = draw(&PorousMedium::new(2.0, d).unwrap(), 0.5, 20, 1).0;
+    let dense = PorousMedium::new(2.0, d).unwrap().density(0.5, &points);
+    assert!(dense.iter().all(|q| !q.is_nan()), "{dense:?}");
 }
 
 #[test]

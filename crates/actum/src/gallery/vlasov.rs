@@ -92,6 +92,7 @@ impl Path for Vlasov {
 
 impl Truth for Vlasov {
     fn velocity(&self, _t: f64, points: &Array2<f64>) -> Array2<f64> {
+        super::check(points, 2);
         let force = -self.frequency.powi(2);
         Array2::from_shape_fn(points.dim(), |(i, j)| match j {
             0 => points[[i, 1]],

@@ -151,8 +151,9 @@ impl Process {
         }
     }
 
-    /// The deviation of the prior, the Gaussian that the data have become at time 1: that of VE's
-    /// last noise, else 1.
+    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of VE's last noise, else 1.
+    /// It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
+    /// many times the spread of the data.
     pub fn prior_deviation(self) -> f64 {
         match self.0 {
             Kind::Preserving(_) | Kind::SubPreserving(_) => 1.0,

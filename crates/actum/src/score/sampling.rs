@@ -146,6 +146,12 @@ pub fn langevin(
                 Step::Fixed(length) => length,
                 Step::SignalToNoise(ratio) => {
                     let squares: f64 = score.iter().map(|s| s * s).sum();
+                    ensure!(
+                        squares > 0.0 || x.is_empty(),
+                        Diverged,
+                        "the score is 0 at all points at time {t}: no step has a ratio of {ratio}; \
+                         use Step::Fixed"
+                    );
                     4.0 * ratio * ratio * x.len() as f64 / squares
                 }
             };

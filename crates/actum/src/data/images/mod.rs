@@ -195,11 +195,9 @@ impl Images {
             return self.clone();
         }
         let pixels = Array4::from_shape_fn((n, h, w, 1), |(i, y, x, _)| {
-            let each = LUMA.iter().enumerate();
-            let sum: f64 = each
-                .map(|(k, luma)| luma * f64::from(self.pixels[[i, y, x, k]]))
-                .sum();
-            sum.round() as u8
+            // In thousandths, which are exact.
+            let part = |k, parts: u32| parts * u32::from(self.pixels[[i, y, x, k]]);
+            ((part(0, 299) + part(1, 587) + part(2, 114) + 500) / 1000) as u8
         });
         Self {
             pixels,
