@@ -193,11 +193,9 @@ fn chart(title: &str, modes: &Modes, learned: &Learned, center: f64) -> Result<C
         curve("learned", &learned.field, Look::Learned(0))?,
     ];
     // A constant would be drawn in a scale that shows nothing but its last digits.
-    let constant = curves[0]
-        .points
-        .iter()
-        .all(|p| p[1] == curves[0].points[0][1]);
     let level = curves[0].points[0][1];
+    let near = |p: &[f64; 2]| (p[1] - level).abs() < 1e-9;
+    let constant = curves[0].points.iter().all(near);
     let density = modes
         .log_density(0.5, &line)
         .iter()
