@@ -7,7 +7,7 @@ use actum::{
     error::Result,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Growth, Mass, Settings},
+    run::{Growth, Mass, Noising, Settings, Task},
 };
 use clap::{Args, Parser, Subcommand};
 
@@ -33,6 +33,8 @@ pub enum Command {
     Plot(Plot),
     Describe(Describe),
     Inspect(Inspect),
+    #[command(subcommand)]
+    Image(Image),
 }
 
 /// Make a population, learn its motion, compare with the truth and draw it: under a minute.
@@ -272,6 +274,145 @@ pub struct Inspect {
     pub json: bool,
 }
 
+/// Generate images, or restore them: double their size, give them colours, fill in what is hidden.
+#[derive(Subcommand)]
+pub enum Image {
+    Fit(Box<ImageFit>),
+    Sample(ImageSample),
+    Restore(ImageRestore),
+    Score(ImageScore),
+}
+
+/// Learn from images.
+///
+/// WHAT is a folder of PNG or JPEG files of one size, an IDX file (MNIST; plain or .gz), .npz with one
+/// array of uint8 [n, height, width, channels], or `shapes`: made-up colour images of 16 x 16 pixels.
+#[derive(Args)]
+pub struct ImageFit {
+    /// The images [default: shapes; with --resume those of the run].
+    #[arg(long, value_name = "WHAT")]
+    pub data: Option<String>,
+    /// The folder to make for the run.
+    #[arg(short, long, value_name = "RUN")]
+    pub output: PathBuf,
+    /// What to learn: generate, superres, colorize or inpaint [default: generate].
+    #[arg(long, value_name = "TASK")]
+    pub task: Option<Task>,
+    /// How images dissolve that are to be generated: vp, subvp, ve, linear or heat [default: vp].
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<Noising>,
+    /// What is hidden, with --task inpaint: top, bottom, or a PNG or JPEG of the size of the images that
+    /// is white there [default: bottom].
+    #[arg(long, value_name = "MASK")]
+    pub mask: Option<String>,
+    /// Halve the height and width of the images.
+    #[arg(long)]
+    pub halve: bool,
+    /// Also learn from mirrored images.
+    #[arg(long)]
+    pub mirror: bool,
+    /// Use only the first N images.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// How many steps of the optimiser.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Seeds the parameters and every draw.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Settings in TOML, such as the settings.toml of another run; flags override them.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting, such as network.channels=32; can be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+    /// Replace the run that is in the folder.
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Go on with the run that is in the folder, from its last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Generate images.
+#[derive(Args)]
+pub struct ImageSample {
+    /// The run.
+    pub run: PathBuf,
+    /// How many.
+    #[arg(short, value_name = "N", default_value_t = 64)]
+    pub n: usize,
+    /// Where to write: one picture (.png), .npz (arr_0, uint8 [n, height, width, channels]), or a new
+    /// folder of PNG files (no extension).
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Seeds the noise they are made from.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Take N steps of Runge and Kutta's scheme of order 4 [default: steps as errors need them].
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+}
+
+/// Restore images: what is seen of them and the plain answer beside the result.
+#[derive(Args)]
+pub struct ImageRestore {
+    /// The run.
+    pub run: PathBuf,
+    /// The images: whole ones, of which only what can be seen is used, or, for superres, of half the
+    /// size and, for colorize, gray ones. As --data of `actum image fit`, or one PNG or JPEG.
+    #[arg(long, value_name = "WHAT")]
+    pub input: String,
+    /// At most the first N.
+    #[arg(short, value_name = "N", default_value_t = 16)]
+    pub n: usize,
+    /// Where to write: one picture (.png) with a row for every image, or the restored ones alone: .npz
+    /// or a new folder (no extension).
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Seeds the noise they are made from.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Take N steps of Runge and Kutta's scheme of order 4 [default: steps as errors need them].
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+}
+
+/// Measure a model of images against real ones.
+///
+/// Generated images: the energy distance and the sliced W2 to real ones, as points in [-1, 1], beside a
+/// Gaussian of the same mean and covariance, and bits per dimension. Restored ones: PSNR and SSIM
+/// beside the plain answer (bilinear, gray, filled with the mean).
+#[derive(Args)]
+pub struct ImageScore {
+    /// The run.
+    pub run: PathBuf,
+    /// Real images, best such that were not learned from; `shapes` are fresh ones.
+    #[arg(long, value_name = "WHAT")]
+    pub data: String,
+    /// How many to make or restore, at most.
+    #[arg(short, value_name = "N", default_value_t = 256)]
+    pub n: usize,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Where in a file the times, points and weights are.
 #[derive(Args)]
 pub struct Keys {
@@ -300,6 +441,17 @@ impl Keys {
     }
 }
 
+/// What a --set says.
+pub fn key_and_value(change: &str) -> Result<(&str, &str)> {
+    let (key, value) = change.split_once('=').ok_or_else(|| {
+        actum::error::Error::new(
+            actum::error::ErrorKind::Setting,
+            format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
+        )
+    })?;
+    Ok((key.trim(), value.trim()))
+}
+
 impl Fit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
     pub fn settings(&self, base: Settings) -> Result<Settings> {
@@ -308,13 +460,8 @@ impl Fit {
             None => base,
         };
         for change in &self.set {
-            let (key, value) = change.split_once('=').ok_or_else(|| {
-                actum::error::Error::new(
-                    actum::error::ErrorKind::Setting,
-                    format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
-                )
-            })?;
-            settings = settings.with(key.trim(), value.trim())?;
+            let (key, value) = key_and_value(change)?;
+            settings = settings.with(key, value)?;
         }
         let data = &mut settings.data;
         for (typed, setting) in [

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod describe;
 mod fit;
+mod image;
 mod inspect;
 mod output;
 mod plot;
@@ -50,6 +51,7 @@ fn run(arguments: Arguments) -> Result<Verdict> {
         Command::Plot(plot) => plot::run(&plot)?,
         Command::Describe(describe) => describe::run(&describe)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,
+        Command::Image(image) => image::run(&image)?,
     }
     Ok(Verdict::Fine)
 }

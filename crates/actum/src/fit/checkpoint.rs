@@ -101,6 +101,24 @@ impl Checkpoint {
         Ok(Self { rest, arrays })
     }
 
+    /// A network like `blank` with the average of the parameters.
+    pub(crate) fn averaged<A: Module>(&self, blank: A, device: &Device) -> Result<A> {
+        self.part(PARTS[1], blank, device)
+    }
+
+    fn part<A: Module>(&self, part: &str, blank: A, device: &Device) -> Result<A> {
+        let prefix = format!("{part}.");
+        let arrays: Vec<Array> = self
+            .arrays
+            .iter()
+            .filter_map(|a| {
+                let name = a.name.strip_prefix(&prefix)?.to_owned();
+                Some(Array { name, ..a.clone() })
+            })
+            .collect();
+        store::restore(blank, &arrays, device)
+    }
+
     pub(super) fn restore<A: Action + Module>(
         &self,
         fresh: State<A>,
@@ -114,18 +132,7 @@ impl Checkpoint {
             self.rest.options,
             options
         );
-        let part = |part: &str| -> Result<A> {
-            let prefix = format!("{part}.");
-            let arrays: Vec<Array> = self
-                .arrays
-                .iter()
-                .filter_map(|a| {
-                    let name = a.name.strip_prefix(&prefix)?.to_owned();
-                    Some(Array { name, ..a.clone() })
-                })
-                .collect();
-            store::restore(fresh.weights.network().clone(), &arrays, device)
-        };
+        let part = |part| self.part(part, fresh.weights.network().clone(), device);
         let [value, average, first, second] = PARTS;
         let flat = |name| Ok::<_, Error>(parameters::flat(&part(name)?));
         let step = self.rest.step;

@@ -7,14 +7,16 @@
 //! | `model.safetensors` | the [dynamics](crate::dynamics::Dynamics): averaged parameters, units |
 //! | `checkpoint.safetensors` | the [state](crate::fit::Checkpoint) from which to go on |
 //! | `log.jsonl` | one line for every logged step |
+//! | `samples.png` | of [images](ImageRun): what the model made last |
 
+mod folder;
+mod image;
+mod image_model;
+mod image_settings;
+mod schema;
 mod settings;
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path as FilePath, PathBuf},
-};
+use std::{fs, path::Path as FilePath};
 
 use burn::tensor::Device;
 use ndarray::s;
@@ -22,26 +24,23 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub use image::{ImageRun, ImageSource};
+pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
+pub use image_settings::{Half, Hidden, ImageData, ImageNetwork, ImageSettings, Noising, Task};
 pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 
 use crate::{
     action::Mlp,
     cloud::Cloud,
     data::{Pieces, Snapshots, TimeAxis},
-    dynamics::{Dynamics, versioned},
-    error::{Error, ErrorKind, Result, ensure},
+    dynamics::Dynamics,
+    error::{Error, Result, ensure},
     file,
-    fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
+    fit::{Checkpoint, Observer, Rollback, Step},
     objective::Problem,
     path::Between,
 };
-
-const SETTINGS: &str = "settings.toml";
-const SOURCE: &str = "run.json";
-const MODEL: &str = "model.safetensors";
-const CHECKPOINT: &str = "checkpoint.safetensors";
-const LOG: &str = "log.jsonl";
-const FILES: [&str; 5] = [SETTINGS, SOURCE, MODEL, CHECKPOINT, LOG];
+use folder::{FILES, Folder, Origin};
 
 /// Where a run's data came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,10 +82,21 @@ pub enum Existing {
 
 /// An opened run.
 #[derive(Debug, Clone)]
-pub struct Run {
-    folder: PathBuf,
-    settings: Settings,
-    source: Source,
+pub struct Run(Folder<Source>);
+
+impl Origin for Source {
+    type Settings = Settings;
+    const OF: &str = "snapshots";
+    const FIT: &str = "actum fit FILE";
+    const KEY: &str = "times";
+
+    fn data(&self) -> &str {
+        &self.data
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
 }
 
 impl Run {
@@ -98,7 +108,7 @@ impl Run {
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a
     /// run; with [`Existing::Resume`] no checkpoint, other data or other settings than the run
-    /// has; settings that do not fit the data; whatever keeps [`fit`] from finishing (what was
+    /// has; settings that do not fit the data; whatever keeps [fitting](crate::fit::fit) from finishing (what was
     /// reached is kept as a checkpoint).
     pub fn fit(
         folder: &FilePath,
@@ -124,10 +134,12 @@ impl Run {
             columns: seen.columns().to_vec(),
             named: seen.is_named(),
         };
-        let checkpoint = match existing {
-            Existing::Resume => Some(Self::open(folder)?.checkpoint_for(&source, settings)?),
-            _ => None,
+        let run = Folder {
+            path: folder.to_owned(),
+            settings: settings.clone(),
+            source,
         };
+        let checkpoint = run.checkpoint_for(existing)?;
 
         let (path, lagrangian, units) = settings.problem(pieces)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
@@ -139,23 +151,9 @@ impl Run {
             &mut rng,
         )?;
 
-        let run = Self {
-            folder: folder.to_owned(),
-            settings: settings.clone(),
-            source,
-        };
-        if checkpoint.is_none() {
-            run.begin()?;
-        }
-        let mut recorder = Recorder::new(&run, checkpoint.as_ref(), observer)?;
         let problem = Problem::new(&path, lagrangian, units);
-        let options = &settings.fit;
-        let dynamics = match &checkpoint {
-            Some(checkpoint) => resume(network, &problem, options, checkpoint, &mut recorder),
-            None => fit(network, &problem, options, &mut recorder),
-        }?;
-        dynamics.save(&run.folder.join(MODEL))?;
-        Ok(run)
+        run.fit(network, &problem, checkpoint.as_ref(), observer)?;
+        Ok(Self(run))
     }
 
     /// Opens the run in `folder`.
@@ -163,30 +161,17 @@ impl Run {
     /// # Errors
     /// No such folder, no run in it, a run of another version, or a damaged one.
     pub fn open(folder: &FilePath) -> Result<Self> {
-        ensure!(
-            folder.join(SOURCE).is_file(),
-            Missing,
-            "{} is not a run: it has no {SOURCE}; make one with `actum fit FILE -o {}`",
-            folder.display(),
-            folder.display()
-        );
-        let path = folder.join(SOURCE);
-        let source = versioned(&file::read(&path)?).map_err(|e| e.within(path.display()))?;
-        Ok(Self {
-            source,
-            settings: Settings::read(&folder.join(SETTINGS))?,
-            folder: folder.to_owned(),
-        })
+        Folder::open(folder).map(Self)
     }
 
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.0.settings
     }
 
     /// Where its data came from.
     pub fn source(&self) -> &Source {
-        &self.source
+        &self.0.source
     }
 
     /// The learned motion, on `device`.
@@ -194,18 +179,7 @@ impl Run {
     /// # Errors
     /// The fit is not finished, or its file is damaged.
     pub fn dynamics(&self, device: &Device) -> Result<Dynamics<Mlp>> {
-        let path = self.folder.join(MODEL);
-        ensure!(
-            path.is_file(),
-            Missing,
-            "the fit in {} is not finished ({} of {} steps are saved); go on with `actum fit FILE -o \
-             {} --resume`",
-            self.folder.display(),
-            self.steps_done()?,
-            self.settings.fit.steps,
-            self.folder.display()
-        );
-        Dynamics::load(&path, device)
+        self.0.dynamics(device)
     }
 
     /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view) or, of
@@ -214,7 +188,8 @@ impl Run {
     /// # Errors
     /// As [`Run::fit`].
     pub fn path(&self, seen: &Snapshots) -> Result<Between> {
-        self.settings.join(seen, &self.settings.frame(seen)?)
+        let settings = self.settings();
+        settings.join(seen, &settings.frame(seen)?)
     }
 
     /// How many steps are saved.
@@ -222,11 +197,7 @@ impl Run {
     /// # Errors
     /// A damaged checkpoint.
     pub fn steps_done(&self) -> Result<usize> {
-        if self.folder.join(CHECKPOINT).is_file() {
-            Ok(self.checkpoint()?.step())
-        } else {
-            Ok(0)
-        }
+        self.0.steps_done()
     }
 
     /// The last checkpoint.
@@ -234,7 +205,7 @@ impl Run {
     /// # Errors
     /// There is none yet, or it is damaged.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        Checkpoint::load(&self.folder.join(CHECKPOINT))
+        self.0.checkpoint()
     }
 
     /// The logged steps, in order.
@@ -242,7 +213,7 @@ impl Run {
     /// # Errors
     /// The log cannot be read or a line of it is damaged.
     pub fn log(&self) -> Result<Vec<Record>> {
-        read_log(&self.folder.join(LOG))
+        self.0.log()
     }
 
     /// The indices of the times that the fit did not see.
@@ -251,7 +222,7 @@ impl Run {
     /// The settings name times that the run does not have: its files are damaged.
     pub fn held_out(&self) -> Result<Vec<usize>> {
         let axis = self.axis()?;
-        let held = &self.settings.data.hold_out;
+        let held = &self.settings().data.hold_out;
         held.iter().map(|label| axis.index_of(label)).collect()
     }
 
@@ -260,7 +231,7 @@ impl Run {
     /// # Errors
     /// The labels of the run are not times: its files are damaged.
     pub fn axis(&self) -> Result<TimeAxis> {
-        Ok(TimeAxis::from_labels(&self.source.labels)?.0)
+        Ok(TimeAxis::from_labels(&self.source().labels)?.0)
     }
 
     /// The snapshots of a file as this run sees them: its columns, checked against it.
@@ -270,18 +241,18 @@ impl Run {
     /// other names or in another order; times in another unit.
     pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
         self.columns_of(snapshots.dimension())?;
-        let seen = match &self.settings.data.mass {
+        let seen = match &self.settings().data.mass {
             Mass::Given(masses) => self.with_known_masses(snapshots, masses)?,
-            Mass::Weights | Mass::Counts => self.settings.data.view(snapshots)?,
+            Mass::Weights | Mass::Counts => self.settings().data.view(snapshots)?,
         };
         ensure!(
-            !(self.source.named && seen.is_named()) || seen.columns() == self.source.columns,
+            !(self.source().named && seen.is_named()) || seen.columns() == self.source().columns,
             Shape,
             "the run was fitted on the columns {}; this data has {}",
-            self.source.columns.join(", "),
+            self.source().columns.join(", "),
             seen.columns().join(", ")
         );
-        if let (Some(ours), Some(theirs)) = (&self.source.unit, seen.unit()) {
+        if let (Some(ours), Some(theirs)) = (&self.source().unit, seen.unit()) {
             ensure!(
                 ours == theirs,
                 Value,
@@ -299,7 +270,7 @@ impl Run {
         let count = self.columns_of(cloud.dimension())?;
         let points = cloud.points().slice(s![.., ..count]).to_owned();
         let seen = Cloud::weighted(points, cloud.weights().clone())?;
-        match self.settings.data.mass {
+        match self.settings().data.mass {
             Mass::Counts => seen.with_mass(seen.len() as f64),
             Mass::Weights | Mass::Given(_) => Ok(seen),
         }
@@ -320,14 +291,14 @@ impl Run {
             .map(|label| Ok(masses[axis.index_of(label)?]))
             .collect::<Result<Vec<_>>>()
             .map_err(|e| e.within("the run was given a mass for each of its times"))?;
-        let seen = self.settings.data.columns_of(snapshots)?;
+        let seen = self.settings().data.columns_of(snapshots)?;
         seen.with_masses(&known)
     }
 
     /// How many of so many columns the run sees.
     fn columns_of(&self, given: usize) -> Result<usize> {
-        let expected = self.source.columns.len();
-        let selects = self.settings.data.dims.is_some();
+        let expected = self.source().columns.len();
+        let selects = self.settings().data.dims.is_some();
         ensure!(
             given == expected || (selects && given > expected),
             Shape,
@@ -335,56 +306,6 @@ impl Run {
         );
         Ok(expected)
     }
-
-    fn begin(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder)
-            .map_err(|cause| Error::io("create the folder", &self.folder, cause))?;
-        // The newest evidence of a finished run goes first, its settings last.
-        for name in [MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS] {
-            let path = self.folder.join(name);
-            if path.exists() {
-                fs::remove_file(&path).map_err(|cause| Error::io("replace", &path, cause))?;
-            }
-        }
-        let settings = self.settings.to_toml();
-        file::replace(&self.folder.join(SETTINGS), |out| {
-            out.write_all(settings.as_bytes())
-        })?;
-        let source = serde_json::to_string_pretty(&self.source).expect("a source is plain data");
-        file::replace(&self.folder.join(SOURCE), |out| writeln!(out, "{source}"))
-    }
-
-    fn checkpoint_for(&self, source: &Source, settings: &Settings) -> Result<Checkpoint> {
-        ensure!(
-            self.source.fingerprint == source.fingerprint,
-            Value,
-            "cannot resume {}: it was fitted on other data ({}, hash {}) than {} (hash {})",
-            self.folder.display(),
-            self.source.data,
-            short(&self.source.fingerprint),
-            source.data,
-            short(&source.fingerprint)
-        );
-        ensure!(
-            self.settings == *settings,
-            Setting,
-            "cannot resume {} with other settings: {}; leave them out, or start anew with --overwrite",
-            self.folder.display(),
-            self.settings.differences(settings).join(", ")
-        );
-        let path = self.folder.join(CHECKPOINT);
-        ensure!(
-            path.is_file(),
-            Missing,
-            "{} has no checkpoint yet; start anew with --overwrite",
-            self.folder.display()
-        );
-        Checkpoint::load(&path)
-    }
-}
-
-fn short(fingerprint: &str) -> &str {
-    &fingerprint[..fingerprint.len().min(12)]
 }
 
 impl Existing {
@@ -449,86 +370,4 @@ impl Record {
             Self::Rollback(_) => None,
         })
     }
-}
-
-/// Keeps a run's log and checkpoints while it is fitted, and passes everything on.
-struct Recorder<'a> {
-    run: &'a Run,
-    inner: &'a mut dyn Observer,
-    lines: Vec<Record>,
-    every: usize,
-}
-
-/// About how many lines a log has at most.
-const LINES: usize = 4000;
-
-impl<'a> Recorder<'a> {
-    fn new(
-        run: &'a Run,
-        checkpoint: Option<&Checkpoint>,
-        inner: &'a mut dyn Observer,
-    ) -> Result<Self> {
-        let lines = match checkpoint {
-            None => vec![],
-            Some(checkpoint) => read_log(&run.folder.join(LOG))?
-                .into_iter()
-                .filter(|record| match record {
-                    Record::Step(step) => step.step <= checkpoint.step(),
-                    Record::Rollback(rollback) => rollback.to <= checkpoint.step(),
-                })
-                .collect(),
-        };
-        Ok(Self {
-            every: run.settings.fit.steps.div_ceil(LINES),
-            run,
-            inner,
-            lines,
-        })
-    }
-}
-
-impl Observer for Recorder<'_> {
-    fn step(&mut self, step: &Step) -> ControlFlow<()> {
-        if step.step.is_multiple_of(self.every) || step.step == self.run.settings.fit.steps {
-            self.lines.push(Record::Step(*step));
-        }
-        self.inner.step(step)
-    }
-
-    fn rollback(&mut self, rollback: &Rollback) {
-        let to = rollback.to;
-        self.lines
-            .retain(|record| !matches!(record, Record::Step(step) if step.step > to));
-        self.lines.push(Record::Rollback(rollback.clone()));
-        self.inner.rollback(rollback);
-    }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        file::replace(&self.run.folder.join(LOG), |out| {
-            for line in &self.lines {
-                let line = serde_json::to_string(line).expect("a record is plain data");
-                writeln!(out, "{line}")?;
-            }
-            Ok(())
-        })?;
-        checkpoint.save(&self.run.folder.join(CHECKPOINT))?;
-        self.inner.checkpoint(checkpoint)
-    }
-}
-
-fn read_log(path: &FilePath) -> Result<Vec<Record>> {
-    let bytes = file::read(path)?;
-    String::from_utf8_lossy(&bytes)
-        .lines()
-        .enumerate()
-        .map(|(i, line)| {
-            serde_json::from_str(line).map_err(|cause| {
-                Error::new(
-                    ErrorKind::Format,
-                    format!("{}, line {}: not a record", path.display(), i + 1),
-                )
-                .because(cause)
-            })
-        })
-        .collect()
 }

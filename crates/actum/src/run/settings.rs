@@ -1,17 +1,13 @@
 //! Every setting of a run: the TOML file, and nothing beside it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path as FilePath,
-    str::FromStr,
-};
+use std::{path::Path as FilePath, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::{self, Schema};
 use crate::{
     data::{Deal, Pieces, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result, ensure},
-    file,
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
     path::{Between, Coupling, InTurn, Interpolation},
@@ -316,6 +312,16 @@ impl Default for Network {
     }
 }
 
+impl Schema for Settings {
+    fn check(&self) -> Result<()> {
+        Settings::check(self)
+    }
+
+    fn options(&self) -> &Options {
+        &self.fit
+    }
+}
+
 impl Settings {
     /// Reads settings from TOML.
     ///
@@ -323,11 +329,7 @@ impl Settings {
     /// Not TOML, an unknown key (the known ones are listed), a value of the wrong type or outside
     /// its range.
     pub fn parse(text: &str) -> Result<Self> {
-        let settings: Self = toml::from_str(text).map_err(|cause| {
-            Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
-        })?;
-        settings.check()?;
-        Ok(settings)
+        schema::parse(text)
     }
 
     /// Reads settings from a TOML file.
@@ -335,11 +337,7 @@ impl Settings {
     /// # Errors
     /// As [`parse`](Settings::parse), naming the file; a file that cannot be read.
     pub fn read(path: &FilePath) -> Result<Self> {
-        let bytes = file::read(path)?;
-        let text = String::from_utf8(bytes).map_err(|cause| {
-            Error::new(ErrorKind::Format, format!("{} is not text", path.display())).because(cause)
-        })?;
-        Self::parse(&text).map_err(|e| e.within(path.display()))
+        schema::read(path)
     }
 
     /// How a file is dealt into the pieces that a fit sees.
@@ -353,36 +351,12 @@ impl Settings {
 
     /// The settings as TOML; feeding it back gives equal settings.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("settings are plain data")
+        schema::to_toml(self)
     }
 
     /// What differs in `other`, a sentence for each setting.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let lines = |settings: &Self| {
-            let mut section = String::new();
-            let mut lines = BTreeMap::new();
-            for line in settings.to_toml().lines() {
-                if let Some(name) = line.strip_prefix('[') {
-                    section = name.trim_end_matches(']').to_owned();
-                } else if let Some((key, value)) = line.split_once(" = ") {
-                    lines.insert(format!("{section}.{key}"), value.to_owned());
-                }
-            }
-            lines
-        };
-        let (ours, theirs) = (lines(self), lines(other));
-        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        let show = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
-        keys.into_iter()
-            .filter(|key| ours.get(*key) != theirs.get(*key))
-            .map(|key| {
-                format!(
-                    "{key} is {}, not {}",
-                    show(ours.get(key)),
-                    show(theirs.get(key))
-                )
-            })
-            .collect()
+        schema::differences(self, other)
     }
 
     /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
@@ -391,23 +365,7 @@ impl Settings {
     /// # Errors
     /// An unknown key (the known ones are listed) or a value that does not fit it.
     pub fn with(&self, key: &str, value: &str) -> Result<Self> {
-        let mut tree: toml::Table = toml::from_str(&self.to_toml()).expect("settings are TOML");
-        let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
-        let mut table = &mut tree;
-        for part in parents.split('.').filter(|p| !p.is_empty()) {
-            let names: Vec<String> = table.keys().cloned().collect();
-            table = table
-                .get_mut(part)
-                .and_then(toml::Value::as_table_mut)
-                .ok_or_else(|| Error::missing(format!("the setting `{key}`"), names))?;
-        }
-        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-            .ok()
-            .and_then(|mut t| t.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        table.insert(last.to_owned(), parsed);
-        let text = toml::to_string(&tree).expect("a table is TOML");
-        Self::parse(&text).map_err(|e| e.within(format!("{key}={value}")))
+        schema::with(self, key, value)
     }
 
     /// What is to be learned from a population: the path through its pieces between the times that
@@ -519,15 +477,7 @@ impl Settings {
             Setting,
             "a cubic spline does not follow a drift; take the linear interpolation with it"
         );
-        self.fit.check()?;
-        ensure!(
-            i64::try_from(self.fit.seed).is_ok(),
-            Setting,
-            "`seed` must be at most {} (TOML's largest integer), got {}",
-            i64::MAX,
-            self.fit.seed
-        );
-        Ok(())
+        schema::check_options(&self.fit)
     }
 }
 

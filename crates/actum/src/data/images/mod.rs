@@ -8,8 +8,9 @@ use std::path::Path;
 use ndarray::{Array2, Array4, ArrayView2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
-use super::within;
+use super::{snapshots::hexadecimal, within};
 use crate::error::{Result, ensure};
 
 /// Images of one size: levels 0 to 255, `[n, height, width, channels]`, of one channel (gray) or
@@ -134,6 +135,18 @@ impl Images {
     /// How many numbers an image has: `height * width * channels`.
     pub fn dimension(&self) -> usize {
         self.shape().iter().product()
+    }
+
+    /// The SHA-256 of the number of images, the height, width and channels (u64 each) and all
+    /// levels, little-endian, as hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let [h, w, c] = self.shape();
+        for size in [self.len(), h, w, c] {
+            hash.update((size as u64).to_le_bytes());
+        }
+        hash.update(self.pixels.as_slice().expect("row-major order"));
+        hexadecimal(hash)
     }
 
     /// The images `indices`, in that order; an index may repeat.

@@ -250,6 +250,21 @@ impl Corruption {
         self.conditioning() > 0
     }
 
+    /// The deviation of the Gaussian of mean 0 that points at time 1 have.
+    ///
+    /// # Errors
+    /// Points at time 1 that depend on images or are not Gaussian (`Setting`).
+    pub fn prior_deviation(&self) -> Result<f64> {
+        match self.kind {
+            Kind::Process(process) => Ok(process.prior_deviation()),
+            Kind::Linear => Ok(1.0),
+            _ => Err(Error::new(
+                ErrorKind::Setting,
+                "what this path begins with has no density in closed form",
+            )),
+        }
+    }
+
     /// So many points at time 1 to generate images from, `[n, d]`: Gaussian noise of deviation 1 (that of
     /// the [process](Process::prior_deviation)), or numbers uniform in [0, 1) on the torus.
     ///

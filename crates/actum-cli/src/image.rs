@@ -1,0 +1,366 @@
+//! `actum image`.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use actum::{
+    data::{Images, Shapes},
+    error::{Error, ErrorKind, Result},
+    flow::Scheme,
+    path::Mask,
+    run::{
+        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Noising, Record,
+        Task,
+    },
+    tensor,
+};
+use serde_json::json;
+
+use crate::{
+    arguments::{Image, ImageFit, ImageRestore, ImageSample, ImageScore},
+    output,
+    progress::Progress,
+};
+
+pub fn run(arguments: &Image) -> Result<()> {
+    match arguments {
+        Image::Fit(arguments) => fit(arguments),
+        Image::Sample(arguments) => sample(arguments),
+        Image::Restore(arguments) => restore(arguments),
+        Image::Score(arguments) => score(arguments),
+    }
+}
+
+/// What stands for made-up images in place of a file.
+const SHAPES: &str = "shapes";
+/// Their sides, and how many there are.
+const SIDE: usize = 16;
+const COUNT: usize = 4000;
+
+/// The images of a name: made-up ones differ by seed.
+fn read(what: &str, seed: u64) -> Result<Images> {
+    if what != SHAPES {
+        return Images::read(Path::new(what));
+    }
+    Shapes {
+        height: SIDE,
+        width: SIDE,
+        channels: 3,
+    }
+    .draw(COUNT, seed)
+}
+
+/// The seed of the shapes that models are fitted to, and that of others.
+const SEEN: u64 = 0;
+const FRESH: u64 = 1;
+
+/// A name that holds in any folder.
+fn full(what: &str) -> String {
+    if what == SHAPES {
+        return what.to_owned();
+    }
+    let path = std::path::absolute(what).unwrap_or(PathBuf::from(what));
+    path.display().to_string()
+}
+
+fn fit(arguments: &ImageFit) -> Result<()> {
+    let existing = match (arguments.resume, arguments.overwrite) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Overwrite,
+        _ => Existing::Keep,
+    };
+    let (base, data) = match existing {
+        Existing::Resume => {
+            let run = ImageRun::open(&arguments.output)?;
+            (run.settings().clone(), run.source().data.clone())
+        }
+        _ => (ImageSettings::default(), SHAPES.to_owned()),
+    };
+    let settings = arguments.settings(base)?;
+    let device = tensor::device(&arguments.device)?;
+    existing.allows(&arguments.output)?;
+    let data = arguments.data.as_deref().map_or(data, full);
+    let images = read(&data, SEEN)?;
+    let run = ImageRun::fit(
+        &arguments.output,
+        &images,
+        &data,
+        &settings,
+        existing,
+        &device,
+        &mut Progress::new(settings.fit.steps),
+    )
+    .inspect_err(|error| {
+        if error.kind() == ErrorKind::Interrupted {
+            let device = match arguments.device.as_str() {
+                "cpu" => String::new(),
+                device => format!(" --device {device}"),
+            };
+            let folder = output::path(&arguments.output);
+            eprintln!("go on with: actum image fit -o {folder} --resume{device}");
+        }
+    })?;
+    let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
+    let source = run.source();
+    if arguments.json {
+        output::json(&json!({
+            "run": arguments.output,
+            "steps": settings.fit.steps,
+            "objective": objective,
+            "images": source.images,
+            "shape": source.shape,
+        }));
+        return Ok(());
+    }
+    let folder = output::path(&arguments.output);
+    let [height, width, channels] = source.shape;
+    output::line(&format!(
+        "{folder}: {} steps on {} of {height} x {width} pixels in {}, objective {}\n\n\
+         Look at {}. Next:",
+        settings.fit.steps,
+        output::count(source.images, "image"),
+        output::count(channels, "channel"),
+        objective.map_or("unknown".to_owned(), output::number),
+        output::path(&arguments.output.join("samples.png")),
+    ));
+    let data = output::quoted(&data);
+    match settings.task {
+        Task::Generate => output::line(&format!("  actum image sample {folder} -n 64 -o grid.png")),
+        _ => output::line(&format!(
+            "  actum image restore {folder} --input {data} -o restored.png"
+        )),
+    }
+    output::line(&format!("  actum image score {folder} --data {data}"));
+    Ok(())
+}
+
+impl ImageFit {
+    /// What was typed over `base`: first the file of --config, then --set, then the flags.
+    fn settings(&self, base: ImageSettings) -> Result<ImageSettings> {
+        let mut settings = match &self.config {
+            Some(path) => ImageSettings::read(path)?,
+            None => base,
+        };
+        // The task decides which other settings make sense.
+        if let Some(task) = self.task {
+            settings.task = task;
+        }
+        for change in &self.set {
+            let (key, value) = crate::arguments::key_and_value(change)?;
+            settings = settings.with(key, value)?;
+        }
+        if let Some(path) = self.path {
+            settings.path = Some(path);
+        }
+        if let Some(mask) = &self.mask {
+            settings.mask = Some(match mask.as_str() {
+                "top" => Hidden::Half(Half::Top),
+                "bottom" => Hidden::Half(Half::Bottom),
+                file => Hidden::from(&Mask::of(&Images::read(Path::new(file))?)?),
+            });
+        }
+        settings.data.halved |= self.halve;
+        settings.data.mirrored |= self.mirror;
+        if self.limit.is_some() {
+            settings.data.limit = self.limit;
+        }
+        if let Some(steps) = self.steps {
+            settings.fit.steps = steps;
+        }
+        if let Some(seed) = self.seed {
+            settings.fit.seed = seed;
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+}
+
+fn scheme(steps: Option<usize>) -> Scheme {
+    steps.map_or(ImageModel::SCHEME, Scheme::RungeKutta4)
+}
+
+/// Where images can be written.
+enum Target {
+    Grid,
+    Npz,
+    Folder,
+}
+
+impl Target {
+    /// Tells by the name, before the work is done, where the result goes.
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().and_then(OsStr::to_str);
+        let target = match extension.map(str::to_lowercase).as_deref() {
+            Some("png") => Self::Grid,
+            Some("npz") => Self::Npz,
+            None => Self::Folder,
+            Some(other) => {
+                return Err(Error::new(
+                    ErrorKind::Setting,
+                    format!(
+                        "cannot write images to .{other}; expected a grid (.png), an array (.npz) \
+                         or a folder (no extension)"
+                    ),
+                ));
+            }
+        };
+        if matches!(target, Self::Folder) && path.exists() {
+            return Err(Error::new(
+                ErrorKind::Exists,
+                format!("{} is there already; choose another folder", path.display()),
+            ));
+        }
+        Ok(target)
+    }
+}
+
+fn sample(arguments: &ImageSample) -> Result<()> {
+    let target = Target::of(&arguments.output)?;
+    let run = ImageRun::open(&arguments.run)?;
+    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let like = match run.settings().path {
+        Some(Noising::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
+        _ => None,
+    };
+    let scheme = scheme(arguments.steps);
+    let made = model.sample(arguments.n, arguments.seed, scheme, like.as_ref())?;
+    let path = &arguments.output;
+    match target {
+        Target::Grid => {
+            let columns = (arguments.n as f64).sqrt().ceil() as usize;
+            made.images.write_grid(path, columns)?;
+        }
+        Target::Npz => made.images.write_npz(path)?,
+        Target::Folder => made.images.write_folder(path)?,
+    }
+    output::line(&format!(
+        "{}: {}, {} evaluations of the velocity",
+        path.display(),
+        output::count(arguments.n, "image"),
+        made.evaluations
+    ));
+    Ok(())
+}
+
+fn restore(arguments: &ImageRestore) -> Result<()> {
+    let target = Target::of(&arguments.output)?;
+    let run = ImageRun::open(&arguments.run)?;
+    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let images = first(&run.view(&read(&arguments.input, FRESH)?)?, arguments.n)?;
+    let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
+    let what = match target {
+        Target::Grid => {
+            let (picture, columns) = model.beside(&images, seed, scheme)?;
+            picture.write_grid(path, columns)?;
+            match columns {
+                4 => {
+                    " beside each other: what the model sees, the plain answer, restored, the image"
+                }
+                _ => " beside each other: what the model sees, the plain answer, restored",
+            }
+        }
+        Target::Npz => {
+            model
+                .restore(&images, seed, scheme)?
+                .images
+                .write_npz(path)?;
+            " restored"
+        }
+        Target::Folder => {
+            let restored = model.restore(&images, seed, scheme)?.images;
+            restored.write_folder(path)?;
+            " restored"
+        }
+    };
+    output::line(&format!(
+        "{}: {}{what}",
+        path.display(),
+        output::count(images.len(), "image")
+    ));
+    Ok(())
+}
+
+/// At most the first so many.
+fn first(images: &Images, n: usize) -> Result<Images> {
+    if n >= images.len() {
+        return Ok(images.clone());
+    }
+    images.select(&(0..n).collect::<Vec<_>>())
+}
+
+fn score(arguments: &ImageScore) -> Result<()> {
+    let run = ImageRun::open(&arguments.run)?;
+    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let data = run.view(&read(&arguments.data, FRESH)?)?;
+    let n = arguments.n.min(data.len());
+    let scheme = ImageModel::SCHEME;
+    if run.settings().task != Task::Generate {
+        let found = model.restoration(&first(&data, n)?, 0, scheme)?;
+        if arguments.json {
+            output::json(&json!({ "run": arguments.run, "data": arguments.data, "scores": found }));
+            return Ok(());
+        }
+        let decibels = |x: f64| format!("{x:.2}");
+        let ssim = |x: Option<f64>| x.map_or("too small".to_owned(), output::number);
+        output::line(&format!(
+            "Restored {}, {} evaluations of the velocity.\n",
+            output::count(found.images, "image"),
+            found.evaluations
+        ));
+        output::table(
+            &["", "PSNR [dB]", "SSIM"],
+            &[
+                vec![
+                    "restored".to_owned(),
+                    decibels(found.psnr),
+                    ssim(found.ssim),
+                ],
+                vec![
+                    "plain answer".to_owned(),
+                    decibels(found.plain_psnr),
+                    ssim(found.plain_ssim),
+                ],
+            ],
+        );
+        return Ok(());
+    }
+    let found = model.generation(&data, n, BITS_OF, 0, scheme)?;
+    if arguments.json {
+        output::json(&json!({ "run": arguments.run, "data": arguments.data, "scores": found }));
+        return Ok(());
+    }
+    output::line(&format!(
+        "Generated {}, {} evaluations of the velocity; compared with as many of {}.\n",
+        output::count(found.images, "image"),
+        found.evaluations,
+        arguments.data
+    ));
+    let row = |name: &str, found: &Likeness| {
+        let numbers = [found.energy, found.sliced_w2].map(output::number);
+        let mut row = vec![name.to_owned()];
+        row.extend(numbers);
+        row
+    };
+    let mut rows = vec![
+        row("action matching", &found.model),
+        row("Gaussian", &found.gaussian),
+    ];
+    if let Some(real) = &found.real {
+        rows.push(row("other real ones", real));
+    }
+    output::table(&["", "energy", "sliced W2"], &rows);
+    output::line(&match found.bits_per_dimension {
+        Some(bits) => format!(
+            "\nBits per dimension: {} (of {})",
+            output::number(bits),
+            output::count(found.bits_of, "image")
+        ),
+        None => "\nBits per dimension: unknown, for this path begins with no known law".to_owned(),
+    });
+    Ok(())
+}
+
+/// Over how many images bits per dimension are a mean: the density costs far more than samples.
+const BITS_OF: usize = 64;

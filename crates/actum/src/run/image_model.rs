@@ -1,0 +1,311 @@
+//! What a fit to images can do, and how well.
+
+use ndarray::{Array2, Array4, Axis, concatenate};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use serde::Serialize;
+
+use crate::{
+    action::UNet,
+    cloud::Cloud,
+    data::Images,
+    dynamics::Dynamics,
+    error::{Result, ensure},
+    flow::{Scheme, simulate},
+    likelihood::{Divergence, bits_per_dimension, log_density, standard_gaussian},
+    metric,
+    path::Corruption,
+};
+
+/// A learned motion of images, and what it undoes.
+#[derive(Debug, Clone)]
+pub struct ImageModel {
+    dynamics: Dynamics<UNet>,
+    corruption: Corruption,
+}
+
+/// Images that a model made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The images.
+    pub images: Images,
+    /// How often the velocity of all of them was evaluated.
+    pub evaluations: usize,
+}
+
+/// How far images are from real ones, as points in [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Likeness {
+    /// The [energy distance](metric::energy_distance).
+    pub energy: f64,
+    /// The [sliced W2](metric::sliced_wasserstein_2) along 500 directions.
+    pub sliced_w2: f64,
+}
+
+/// How good generated images are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Generation {
+    /// How many images were generated, and compared with as many real ones.
+    pub images: usize,
+    /// The model's.
+    pub model: Likeness,
+    /// Those of the Gaussian with the mean and the covariance of all real ones.
+    pub gaussian: Likeness,
+    /// As many other real ones: nothing is nearer. None where there are too few.
+    pub real: Option<Likeness>,
+    /// How often the velocity was evaluated.
+    pub evaluations: usize,
+    /// What a code for the levels of a number takes, by Hutchinson's estimate; None for the path
+    /// `heat`, whose law at time 1 is not known.
+    pub bits_per_dimension: Option<f64>,
+    /// Over how many images that is a mean.
+    pub bits_of: usize,
+}
+
+/// How good restored images are: means over all of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Restoration {
+    /// How many images were restored.
+    pub images: usize,
+    /// The PSNR of the model, in decibels.
+    pub psnr: f64,
+    /// That of the [plain answer](Corruption::plain).
+    pub plain_psnr: f64,
+    /// The SSIM of the model; None for images too small for it.
+    pub ssim: Option<f64>,
+    /// That of the plain answer.
+    pub plain_ssim: Option<f64>,
+    /// How often the velocity was evaluated.
+    pub evaluations: usize,
+}
+
+/// How many images the Gaussian is fitted to at most.
+const FITTED: usize = 10_000;
+
+impl ImageModel {
+    /// What suits sampling: errors of the network are larger.
+    pub const SCHEME: Scheme = Scheme::DormandPrince { tolerance: 1e-3 };
+
+    /// Joins the parts.
+    ///
+    /// # Errors
+    /// A motion of points of another dimension (`Shape`).
+    pub fn new(dynamics: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
+        let (found, expected) = (dynamics.units.dimension(), corruption.dimension());
+        ensure!(
+            found == expected,
+            Shape,
+            "the images are points of {expected} numbers, the motion is of {found}"
+        );
+        Ok(Self {
+            dynamics,
+            corruption,
+        })
+    }
+
+    /// Generates `n` images. The path `heat` starts from the mean colours of `like`, drawn at random.
+    ///
+    /// # Errors
+    /// A model that restores; `heat` without images; a motion that diverges.
+    pub fn sample(
+        &self,
+        n: usize,
+        seed: u64,
+        scheme: Scheme,
+        like: Option<&Images>,
+    ) -> Result<Made> {
+        ensure!(
+            !self.corruption.restores(),
+            Setting,
+            "this model restores images and generates none"
+        );
+        ensure!(n > 0, Value, "expected at least one image, got 0");
+        let start = match (self.corruption.prior(n, seed), like) {
+            (Err(_), Some(like)) => {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let chosen: Vec<usize> = (0..n).map(|_| rng.random_range(0..like.len())).collect();
+                self.corruption.start(&like.select(&chosen)?, seed)?
+            }
+            (prior, _) => prior?,
+        };
+        self.finish(start, scheme, "generated")
+    }
+
+    /// Restores images of which only [what can be seen](Corruption::seen) is looked at.
+    ///
+    /// # Errors
+    /// A model that generates; images of another size; a motion that diverges.
+    pub fn restore(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<Made> {
+        self.must_restore()?;
+        self.finish(
+            self.corruption.start(images, seed)?,
+            scheme,
+            images.source(),
+        )
+    }
+
+    /// For every image, side by side: what can be seen of it, the plain answer, the restored one
+    /// and, where it is of full size and in as many channels, the image itself. Also how many that
+    /// are.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn beside(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<(Images, usize)> {
+        let restored = self.restore(images, seed, scheme)?.images;
+        let mut columns = vec![
+            self.corruption.seen(images)?,
+            self.corruption.plain(images)?,
+            restored,
+        ];
+        if images.shape() == self.corruption.shape() {
+            columns.push(images.clone());
+        }
+        let all: Vec<_> = columns.iter().map(|c| c.pixels().view()).collect();
+        let all: Array4<u8> = concatenate(Axis(0), &all).expect("images of one shape");
+        let count = columns.len();
+        let order: Vec<usize> = (0..images.len())
+            .flat_map(|i| (0..count).map(move |k| k * images.len() + i))
+            .collect();
+        Ok((Images::new(all, images.source())?.select(&order)?, count))
+    }
+
+    /// The bits that each number of images takes, by [Hutchinson's
+    /// estimate](Divergence::Hutchinson), dequantised.
+    ///
+    /// # Errors
+    /// A model that restores, or the path `heat`, whose law at time 1 is not known (`Setting`);
+    /// images of another size; a motion that diverges.
+    pub fn bits_per_dimension(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<f64> {
+        let deviation = self.corruption.prior_deviation()?;
+        let [first, last] = self.corruption.span();
+        let d = self.corruption.dimension();
+        let base =
+            |x: &Array2<f64>| standard_gaussian(&(x / deviation)) - d as f64 * deviation.ln();
+        let density = log_density(
+            &self.dynamics,
+            &images.points(seed),
+            first,
+            last,
+            base,
+            Divergence::Hutchinson { seed },
+            scheme,
+        )?;
+        bits_per_dimension(&density, d, self.corruption.bin())
+    }
+
+    /// Compares `n` generated images with the first `n` of `data`, and `bits_of` of these with the
+    /// density.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample); fewer images than that, or fewer than 2.
+    pub fn generation(
+        &self,
+        data: &Images,
+        n: usize,
+        bits_of: usize,
+        seed: u64,
+        scheme: Scheme,
+    ) -> Result<Generation> {
+        ensure!(
+            2 <= n && n <= data.len(),
+            Value,
+            "expected between 2 and all {} images, got {n}",
+            data.len()
+        );
+        let bits_of = bits_of.min(n);
+        let some = |from: usize, to: usize| data.select(&(from..to).collect::<Vec<_>>());
+        let real = Cloud::new(some(0, n)?.points(seed))?;
+        let likeness = |images: &Images, seed: u64| -> Result<Likeness> {
+            let cloud = Cloud::new(images.points(seed))?;
+            Ok(Likeness {
+                energy: metric::energy_distance(&cloud, &real)?,
+                sliced_w2: metric::sliced_wasserstein_2(&cloud, &real, 500, seed)?,
+            })
+        };
+        let made = self.sample(n, seed, scheme, Some(data))?;
+        let known = self.corruption.prior_deviation().is_ok();
+        Ok(Generation {
+            images: n,
+            model: likeness(&made.images, seed + 1)?,
+            gaussian: likeness(&gaussian(data, n, seed)?, seed + 1)?,
+            real: if 2 * n <= data.len() {
+                Some(likeness(&some(n, 2 * n)?, seed + 1)?)
+            } else {
+                None
+            },
+            evaluations: made.evaluations,
+            bits_per_dimension: if known {
+                Some(self.bits_per_dimension(&some(0, bits_of)?, seed, scheme)?)
+            } else {
+                None
+            },
+            bits_of,
+        })
+    }
+
+    /// Restores images and compares them with what they were.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore); images that are not whole (`Shape`).
+    pub fn restoration(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<Restoration> {
+        self.must_restore()?;
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let plain = self.corruption.plain(images)?;
+        let plain_psnr = mean(metric::psnr(&plain, images)?);
+        let made = self.restore(images, seed, scheme)?;
+        let ssim = |found: &Images| metric::ssim(found, images).ok().map(mean);
+        Ok(Restoration {
+            images: images.len(),
+            psnr: mean(metric::psnr(&made.images, images)?),
+            plain_psnr,
+            ssim: ssim(&made.images),
+            plain_ssim: ssim(&plain),
+            evaluations: made.evaluations,
+        })
+    }
+
+    fn must_restore(&self) -> Result<()> {
+        ensure!(
+            self.corruption.restores(),
+            Setting,
+            "this model generates images and restores none"
+        );
+        Ok(())
+    }
+
+    /// From time 1 to the images.
+    fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
+        let [first, last] = self.corruption.span();
+        let moved = simulate(
+            &self.dynamics,
+            &Cloud::new(start)?,
+            last,
+            &[first],
+            scheme,
+            0,
+        )?;
+        Ok(Made {
+            images: self.corruption.images(moved.at(0).view(), source)?,
+            evaluations: moved.evaluations,
+        })
+    }
+}
+
+/// `n` images of the Gaussian with the mean and covariance of `data`, of the first 10,000 of many.
+fn gaussian(data: &Images, n: usize, seed: u64) -> Result<Images> {
+    let fitted = FITTED.min(data.len());
+    let mut centered = data.select(&(0..fitted).collect::<Vec<_>>())?.points(seed);
+    let mean = centered.mean_axis(Axis(0)).expect("at least one image");
+    centered -= &mean;
+    // A combination of the images by Gaussian numbers has their covariance: no matrix is factored.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let shares = Array2::from_shape_simple_fn((n, fitted), || {
+        rng.sample::<f64, _>(StandardNormal) / (fitted as f64).sqrt()
+    });
+    Images::of_points(
+        (shares.dot(&centered) + mean).view(),
+        data.shape(),
+        "gaussian",
+    )
+}

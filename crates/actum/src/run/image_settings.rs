@@ -1,0 +1,318 @@
+//! Every setting of a run of images: the TOML file, and nothing beside it.
+
+use std::{path::Path as FilePath, str::FromStr};
+
+use ndarray::Array2;
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        DeserializeOwned, IntoDeserializer,
+        value::{Error as Unnamed, StrDeserializer},
+    },
+};
+
+use super::schema::{self, Schema};
+use crate::{
+    data::Images,
+    error::{Error, ErrorKind, Result, ensure},
+    fit::Options,
+    path::{Corruption, Mask, Process},
+};
+
+/// The settings of a run of images. Its serialised form is the schema of the TOML file; unknown
+/// keys are refused and missing ones have their defaults.
+///
+/// ```
+/// use actum::run::{ImageSettings, Task};
+///
+/// let settings = ImageSettings::parse("task = \"superres\"\n[network]\nchannels = 8")?;
+/// assert_eq!(settings.task, Task::Superres);
+/// assert_eq!(settings.fit.batch, ImageSettings::default().fit.batch);
+/// assert!(ImageSettings::parse("tusk = \"superres\"").is_err());
+/// # Ok::<(), actum::error::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageSettings {
+    /// What the model is to do.
+    pub task: Task,
+    /// How images dissolve that are to be generated; VP where none is given.
+    pub path: Option<Noising>,
+    /// What is hidden where images are inpainted; the lower half where none is given.
+    pub mask: Option<Hidden>,
+    /// What of the data is seen.
+    pub data: ImageData,
+    /// The size of the U-Net.
+    pub network: ImageNetwork,
+    /// How to minimise.
+    pub fit: Options,
+}
+
+/// What a model of images does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Makes images out of noise.
+    #[default]
+    Generate,
+    /// Doubles the height and width.
+    Superres,
+    /// Gives colours to gray.
+    Colorize,
+    /// Fills in what a mask hides.
+    Inpaint,
+}
+
+/// How images dissolve, see [`Corruption`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Noising {
+    /// The variance preserving process.
+    #[default]
+    Vp,
+    /// The sub-VP process.
+    SubVp,
+    /// The variance exploding process, from 0.01 to 50.
+    Ve,
+    /// A straight line to noise.
+    Linear,
+    /// Blur, and noise.
+    Heat,
+}
+
+fn named<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    let name: StrDeserializer<Unnamed> = text.into_deserializer();
+    T::deserialize(name)
+        .map_err(|cause| Error::new(ErrorKind::Setting, format!("not a {what}")).because(cause))
+}
+
+impl FromStr for Task {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        named("task", text)
+    }
+}
+
+impl FromStr for Noising {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        named("path", text)
+    }
+}
+
+/// What is hidden: `"top"`, `"bottom"`, or a row of characters for each row of pixels, `#` where
+/// hidden and `.` where not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a mask is \"top\", \"bottom\" or rows of # (hidden) and . (kept)"
+)]
+pub enum Hidden {
+    /// A half.
+    Half(Half),
+    /// Pixel by pixel.
+    Rows(Vec<String>),
+}
+
+/// A half of an image, see [`Mask`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Half {
+    /// The upper.
+    Top,
+    /// The lower.
+    Bottom,
+}
+
+impl From<&Mask> for Hidden {
+    fn from(mask: &Mask) -> Self {
+        let rows = mask.hidden().rows().into_iter();
+        let row = |row: ndarray::ArrayView1<bool>| {
+            row.iter().map(|h| if *h { '#' } else { '.' }).collect()
+        };
+        Self::Rows(rows.map(row).collect())
+    }
+}
+
+impl Hidden {
+    fn mask(&self, height: usize, width: usize) -> Result<Mask> {
+        let rows = match self {
+            Self::Half(Half::Top) => return Mask::top(height, width),
+            Self::Half(Half::Bottom) => return Mask::bottom(height, width),
+            Self::Rows(rows) => rows,
+        };
+        let columns = rows.first().map_or(0, |row| row.chars().count());
+        let pixels: Vec<bool> = rows
+            .iter()
+            .flat_map(|r| r.chars())
+            .map(|c| c == '#')
+            .collect();
+        let whole = rows
+            .iter()
+            .all(|row| row.chars().count() == columns && row.chars().all(|c| c == '#' || c == '.'));
+        ensure!(
+            whole && columns > 0,
+            Setting,
+            "a mask in `mask` is rows of as many characters each, # where hidden and . where kept; \
+             got {rows:?}"
+        );
+        Mask::new(Array2::from_shape_vec((rows.len(), columns), pixels).expect("rows of a length"))
+    }
+}
+
+/// What of the data is seen.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageData {
+    /// Half the height and width, as means of 2 x 2 pixels.
+    pub halved: bool,
+    /// Half of the images that are drawn are mirrored left to right.
+    pub mirrored: bool,
+    /// Only the first so many images.
+    pub limit: Option<usize>,
+}
+
+impl ImageData {
+    /// The images that a fit sees.
+    ///
+    /// # Errors
+    /// Sides that cannot be halved; a limit of 0 images.
+    pub fn view(&self, images: &Images) -> Result<Images> {
+        let limit = self.limit.unwrap_or(images.len());
+        ensure!(
+            limit > 0,
+            Setting,
+            "`limit` must be at least 1 image, got 0"
+        );
+        let kept = if limit < images.len() {
+            images.select(&(0..limit).collect::<Vec<_>>())?
+        } else {
+            images.clone()
+        };
+        if self.halved { kept.halved() } else { Ok(kept) }
+    }
+}
+
+/// The size of the U-Net, see [`Sizes`](crate::action::Sizes).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageNetwork {
+    /// The width at full size, a multiple of 4.
+    pub channels: usize,
+    /// How many sizes of images there are, each half of the one above.
+    pub levels: usize,
+    /// Residual blocks of a level, on the way down and again on the way up.
+    pub blocks: usize,
+}
+
+impl Default for ImageNetwork {
+    fn default() -> Self {
+        Self {
+            channels: 16,
+            levels: 2,
+            blocks: 1,
+        }
+    }
+}
+
+impl Default for ImageSettings {
+    /// What two cores train in minutes on 14 x 14 pixels.
+    fn default() -> Self {
+        Self {
+            task: Task::default(),
+            path: None,
+            mask: None,
+            data: ImageData::default(),
+            network: ImageNetwork::default(),
+            fit: Options {
+                steps: 2000,
+                batch: 64,
+                learning_rate: 2e-3,
+                average: 0.995,
+                ..Options::default()
+            },
+        }
+    }
+}
+
+impl Schema for ImageSettings {
+    fn check(&self) -> Result<()> {
+        ImageSettings::check(self)
+    }
+
+    fn options(&self) -> &Options {
+        &self.fit
+    }
+}
+
+impl ImageSettings {
+    /// Reads settings from TOML.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown key (the known ones are listed), a value of the wrong type or outside
+    /// its range.
+    pub fn parse(text: &str) -> Result<Self> {
+        schema::parse(text)
+    }
+
+    /// Reads settings from a TOML file.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), naming the file; a file that cannot be read.
+    pub fn read(path: &FilePath) -> Result<Self> {
+        schema::read(path)
+    }
+
+    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
+    /// without quotes.
+    ///
+    /// # Errors
+    /// An unknown key (the known ones are listed) or a value that does not fit it.
+    pub fn with(&self, key: &str, value: &str) -> Result<Self> {
+        schema::with(self, key, value)
+    }
+
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// Names the first setting that is outside, with its range.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.path.is_none() || self.task == Task::Generate,
+            Setting,
+            "a path is chosen where images are generated; restoring has its own: leave `path` out"
+        );
+        ensure!(
+            self.mask.is_none() || self.task == Task::Inpaint,
+            Setting,
+            "only inpainting has a mask: leave `mask` out, or take the task inpaint"
+        );
+        schema::check_options(&self.fit)
+    }
+
+    /// What happens to images of shape `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// Images that the task is not for; a mask of another size.
+    pub fn corruption(&self, shape: [usize; 3]) -> Result<Corruption> {
+        let [height, width, _] = shape;
+        let process = |process| Ok(Corruption::process(process, shape));
+        match self.task {
+            Task::Superres => Corruption::super_resolution(shape),
+            Task::Colorize => Corruption::colorization(shape),
+            Task::Inpaint => {
+                let hidden = self.mask.as_ref().unwrap_or(&Hidden::Half(Half::Bottom));
+                Corruption::inpainting(shape, hidden.mask(height, width)?)
+            }
+            Task::Generate => match self.path.unwrap_or_default() {
+                Noising::Vp => process(Process::default()),
+                Noising::SubVp => process(Process::sub_variance_preserving(0.1, 20.0)?),
+                Noising::Ve => process(Process::variance_exploding(0.01, 50.0)?),
+                Noising::Linear => Ok(Corruption::linear(shape)),
+                Noising::Heat => Ok(Corruption::heat(shape)),
+            },
+        }
+    }
+}
