@@ -9,7 +9,7 @@ mod adam;
 mod bend;
 mod columns;
 mod layout;
-mod product;
+pub(super) mod product;
 pub(super) mod swish;
 mod tile;
 

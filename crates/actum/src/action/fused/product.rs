@@ -7,7 +7,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// The columns of a panel.
-pub(super) const LANES: usize = 16;
+pub(in crate::action) const LANES: usize = 16;
 /// The rows of a matrix that is a left factor or a result are a multiple of this.
 pub(super) const ROWS: usize = 8;
 /// How many panels of its result a product computes together on the widest machines.
@@ -17,7 +17,7 @@ pub(super) const GROUP: usize = 3;
 const UNROLL: usize = 8;
 
 /// One row of a panel.
-pub(super) type Line = [f32; LANES];
+pub(in crate::action) type Line = [f32; LANES];
 
 /// The number of panels of a matrix with so many columns.
 pub(super) fn panels(columns: usize) -> usize {
@@ -191,13 +191,17 @@ struct Accumulate<'a> {
 type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
 
 #[inline(always)]
-fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
+pub(in crate::action) fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
     let (vectors, _) = S::as_simd_f32s(line);
     std::array::from_fn(|v| vectors[v])
 }
 
 #[inline(always)]
-fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
+pub(in crate::action) fn store<S: Simd, const V: usize>(
+    _: S,
+    line: &mut Line,
+    values: [S::f32s; V],
+) {
     let (vectors, _) = S::as_mut_simd_f32s(line);
     vectors[..V].copy_from_slice(&values);
 }

@@ -5,11 +5,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu::{self, Array, Operation};
-use crate::action::fused::swish::swish;
+use crate::action::fused::{product::LANES, swish::swish};
 
 /// How many numbers a thread takes at once.
 const CHUNK: usize = 1 << 14;
-const LANES: usize = 16;
 
 /// `phi(z)`, swish.
 pub(super) fn value<const D: usize>(z: Tensor<D>) -> Tensor<D> {

@@ -8,15 +8,13 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Numbers that are computed together; those of the outputs are filled up with zeros.
-const LANES: usize = 16;
+use crate::action::fused::product::{LANES, Line, load, store};
+
 /// About how many pixels of an image are gone through together in sums over pixels: they stay in
 /// the nearest cache.
 const PIXELS: usize = 112;
 /// How many sums over images are kept apart, which bounds the threads that can help.
 const SUMS: usize = 16;
-
-type Line = [f32; LANES];
 
 /// The shape of images `[count, height, width, channels]`.
 #[derive(Debug, Clone, Copy)]
@@ -142,18 +140,6 @@ struct Outer<'a> {
 
 /// A block of `M` lines in registers; a line is `V` of them.
 type Block<T, const V: usize, const M: usize> = [[T; V]; M];
-
-#[inline(always)]
-fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(line);
-    std::array::from_fn(|v| vectors[v])
-}
-
-#[inline(always)]
-fn store<S: Simd, const V: usize>(_: S, line: &mut Line, values: [S::f32s; V]) {
-    let (vectors, _) = S::as_mut_simd_f32s(line);
-    vectors[..V].copy_from_slice(&values);
-}
 
 #[inline(always)]
 fn update<S: Simd, const V: usize, const M: usize>(
