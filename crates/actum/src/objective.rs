@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::{
         Action,
-        fused::{At, Choice, Curvature, Directions, Interior, Network, Rows, Workspace},
+        fused::{
+            At, Choice, Curvature, Direction, Directions, Interior, Network, Rows, Terms, Workspace,
+        },
         parameters,
     },
     error::{Result, ensure},
@@ -442,14 +444,21 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The objective by autodiff, with its gradient in the parameters, flat, in the order the
-    /// network visits them.
+    /// The objective by [code of the action's own](Action::step), else by autodiff, with its
+    /// gradient in the parameters, flat, in the order the network visits them.
     pub fn differentiate<A: Action + Module>(
         &self,
         action: &A,
         batch: &Batch,
         device: &Device,
     ) -> (Level, Vec<Tensor<1>>) {
+        let own = self.by_rows(batch, |interior, boundary, direction| {
+            action.step(interior, boundary, direction)
+        });
+        if let Some((level, gradient)) = own {
+            let tensor = |values: Vec<f32>| Tensor::from_data(values.as_slice(), device);
+            return (level, gradient.into_iter().map(tensor).collect());
+        }
         let tracked = action.clone().train();
         let estimate = self.estimate(&tracked, action, batch, device);
         let gradients = estimate.surrogate.backward();
@@ -500,6 +509,20 @@ impl<'a> Objective<'a> {
         batch: &Batch,
         workspace: &mut Workspace,
     ) -> Level {
+        let level = self.by_rows(batch, |interior, boundary, direction| {
+            // Within the pool its parallel loops need no switch of threads.
+            let terms = rayon::scope(|_| workspace.step(network, interior, boundary, direction));
+            Some((terms.expect("a batch has the dimension of the action"), ()))
+        });
+        level.expect("the step has terms").0
+    }
+
+    /// The level from a step over the rows of a batch, with what else the step returns.
+    fn by_rows<T>(
+        &self,
+        batch: &Batch,
+        step: impl FnOnce(Interior<'_>, &[Rows<'_>], &Direction<'_>) -> Option<(Terms, T)>,
+    ) -> Option<(Level, T)> {
         let (n, d) = batch.points.dim();
         let times = single(&batch.times);
         let points = single(&batch.points);
@@ -563,9 +586,7 @@ impl<'a> Objective<'a> {
             },
             curvature,
         };
-        // Within the pool its parallel loops need no switch of threads.
-        let terms = rayon::scope(|_| workspace.step(network, interior, &boundary, direction))
-            .expect("a batch has the dimension of the action");
+        let (terms, rest) = step(interior, &boundary, &direction)?;
 
         let values: Vec<f64> = terms.values.iter().map(|s| f64::from(*s)).collect();
         let interior = batch.interior(terms.interior.iter().map(|t| f64::from(*t)), &values);
@@ -576,10 +597,11 @@ impl<'a> Objective<'a> {
             .zip(signed)
             .map(|(s, c)| f64::from(*s) * f64::from(*c))
             .sum();
-        Level {
+        let level = Level {
             value: batch.mean(&interior) + outer,
             interior,
-        }
+        };
+        Some((level, rest))
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Choice<'a> {
     pub excess: &'a mut [f32],
 }
 
+/// Chooses at a range of interior rows, from the action there.
+pub type Direction<'a> = dyn Fn(Range<usize>, At<'_>, Choice<'_>) + Sync + 'a;
+
 /// What a step computed besides the gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
@@ -438,16 +441,13 @@ impl Workspace {
     /// # Errors
     /// Slices of other sizes than the network's or the number of rows; a weight of the curvature
     /// that is negative or not a number, or has a coefficient that is.
-    pub fn step<D>(
+    pub fn step(
         &mut self,
         network: &Network,
         interior: Interior<'_>,
         boundary: &[Rows<'_>],
-        direction: D,
-    ) -> Result<Terms>
-    where
-        D: Fn(Range<usize>, At<'_>, Choice<'_>) + Sync,
-    {
+        direction: &Direction<'_>,
+    ) -> Result<Terms> {
         for rows in boundary.iter().chain([&interior.rows]) {
             let coefficients = rows.coefficients.len();
             network.check(
@@ -487,7 +487,7 @@ impl Workspace {
             let add = columns.map(|columns| Job::Add(columns, &done[..count]));
             compute.chain(add).par_bridge().for_each(|job| match job {
                 Job::Compute(tile, (None, range)) => {
-                    tile.interior(network, interior, range.clone(), &direction);
+                    tile.interior(network, interior, range.clone(), direction);
                 }
                 Job::Compute(tile, (Some(which), range)) => {
                     tile.boundary(network, boundary[*which], range.clone());

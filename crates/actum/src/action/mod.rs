@@ -50,4 +50,17 @@ pub trait Action {
     fn fused(&self) -> Option<fused::Network> {
         None
     }
+
+    /// [`Workspace::step`](fused::Workspace::step) and the gradient in the parameters, a slice for
+    /// each in the order a module visits them, by code of the action's own for the CPU, where it
+    /// is there and has such: then that is used in place of autodiff, and gives the same numbers
+    /// sooner.
+    fn step(
+        &self,
+        _interior: fused::Interior<'_>,
+        _boundary: &[fused::Rows<'_>],
+        _direction: &fused::Direction<'_>,
+    ) -> Option<(fused::Terms, Vec<Vec<f32>>)> {
+        None
+    }
 }

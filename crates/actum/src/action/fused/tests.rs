@@ -151,7 +151,7 @@ impl Case {
             }
         };
         let terms = workspace
-            .step(&self.network, interior, boundary, direction)
+            .step(&self.network, interior, boundary, &direction)
             .unwrap();
         (terms, workspace.parameter_gradient())
     }
@@ -538,7 +538,7 @@ fn wrong_sizes_are_errors() {
             }),
         };
         Workspace::default()
-            .step(&case.network, interior, &[], |_, _, _| {})
+            .step(&case.network, interior, &[], &|_, _, _| {})
             .unwrap_err()
     };
     let error = step_error(&case, &[0.5; 3], Directions::Axes);

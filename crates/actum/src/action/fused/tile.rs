@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::{
-    At, Choice, Directions, Interior, Network, ONES, Rows, TILE,
+    At, Choice, Direction, Directions, Interior, Network, ONES, Rows, TILE,
     bend::Bend,
     product::{Epilogue, LANES, Line, ROWS, add_rows, multiply, panels, plus_times, scale, times},
     swish::swish,
@@ -88,15 +88,13 @@ impl Tile {
         }
     }
 
-    pub(super) fn interior<D>(
+    pub(super) fn interior(
         &mut self,
         network: &Network,
         interior: Interior<'_>,
         range: Range<usize>,
-        direction: &D,
-    ) where
-        D: Fn(Range<usize>, At<'_>, Choice<'_>),
-    {
+        direction: &Direction<'_>,
+    ) {
         let d = network.dimension();
         let Interior {
             rows,

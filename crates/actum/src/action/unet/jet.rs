@@ -2,10 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{
-    bend, cpu,
-    normal::{self, Groups},
-};
+use super::layers::{EPSILON, GROUP};
 use crate::action::mlp::{swish_curvature, swish_slope};
 
 /// The derivatives of a tensor along one direction, of order 0, 1 and perhaps 2. Of two jets that
@@ -115,19 +112,6 @@ impl<const D: usize> Jet<D> {
 
     /// `x / (1 + e^{-x})`.
     pub fn swish(self) -> Self {
-        if cpu::holds(&self.0[0]) {
-            let z = &self.0;
-            let mut parts = vec![bend::value(z[0].clone())];
-            if let Some(first) = z.get(1) {
-                parts.push(bend::along(1, z[0].clone(), first.clone()));
-                if let Some(second) = z.get(2) {
-                    let square = first.clone().square();
-                    let bent = bend::along(2, z[0].clone(), square);
-                    parts.push(bend::along(1, z[0].clone(), second.clone()) + bent);
-                }
-            }
-            return Self(parts);
-        }
         let sigmoid = activation::sigmoid(self.0[0].clone());
         self.compose(|x, order| match order {
             0 => x.clone() * sigmoid.clone(),
@@ -186,28 +170,16 @@ impl Jet<3> {
     /// Group normalisation of `[n, pixels, c]` (Wu and He 2018): over all pixels of the channels of
     /// a group the mean is 0 and the variance 1, but for epsilon; then `scale` and `bias`
     /// `[1, 1, c]`.
-    pub fn normalise(self, groups: Groups, scale: Tensor<3>, bias: Tensor<3>) -> Self {
-        let x = &self.0;
-        if x.len() > 2 || !cpu::holds(&x[0]) {
-            return self.by_formula(groups, scale, bias);
-        }
-        let mut parts = vec![normal::value(groups, x[0].clone(), scale.clone(), bias)];
-        if let Some(first) = x.get(1) {
-            parts.push(normal::along(groups, x[0].clone(), first.clone(), scale));
-        }
-        Self(parts)
-    }
-
-    pub fn by_formula(self, groups: Groups, scale: Tensor<3>, bias: Tensor<3>) -> Self {
+    pub fn normalise(self, scale: Tensor<3>, bias: Tensor<3>) -> Self {
         let [n, _, channels] = self.dims();
-        let (width, count) = (groups.width, channels / groups.width);
+        let count = channels / GROUP;
         let mean = |x: Tensor<3>| {
-            let each = x.mean_dim(1).reshape([n, count, width]).mean_dim(2);
-            each.expand([n, count, width]).reshape([n, 1, channels])
+            let each = x.mean_dim(1).reshape([n, count, GROUP]).mean_dim(2);
+            each.expand([n, count, GROUP]).reshape([n, 1, channels])
         };
         let centred = self.map(|x| x.clone() - mean(x));
         let variance = centred.square().map(mean);
-        let root = variance.inverse_root(groups.epsilon.into());
+        let root = variance.inverse_root(EPSILON.into());
         let slope = root.map(|root| root * scale.clone());
         centred.product(&slope, |x, slope| x * slope).shift(bias)
     }

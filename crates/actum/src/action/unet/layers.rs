@@ -2,15 +2,17 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData, module::conv2d, ops::ConvOptions},
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{convolution::convolve, jet::Jet, normal::Groups};
+use super::jet::Jet;
 
 /// How many neighbouring channels are normalised together.
 pub(super) const GROUP: usize = 4;
+/// What is added to their variance.
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// How the weights of a layer start.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,8 +49,8 @@ fn constant(value: f32, size: usize, device: &Device) -> Param<Tensor<1>> {
 /// A product with a matrix over the last axis, and a bias.
 #[derive(Module, Debug)]
 pub(super) struct Dense {
-    weight: Param<Tensor<2>>,
-    bias: Param<Tensor<1>>,
+    pub weight: Param<Tensor<2>>,
+    pub bias: Param<Tensor<1>>,
 }
 
 impl Dense {
@@ -82,8 +84,8 @@ impl Dense {
 #[derive(Module, Debug)]
 pub(super) struct Convolution {
     /// `[3, 3, inputs, outputs]`.
-    weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
+    pub weight: Param<Tensor<4>>,
+    pub bias: Param<Tensor<1>>,
 }
 
 impl Convolution {
@@ -102,7 +104,14 @@ impl Convolution {
 
     pub fn apply(&self, x: Jet<4>) -> Jet<4> {
         let weight = self.weight.val();
-        x.map(|x| convolve(x, weight.clone()))
+        // The library takes the channels first.
+        let weight = weight.permute([3, 2, 0, 1]);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let convolve = |x: Tensor<4>| {
+            let x = x.permute([0, 3, 1, 2]);
+            conv2d(x, weight.clone(), None, options.clone()).permute([0, 2, 3, 1])
+        };
+        x.map(convolve)
             .shift(self.bias.val().unsqueeze())
     }
 }
@@ -110,8 +119,8 @@ impl Convolution {
 /// Group normalisation with an affine map.
 #[derive(Module, Debug)]
 pub(super) struct Norm {
-    scale: Param<Tensor<1>>,
-    bias: Param<Tensor<1>>,
+    pub scale: Param<Tensor<1>>,
+    pub bias: Param<Tensor<1>>,
 }
 
 impl Norm {
@@ -124,13 +133,9 @@ impl Norm {
 
     pub fn apply(&self, x: Jet<4>) -> Jet<4> {
         let [n, h, w, c] = x.dims();
-        let groups = Groups {
-            width: GROUP,
-            epsilon: 1e-5,
-        };
         let (scale, bias) = (self.scale.val().unsqueeze(), self.bias.val().unsqueeze());
         x.map(|x| x.reshape([n, h * w, c]))
-            .normalise(groups, scale, bias)
+            .normalise(scale, bias)
             .map(|x| x.reshape([n, h, w, c]))
     }
 }
@@ -139,11 +144,21 @@ impl Norm {
 /// Faster waves would make `d_t s`, which the objective holds, larger than any motion needs.
 #[derive(Module, Debug)]
 pub(super) struct Clock {
-    first: Dense,
-    second: Dense,
+    pub first: Dense,
+    pub second: Dense,
 }
 
-const FREQUENCIES: usize = 8;
+pub(super) const FREQUENCIES: usize = 8;
+
+/// The frequency and the phase of every feature: cos x = sin(x + pi/2).
+pub(super) fn waves() -> impl Iterator<Item = (f32, f32)> {
+    let last = (FREQUENCIES - 1) as f32;
+    (0..2 * FREQUENCIES).map(move |k| {
+        let frequency = 32f32.powf((k % FREQUENCIES) as f32 / last);
+        let phase = if k < FREQUENCIES { 0.0 } else { 0.5 };
+        (frequency, phase * std::f32::consts::PI)
+    })
+}
 
 impl Clock {
     pub fn new(width: usize, device: &Device, rng: &mut impl Rng) -> Self {
@@ -156,15 +171,7 @@ impl Clock {
     /// `[n, width]` for times `[n, 1]`.
     pub fn apply(&self, t: Jet<2>) -> Jet<2> {
         let device = self.second.bias.val().device();
-        let last = (FREQUENCIES - 1) as f32;
-        // cos x = sin(x + pi/2)
-        let (frequencies, phases): (Vec<f32>, Vec<f32>) = (0..2 * FREQUENCIES)
-            .map(|k| {
-                let frequency = 32f32.powf((k % FREQUENCIES) as f32 / last);
-                let phase = if k < FREQUENCIES { 0.0 } else { 0.5 };
-                (frequency, phase * std::f32::consts::PI)
-            })
-            .unzip();
+        let (frequencies, phases): (Vec<f32>, Vec<f32>) = waves().unzip();
         let row = |values: Vec<f32>| {
             Tensor::<2>::from_data(TensorData::new(values, [1, 2 * FREQUENCIES]), &device)
                 .without_autodiff()
@@ -179,12 +186,12 @@ impl Clock {
 /// A residual block: normalisation, swish and convolution twice, with time in between.
 #[derive(Module, Debug)]
 pub(super) struct Block {
-    before: Norm,
-    first: Convolution,
-    time: Dense,
-    between: Norm,
-    second: Convolution,
-    shortcut: Option<Dense>,
+    pub before: Norm,
+    pub first: Convolution,
+    pub time: Dense,
+    pub between: Norm,
+    pub second: Convolution,
+    pub shortcut: Option<Dense>,
 }
 
 impl Block {
@@ -224,11 +231,11 @@ impl Block {
 /// Self-attention of one head between all pixels of an image, as a residual.
 #[derive(Module, Debug)]
 pub(super) struct Attention {
-    norm: Norm,
-    query: Dense,
-    key: Dense,
-    value: Dense,
-    out: Dense,
+    pub norm: Norm,
+    pub query: Dense,
+    pub key: Dense,
+    pub value: Dense,
+    pub out: Dense,
 }
 
 impl Attention {

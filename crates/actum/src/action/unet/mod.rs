@@ -1,16 +1,12 @@
 //! The U-Net as an action on images.
 
-mod bend;
-mod convolution;
-mod cpu;
+mod fused;
 mod jet;
-mod kernel;
 mod layers;
-mod normal;
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{DType, Device, Tensor, TensorData},
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -19,8 +15,14 @@ use self::{
     jet::Jet,
     layers::{Attention, Block, Clock, Convolution, GROUP, Norm, Start, double, halve},
 };
-use super::Action;
-use crate::error::{Result, ensure};
+use super::{
+    Action,
+    fused::{Direction, Interior, Rows, Terms},
+};
+use crate::{
+    error::{Result, ensure},
+    tensor::numbers,
+};
 
 /// The sizes of a [`UNet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,6 +244,13 @@ impl UNet {
         h.map(|h| h.permute([0, 3, 1, 2]).reshape([n, moved * height * width]))
     }
 
+    /// The same network laid out for the CPU, if it is there in f32, and no graph is asked for.
+    fn fused(&self) -> Option<fused::Network> {
+        let weight = self.first.weight.val();
+        let plain = !weight.is_autodiff() && weight.dtype() == DType::F32;
+        (plain && weight.device() == Device::flex()).then(|| fused::Network::of(self))
+    }
+
     fn scalar(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
         let moved = x.clone().map(|x| self.moving(x));
         let h = self.network(t, x);
@@ -271,20 +280,32 @@ impl Action for UNet {
     }
 
     fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        if let Some(network) = self.fused() {
+            return rows([t, x], 1, |[t, x]| network.value(t, x));
+        }
         in_parts([t, x], |[t, x]| {
             self.scalar(Jet::constant(t), Jet::constant(x)).last()
         })
     }
 
     fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
+        if let Some(network) = self.fused() {
+            return rows([t, x], self.dimension(), |[t, x]| network.gradient(t, x));
+        }
         in_parts([t, x], |[t, x]| {
             let x = x.autodiff().require_grad();
-            let gradients = self.value(t, x.clone()).sum().backward();
+            let s = self.scalar(Jet::constant(t), Jet::constant(x.clone()));
+            let gradients = s.last().sum().backward();
             self.masked(x.grad(&gradients).expect("s depends on x"))
         })
     }
 
     fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
+        if let Some(network) = self.fused() {
+            return rows([t, x, dt, dx], 1, |[t, x, dt, dx]| {
+                network.push(t, x, dt, dx)
+            });
+        }
         in_parts([t, x, dt, dx], |[t, x, dt, dx]| {
             let x = Jet::line(x, self.masked(dx), 1);
             self.scalar(Jet::line(t, dt, 1), x).last()
@@ -292,11 +313,39 @@ impl Action for UNet {
     }
 
     fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
+        if let Some(network) = self.fused() {
+            return rows([t, x, direction], 1, |[t, x, e]| network.curvature(t, x, e));
+        }
         in_parts([t, x, direction], |[t, x, direction]| {
             let x = Jet::line(x, self.masked(direction), 2);
             self.scalar(Jet::constant(t), x).last()
         })
     }
+
+    fn step(
+        &self,
+        interior: Interior<'_>,
+        boundary: &[Rows<'_>],
+        direction: &Direction<'_>,
+    ) -> Option<(Terms, Vec<Vec<f32>>)> {
+        if interior.curvature.is_some() {
+            return None;
+        }
+        let network = self.fused()?;
+        Some(network.step(interior, boundary, direction))
+    }
+}
+
+/// A function of rows of numbers.
+fn rows<const K: usize>(
+    inputs: [Tensor<2>; K],
+    columns: usize,
+    f: impl FnOnce([&[f32]; K]) -> Vec<f32>,
+) -> Tensor<2> {
+    let (count, device) = (inputs[0].dims()[0], inputs[0].device());
+    let inputs: [Vec<f32>; K] = inputs.map(numbers);
+    let out = f(inputs.each_ref().map(Vec::as_slice));
+    Tensor::from_data(TensorData::new(out, [count, columns]), &device)
 }
 
 /// A function of rows, some at a time.

@@ -1,0 +1,645 @@
+//! The buffers of one image, and the sweeps over them.
+
+use pulp::Arch;
+
+use super::{
+    attend::{self, Matrix, Three},
+    image::Image,
+    norm::{Level, Norm, Pull},
+    product::{Correlate, Outer},
+    program::{Op, Program},
+};
+use crate::action::{
+    fused::product::{LANES, Line},
+    unet::layers,
+};
+
+type Gradient<'a> = &'a mut [Vec<Line>];
+
+/// The derivatives of a number in every buffer.
+struct Adjoints {
+    numbers: Vec<Vec<f32>>,
+    /// Whether something was added to a buffer in this sweep.
+    begun: Vec<bool>,
+}
+
+impl Adjoints {
+    fn of(program: &Program) -> Self {
+        Self {
+            numbers: zeros(program),
+            begun: vec![false; program.buffers.len()],
+        }
+    }
+
+    /// A buffer to write to, and whether to add to what is there.
+    fn open(&mut self, buffer: usize) -> (&mut [f32], bool) {
+        let add = std::mem::replace(&mut self.begun[buffer], true);
+        (&mut self.numbers[buffer], add)
+    }
+
+    /// A buffer to add to.
+    fn to_add(&mut self, buffer: usize) -> &mut [f32] {
+        let (numbers, add) = self.open(buffer);
+        if !add {
+            numbers.fill(0.0);
+        }
+        numbers
+    }
+}
+
+fn zeros(program: &Program) -> Vec<Vec<f32>> {
+    program.buffers.iter().map(|image| image.zeros()).collect()
+}
+
+pub(super) struct Buffers<'a> {
+    program: &'a Program,
+    values: Vec<Vec<f32>>,
+    tangents: Vec<Vec<f32>>,
+    /// `ds/dy` of every buffer y.
+    first: Adjoints,
+    /// The derivatives of the tangent of s, where the gradient in the parameters begins.
+    second: Adjoints,
+    /// What every normalisation knows of its groups, at the place of its buffer.
+    levels: Vec<Vec<Level>>,
+    room: [Vec<f32>; 2],
+}
+
+impl<'a> Buffers<'a> {
+    pub fn of(program: &'a Program) -> Self {
+        let lines = |image: &Image| image.channels.div_ceil(LANES);
+        let levels = |image: &Image| vec![Level::default(); lines(image)];
+        let values = zeros(program);
+        let most = values.iter().map(Vec::len).max().unwrap_or(0);
+        Self {
+            program,
+            tangents: values.clone(),
+            first: Adjoints::of(program),
+            second: Adjoints::of(program),
+            levels: program.buffers.iter().map(levels).collect(),
+            room: [vec![0.0; most], vec![0.0; most]],
+            values,
+        }
+    }
+
+    /// A time, and all channels of an image, one after the other.
+    pub fn load(&mut self, t: f32, x: &[f32]) {
+        let (features, image) = (self.program.features, self.program.image);
+        self.program.buffers[image].fill(x, &mut self.values[image]);
+        for (value, (frequency, phase)) in self.values[features].iter_mut().zip(layers::waves()) {
+            *value = (t * frequency + phase).sin();
+        }
+    }
+
+    /// `s` for the channels that are moved, after [`value`](Self::value).
+    pub fn scalar(&self, moving: &[f32]) -> f32 {
+        dot(&self.last(&self.values, moving.len()), moving)
+    }
+
+    /// h or its tangent, channel after channel.
+    fn last(&self, buffers: &[Vec<f32>], numbers: usize) -> Vec<f32> {
+        let last = self.program.last;
+        let mut out = vec![0.0; numbers];
+        self.program.buffers[last].add_to(&mut out, &buffers[last]);
+        out
+    }
+
+    /// `grad s` for the channels that are moved, after the sweep [back](Self::back) to the image:
+    /// from the network, and from the factor x itself.
+    pub fn gradient(&self, out: &mut [f32]) {
+        let image = self.program.image;
+        out.copy_from_slice(&self.last(&self.values, out.len()));
+        self.program.buffers[image].add_to(out, &self.first.numbers[image]);
+    }
+
+    /// The tangents along `dt` and `dx` of the channels that are moved, after
+    /// [`value`](Self::value); returns that of s.
+    pub fn along(&mut self, t: f32, dt: f32, moving: &[f32], dx: &[f32]) -> f32 {
+        let (features, image) = (self.program.features, self.program.image);
+        self.program.buffers[image].fill(dx, &mut self.tangents[image]);
+        for (value, (frequency, phase)) in self.tangents[features].iter_mut().zip(layers::waves()) {
+            *value = (t * frequency + phase).cos() * frequency * dt;
+        }
+        self.tangents();
+        dot(&self.last(&self.tangents, dx.len()), moving)
+            + dot(&self.last(&self.values, dx.len()), dx)
+    }
+
+    /// `ds/dy` in every buffer, for the channels that are moved; on to the image or not.
+    pub fn back(&mut self, moving: &[f32], to_image: bool) {
+        let Self {
+            program,
+            values,
+            first,
+            levels,
+            room,
+            ..
+        } = self;
+        start(program, first, moving);
+        let at = At {
+            program,
+            values,
+            levels,
+            along: None,
+        };
+        pull(at, first, room, None, to_image);
+    }
+
+    /// Adds to the gradient in the parameters that of the sum of `<seeds, h>` and, where `along`
+    /// says so, of the tangent of h times what s has at h, after the sweeps for both.
+    pub fn back_again(&mut self, seeds: &[f32], along: bool, gradient: Gradient) {
+        self.second_sweep(seeds, along, Some(gradient), false);
+    }
+
+    /// The product of the second derivatives of s with the direction along which the tangents are,
+    /// for the channels that are moved.
+    pub fn turned(&mut self, dx: &[f32]) -> Vec<f32> {
+        self.second_sweep(dx, true, None, true);
+        let mut out = self.last(&self.tangents, dx.len());
+        let image = self.program.image;
+        self.program.buffers[image].add_to(&mut out, &self.second.numbers[image]);
+        out
+    }
+
+    fn second_sweep(
+        &mut self,
+        seeds: &[f32],
+        along: bool,
+        gradient: Option<Gradient>,
+        to_image: bool,
+    ) {
+        let Self {
+            program,
+            values,
+            tangents,
+            first,
+            second,
+            levels,
+            room,
+        } = self;
+        start(program, second, seeds);
+        let at = At {
+            program,
+            values,
+            levels,
+            along: along.then_some([tangents.as_slice(), &first.numbers]),
+        };
+        pull(at, second, room, gradient, to_image);
+    }
+
+    /// All buffers from the features of time and the image.
+    pub fn value(&mut self) {
+        let program = self.program;
+        for op in &program.ops {
+            let buffers = &mut self.values;
+            match *op {
+                Op::Product {
+                    x,
+                    reach,
+                    weight,
+                    bias,
+                    shift,
+                    plus,
+                    y,
+                } => {
+                    let mut row = program.parameters[bias].lines().to_vec();
+                    if let Some(shift) = shift {
+                        let row = row.as_flattened_mut().iter_mut();
+                        row.zip(&buffers[shift]).for_each(|(sum, v)| *sum += v);
+                    }
+                    self.product([x, weight, y], reach, Some(&row), plus, false);
+                }
+                Op::Norm { x, y, .. } => {
+                    let mut out = std::mem::take(&mut buffers[y]);
+                    norm(program, *op).value(&buffers[x], &mut self.levels[y], &mut out);
+                    buffers[y] = out;
+                }
+                Op::Swish { x, y } => {
+                    let mut out = std::mem::take(&mut buffers[y]);
+                    for (out, z) in out.iter_mut().zip(&buffers[x]) {
+                        *out = swish(*z)[0];
+                    }
+                    buffers[y] = out;
+                }
+                Op::Attend {
+                    query,
+                    key,
+                    value,
+                    weights,
+                    y,
+                } => {
+                    let at = [query, key, value].map(|place| matrix(program, buffers, place));
+                    let [w, seen] = attend::value(&at);
+                    copy(&w, &mut buffers[weights]);
+                    copy(&seen, &mut buffers[y]);
+                }
+                Op::Beside { .. } | Op::Halve { .. } | Op::Double { .. } => {
+                    rearrange(program, *op, buffers);
+                }
+            }
+        }
+    }
+
+    /// All tangents from those of the features and the image.
+    fn tangents(&mut self) {
+        let program = self.program;
+        for op in &program.ops {
+            let (values, buffers) = (&self.values, &mut self.tangents);
+            match *op {
+                Op::Product {
+                    x,
+                    reach,
+                    weight,
+                    shift,
+                    plus,
+                    y,
+                    ..
+                } => {
+                    let lines = program.buffers[y].channels.div_ceil(LANES);
+                    let row = shift.map(|shift| {
+                        let mut row = vec![[0.0; LANES]; lines];
+                        let numbers = row.as_flattened_mut().iter_mut();
+                        numbers.zip(&buffers[shift]).for_each(|(to, v)| *to = *v);
+                        row
+                    });
+                    self.product([x, weight, y], reach, row.as_deref(), plus, true);
+                }
+                Op::Norm { x, y, .. } => {
+                    let mut out = std::mem::take(&mut buffers[y]);
+                    let levels = &mut self.levels[y];
+                    norm(program, *op).along(&values[x], &buffers[x], levels, &mut out);
+                    buffers[y] = out;
+                }
+                Op::Swish { x, y } => {
+                    let mut out = std::mem::take(&mut buffers[y]);
+                    for ((out, z), dz) in out.iter_mut().zip(&values[x]).zip(&buffers[x]) {
+                        *out = swish(*z)[1] * dz;
+                    }
+                    buffers[y] = out;
+                }
+                Op::Attend {
+                    query,
+                    key,
+                    value,
+                    weights,
+                    y,
+                } => {
+                    let places = [query, key, value];
+                    let at = places.map(|place| matrix(program, values, place));
+                    let tangents = places.map(|place| matrix(program, buffers, place));
+                    let weights = matrix(program, values, weights);
+                    copy(&attend::along(&at, &weights, &tangents), &mut buffers[y]);
+                }
+                Op::Beside { .. } | Op::Halve { .. } | Op::Double { .. } => {
+                    rearrange(program, *op, buffers);
+                }
+            }
+        }
+    }
+
+    fn product(
+        &mut self,
+        [x, weight, y]: [usize; 3],
+        reach: usize,
+        row: Option<&[Line]>,
+        plus: Option<usize>,
+        tangents: bool,
+    ) {
+        let buffers = if tangents {
+            &mut self.tangents
+        } else {
+            &mut self.values
+        };
+        let mut out = std::mem::take(&mut buffers[y]);
+        if let Some(plus) = plus {
+            out.copy_from_slice(&buffers[plus]);
+        }
+        Correlate {
+            reach,
+            image: self.program.buffers[x],
+            x: &buffers[x],
+            weights: self.program.parameters[weight].lines(),
+            row,
+            to: self.program.buffers[y],
+            y: &mut out,
+            add: plus.is_some(),
+        }
+        .run();
+        buffers[y] = out;
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Begins a sweep with what is pulled of the last buffer.
+fn start(program: &Program, adjoints: &mut Adjoints, seeds: &[f32]) {
+    adjoints.begun.fill(false);
+    let (last, _) = adjoints.open(program.last);
+    program.buffers[program.last].fill(seeds, last);
+}
+
+/// What a sweep back reads.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    program: &'a Program,
+    values: &'a [Vec<f32>],
+    levels: &'a [Vec<Level>],
+    /// The tangents, and what is pulled of them.
+    along: Option<[&'a [Vec<f32>]; 2]>,
+}
+
+/// A sweep back from the last buffer.
+fn pull(
+    at: At,
+    adjoints: &mut Adjoints,
+    room: &mut [Vec<f32>; 2],
+    mut gradient: Option<Gradient>,
+    to_image: bool,
+) {
+    let At {
+        program, values, ..
+    } = at;
+    let image = |buffer: usize| program.buffers[buffer];
+    for op in program.ops.iter().rev() {
+        match *op {
+            Op::Product {
+                x,
+                reach,
+                weight,
+                bias,
+                shift,
+                plus,
+                y,
+            } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                if shift.is_some() || gradient.is_some() {
+                    let sums = sums(image(y), &pulled);
+                    if let Some(shift) = shift {
+                        let to = adjoints.to_add(shift).iter_mut();
+                        to.zip(sums.as_flattened())
+                            .take(image(shift).channels)
+                            .for_each(|(to, sum)| *to += sum);
+                    }
+                    if let Some(gradient) = &mut gradient {
+                        let to = gradient[bias].as_flattened_mut().iter_mut();
+                        to.zip(sums.as_flattened()).for_each(|(to, sum)| *to += sum);
+                    }
+                }
+                if let Some(plus) = plus {
+                    let (to, add) = adjoints.open(plus);
+                    if add {
+                        to.iter_mut().zip(&pulled).for_each(|(to, v)| *to += v);
+                    } else {
+                        to.copy_from_slice(&pulled);
+                    }
+                }
+                if x != program.features && (x != program.image || to_image) {
+                    let (to, add) = adjoints.open(x);
+                    Correlate {
+                        reach,
+                        image: image(y),
+                        x: &pulled,
+                        weights: program.parameters[weight].backward(),
+                        row: None,
+                        to: image(x),
+                        y: to,
+                        add,
+                    }
+                    .run();
+                }
+                if let Some(gradient) = &mut gradient {
+                    let mut outer = |x_numbers: &[f32], pulled: &[f32]| {
+                        Outer {
+                            reach,
+                            image: image(x),
+                            x: x_numbers,
+                            to: image(y),
+                            pulled,
+                            sums: &mut gradient[weight],
+                        }
+                        .run();
+                    };
+                    outer(&values[x], &pulled);
+                    if let Some([tangents, first]) = at.along {
+                        outer(&tangents[x], &first[y]);
+                    }
+                }
+                adjoints.numbers[y] = pulled;
+            }
+            Op::Norm {
+                x, scale, bias, y, ..
+            } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                let (out, add) = adjoints.open(x);
+                let [a, b] = room;
+                let mut lines = [scale, bias].map(|place| {
+                    let lines = program.parameters[place].lines().len();
+                    vec![[0.0; LANES]; lines]
+                });
+                let [of_scale, of_bias] = &mut lines;
+                Pull {
+                    norm: norm(program, *op),
+                    x: &values[x],
+                    levels: &at.levels[y],
+                    pulled: &pulled,
+                    along: at
+                        .along
+                        .map(|[tangents, first]| [tangents[x].as_slice(), &first[y]]),
+                    room: [a, b],
+                    out,
+                    add,
+                    of_scale,
+                    of_bias,
+                }
+                .go();
+                if let Some(gradient) = &mut gradient {
+                    for (place, lines) in [scale, bias].into_iter().zip(&lines) {
+                        let to = gradient[place].as_flattened_mut().iter_mut();
+                        to.zip(lines.as_flattened()).for_each(|(to, v)| *to += v);
+                    }
+                }
+                adjoints.numbers[y] = pulled;
+            }
+            Op::Swish { x, y } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                let out = adjoints.to_add(x);
+                for (i, out) in out.iter_mut().enumerate() {
+                    let [_, slope, bend] = swish(values[x][i]);
+                    *out += slope * pulled[i];
+                    if let Some([tangents, first]) = at.along {
+                        *out += bend * tangents[x][i] * first[y][i];
+                    }
+                }
+                adjoints.numbers[y] = pulled;
+            }
+            Op::Attend {
+                query,
+                key,
+                value,
+                weights,
+                y,
+            } => {
+                let places = [query, key, value];
+                let of = |buffers: &[Vec<f32>]| -> Three {
+                    places.map(|place| matrix(program, buffers, place))
+                };
+                let along = at
+                    .along
+                    .map(|[tangents, first]| (of(tangents), matrix(program, first, y)));
+                let found = attend::pull(
+                    &of(values),
+                    &matrix(program, values, weights),
+                    &matrix(program, &adjoints.numbers, y),
+                    along.as_ref().map(|(tangents, first)| (tangents, first)),
+                );
+                for (place, found) in places.into_iter().zip(&found) {
+                    copy(found, adjoints.open(place).0);
+                }
+            }
+            Op::Beside { parts, y } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                let mut first = 0;
+                for part in parts {
+                    let channels = image(part).channels;
+                    let to = adjoints.to_add(part);
+                    pairs(image(part), image(y), |at, from| {
+                        add(&mut to[at..][..channels], &pulled[from + first..]);
+                    });
+                    first += channels;
+                }
+                adjoints.numbers[y] = pulled;
+            }
+            Op::Halve { x, y } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                let to = adjoints.to_add(x);
+                squares(image(x), image(y), |large, small| {
+                    let to = to[large..][..image(x).channels].iter_mut();
+                    to.zip(&pulled[small..]).for_each(|(to, v)| *to += 0.25 * v);
+                });
+                adjoints.numbers[y] = pulled;
+            }
+            Op::Double { x, y } => {
+                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+                let to = adjoints.to_add(x);
+                squares(image(y), image(x), |large, small| {
+                    add(&mut to[small..][..image(x).channels], &pulled[large..]);
+                });
+                adjoints.numbers[y] = pulled;
+            }
+        }
+    }
+}
+
+fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, v)| *to += v);
+}
+
+/// The value or the tangent of an operation that only moves numbers.
+fn rearrange(program: &Program, op: Op, buffers: &mut [Vec<f32>]) {
+    let image = |buffer: usize| program.buffers[buffer];
+    match op {
+        Op::Beside { parts, y } => {
+            let mut out = std::mem::take(&mut buffers[y]);
+            let mut first = 0;
+            for part in parts {
+                let channels = image(part).channels;
+                pairs(image(part), image(y), |from, to| {
+                    out[to + first..][..channels]
+                        .copy_from_slice(&buffers[part][from..][..channels]);
+                });
+                first += channels;
+            }
+            buffers[y] = out;
+        }
+        Op::Halve { x, y } => {
+            let mut out = std::mem::take(&mut buffers[y]);
+            let channels = image(x).channels;
+            image(y).each(|at| out[at..][..channels].fill(0.0));
+            squares(image(x), image(y), |large, small| {
+                let to = out[small..][..channels].iter_mut();
+                to.zip(&buffers[x][large..])
+                    .for_each(|(to, v)| *to += 0.25 * v);
+            });
+            buffers[y] = out;
+        }
+        Op::Double { x, y } => {
+            let mut out = std::mem::take(&mut buffers[y]);
+            let channels = image(x).channels;
+            squares(image(y), image(x), |large, small| {
+                out[large..][..channels].copy_from_slice(&buffers[x][small..][..channels]);
+            });
+            buffers[y] = out;
+        }
+        _ => unreachable!("this operation computes"),
+    }
+}
+
+/// The places of every pixel in two images of one size.
+fn pairs(a: Image, b: Image, mut f: impl FnMut(usize, usize)) {
+    for row in 0..a.height {
+        for column in 0..a.width {
+            f(a.place(row, column), b.place(row, column));
+        }
+    }
+}
+
+/// The place of every pixel of a large image, and that of its pixel in one of half the size.
+fn squares(large: Image, small: Image, mut f: impl FnMut(usize, usize)) {
+    for row in 0..large.height {
+        for column in 0..large.width {
+            f(large.place(row, column), small.place(row / 2, column / 2));
+        }
+    }
+}
+
+/// The sums over pixels, in lines.
+fn sums(image: Image, numbers: &[f32]) -> Vec<Line> {
+    let mut sums = vec![[0.0; LANES]; image.channels.div_ceil(LANES)];
+    Arch::new().dispatch(|| {
+        for (panel, sum) in sums.iter_mut().enumerate() {
+            image.each(|at| {
+                let line = super::lanes::line(numbers, at + panel * LANES);
+                for lane in 0..LANES {
+                    sum[lane] += line[lane];
+                }
+            });
+        }
+    });
+    sums
+}
+
+fn norm(program: &Program, op: Op) -> Norm<'_> {
+    let Op::Norm {
+        x,
+        scale,
+        bias,
+        bends,
+        ..
+    } = op
+    else {
+        unreachable!("a normalisation is asked for")
+    };
+    Norm {
+        image: program.buffers[x],
+        scale: program.parameters[scale].lines(),
+        bias: program.parameters[bias].lines(),
+        bends,
+    }
+}
+
+/// Swish and its first two derivatives.
+fn swish(z: f32) -> [f32; 3] {
+    let [value, slope, bend, _] = crate::action::fused::swish::swish(pulp::Scalar, z);
+    [value, slope, bend]
+}
+
+fn matrix(program: &Program, buffers: &[Vec<f32>], place: usize) -> Matrix {
+    let image = program.buffers[place];
+    Matrix::of(&buffers[place], image.pixels(), image.channels)
+}
+
+fn copy(matrix: &Matrix, buffer: &mut [f32]) {
+    let values = matrix.values();
+    buffer[..values.len()].copy_from_slice(values);
+}

@@ -1,0 +1,253 @@
+//! The U-Net on the CPU without tensors, image by image: its value, gradient and derivatives along
+//! a direction, and the gradient of the objective in the parameters, in six times the products of
+//! a value.
+//!
+//! The objective holds the derivative `c` of s along a direction that depends on grad s. One sweep
+//! back from s gives grad s, and what it leaves in every buffer, `ds/dy`, is the adjoint of the
+//! tangent of that buffer too, for tangents are linear. So after the tangents one more sweep back,
+//! `dc/dy`, is all that the gradient in the parameters needs.
+//!
+//! The buffers of one image stay in a core's caches, whatever the batch. Sums over images are taken
+//! in an order that does not depend on the number of threads.
+
+mod attend;
+mod buffers;
+mod image;
+mod lanes;
+mod norm;
+mod product;
+mod program;
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use self::{buffers::Buffers, program::Program};
+use super::{Sizes, UNet};
+use crate::action::fused::{At, Choice, Direction, Interior, Rows, Terms, product::Line};
+
+/// How many sums over images are kept apart, which bounds the threads that can help.
+const SUMS: usize = 16;
+
+/// A U-Net laid out for the CPU.
+pub(super) struct Network {
+    program: Program,
+    sizes: Sizes,
+}
+
+/// The gradient in a part of the images, and their terms.
+struct Part {
+    gradient: Vec<Vec<Line>>,
+    terms: Terms,
+}
+
+impl Network {
+    pub fn of(network: &UNet) -> Self {
+        Self {
+            program: Program::of(network),
+            sizes: network.sizes,
+        }
+    }
+
+    /// `s`, `[n]`, at times `[n]` and images `[n, d]`.
+    pub fn value(&self, times: &[f32], points: &[f32]) -> Vec<f32> {
+        let moved = self.moved();
+        self.rows(times, points, 1, |buffers, _, x, out| {
+            buffers.value();
+            out[0] = buffers.scalar(&x[..moved]);
+        })
+    }
+
+    /// `grad s`, `[n, d]`, 0 where nothing moves.
+    pub fn gradient(&self, times: &[f32], points: &[f32]) -> Vec<f32> {
+        let (d, moved) = (self.dimension(), self.moved());
+        self.rows(times, points, d, |buffers, _, x, out| {
+            buffers.value();
+            buffers.back(&x[..moved], true);
+            buffers.gradient(&mut out[..moved]);
+        })
+    }
+
+    /// The tangent of s, `[n]`, along `dt` `[n]` and `dx` `[n, d]`.
+    pub fn push(&self, times: &[f32], points: &[f32], dt: &[f32], dx: &[f32]) -> Vec<f32> {
+        let (d, moved) = (self.dimension(), self.moved());
+        self.rows(times, points, 1, |buffers, i, x, out| {
+            buffers.value();
+            out[0] = buffers.along(times[i], dt[i], &x[..moved], &dx[i * d..][..moved]);
+        })
+    }
+
+    /// The second derivative of s, `[n]`, along `directions` `[n, d]`.
+    pub fn curvature(&self, times: &[f32], points: &[f32], directions: &[f32]) -> Vec<f32> {
+        let (d, moved) = (self.dimension(), self.moved());
+        self.rows(times, points, 1, |buffers, i, x, out| {
+            let direction = &directions[i * d..][..moved];
+            buffers.value();
+            buffers.back(&x[..moved], false);
+            buffers.along(times[i], 0.0, &x[..moved], direction);
+            let turned = buffers.turned(direction);
+            out[0] = turned.iter().zip(direction).map(|(h, e)| h * e).sum();
+        })
+    }
+
+    /// See [`Workspace::step`](crate::action::fused::Workspace::step); the gradient has a slice for
+    /// every parameter, in the order the network visits them.
+    pub fn step(
+        &self,
+        interior: Interior<'_>,
+        boundary: &[Rows<'_>],
+        direction: &Direction<'_>,
+    ) -> (Terms, Vec<Vec<f32>>) {
+        let n = interior.rows.times.len();
+        let tasks: Vec<(Option<usize>, usize)> = (0..n)
+            .map(|i| (None, i))
+            .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
+                (0..rows.times.len()).map(move |i| (Some(which), i))
+            }))
+            .collect();
+        let spare = Mutex::new(vec![]);
+        let parts: Vec<Part> = tasks
+            .par_chunks(tasks.len().div_ceil(SUMS).max(1))
+            .map(|tasks| {
+                let mut part = Part {
+                    gradient: self.program.gradient(),
+                    terms: Terms {
+                        interior: vec![],
+                        values: vec![],
+                        boundary: vec![],
+                    },
+                };
+                self.with_buffers(&spare, |buffers| {
+                    for (which, i) in tasks {
+                        match which {
+                            None => self.interior(buffers, interior, *i, direction, &mut part),
+                            Some(which) => {
+                                self.boundary(buffers, boundary[*which], *i, &mut part);
+                            }
+                        }
+                    }
+                });
+                part
+            })
+            .collect();
+        let mut parts = parts.into_iter();
+        let mut total = parts.next().expect("a batch has a row");
+        for part in parts {
+            for (sum, more) in total.gradient.iter_mut().zip(&part.gradient) {
+                let sum = sum.as_flattened_mut().iter_mut();
+                sum.zip(more.as_flattened())
+                    .for_each(|(sum, more)| *sum += more);
+            }
+            total.terms.interior.extend(part.terms.interior);
+            total.terms.values.extend(part.terms.values);
+            total.terms.boundary.extend(part.terms.boundary);
+        }
+        let each = self.program.parameters.iter().zip(&total.gradient);
+        let gradient = each.map(|(parameter, lines)| parameter.flat(lines)).collect();
+        (total.terms, gradient)
+    }
+
+    /// The tangents are those along the direction times the coefficient of the row: what they lead
+    /// to is linear in them.
+    fn interior(
+        &self,
+        buffers: &mut Buffers,
+        interior: Interior<'_>,
+        i: usize,
+        direction: &Direction<'_>,
+        part: &mut Part,
+    ) {
+        let (d, moved) = (self.dimension(), self.moved());
+        let rows = interior.rows;
+        let (t, x) = (rows.times[i], &rows.points[i * d..(i + 1) * d]);
+        let coefficient = rows.coefficients[i];
+        buffers.load(t, x);
+        buffers.value();
+        let moving = &x[..moved];
+        let value = buffers.scalar(moving);
+        let mut gradient = vec![0.0; d];
+        buffers.back(moving, true);
+        buffers.gradient(&mut gradient[..moved]);
+        let mut dx = vec![0.0; d];
+        let [mut weight, mut excess] = [[0.0]; 2];
+        direction(
+            i..i + 1,
+            At {
+                values: &[value],
+                gradients: &gradient,
+            },
+            Choice {
+                directions: &mut dx,
+                values: &mut weight,
+                excess: &mut excess,
+            },
+        );
+        dx.truncate(moved);
+        dx.iter_mut().for_each(|v| *v *= coefficient);
+        let tangent = buffers.along(t, interior.dt * coefficient, moving, &dx);
+        let seeds = dx.iter().zip(moving).map(|(dx, x)| dx + weight[0] * x);
+        let seeds: Vec<f32> = seeds.collect();
+        buffers.back_again(&seeds, true, &mut part.gradient);
+        let term = if coefficient == 0.0 {
+            0.0
+        } else {
+            tangent / coefficient - excess[0]
+        };
+        part.terms.interior.push(term);
+        part.terms.values.push(value);
+    }
+
+    fn boundary(&self, buffers: &mut Buffers, rows: Rows<'_>, i: usize, part: &mut Part) {
+        let d = self.dimension();
+        let x = &rows.points[i * d..(i + 1) * d];
+        buffers.load(rows.times[i], x);
+        buffers.value();
+        let moving = &x[..self.moved()];
+        part.terms.boundary.push(buffers.scalar(moving));
+        let seeds: Vec<f32> = moving.iter().map(|x| x * rows.coefficients[i]).collect();
+        buffers.back_again(&seeds, false, &mut part.gradient);
+    }
+
+    fn dimension(&self) -> usize {
+        (self.sizes.moved + self.sizes.conditioning) * self.sizes.pixels()
+    }
+
+    /// The columns that are moved.
+    fn moved(&self) -> usize {
+        self.sizes.moved * self.sizes.pixels()
+    }
+
+    /// What `f` writes in `columns` numbers for every row, given the buffers of its image.
+    fn rows(
+        &self,
+        times: &[f32],
+        points: &[f32],
+        columns: usize,
+        f: impl Fn(&mut Buffers, usize, &[f32], &mut [f32]) + Sync,
+    ) -> Vec<f32> {
+        let d = self.dimension();
+        let spare = Mutex::new(vec![]);
+        let mut out = vec![0.0; times.len() * columns];
+        let each = out.par_chunks_exact_mut(columns).enumerate();
+        each.for_each(|(i, out)| {
+            let x = &points[i * d..(i + 1) * d];
+            self.with_buffers(&spare, |buffers| {
+                buffers.load(times[i], x);
+                f(buffers, i, x, out);
+            });
+        });
+        out
+    }
+
+    /// Lends buffers that no other thread has.
+    fn with_buffers<'a>(
+        &'a self,
+        spare: &Mutex<Vec<Buffers<'a>>>,
+        f: impl FnOnce(&mut Buffers<'a>),
+    ) {
+        let kept = spare.lock().expect("no thread has panicked").pop();
+        let mut buffers = kept.unwrap_or_else(|| Buffers::of(&self.program));
+        f(&mut buffers);
+        spare.lock().expect("no thread has panicked").push(buffers);
+    }
+}

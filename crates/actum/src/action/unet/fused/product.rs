@@ -1,0 +1,266 @@
+//! The products of convolutions with 3x3 or 1x1 taps.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::{
+    image::Image,
+    lanes::line,
+};
+use crate::action::fused::product::{LANES, Line, load, store};
+
+/// About how many pixels of an image are gone through together in sums over pixels: they stay in
+/// the nearest cache.
+const PIXELS: usize = 112;
+
+/// Rows of `columns` numbers as panels of lines, `[panel][row]`.
+pub(super) fn panels(rows: &[f32], columns: usize) -> Vec<Line> {
+    let height = rows.len() / columns;
+    let mut lines = vec![[0.0; LANES]; columns.div_ceil(LANES) * height];
+    for (i, row) in rows.chunks_exact(columns).enumerate() {
+        for (panel, part) in row.chunks(LANES).enumerate() {
+            lines[panel * height + i][..part.len()].copy_from_slice(part);
+        }
+    }
+    lines
+}
+
+/// What [`panels`] was given.
+pub(super) fn rows(panels: &[Line], columns: usize) -> Vec<f32> {
+    let height = panels.len() / columns.div_ceil(LANES);
+    let mut rows = vec![0.0; height * columns];
+    for (i, row) in rows.chunks_exact_mut(columns).enumerate() {
+        for (panel, part) in row.chunks_mut(LANES).enumerate() {
+            part.copy_from_slice(&panels[panel * height + i][..part.len()]);
+        }
+    }
+    rows
+}
+
+/// The taps of the adjoint, `[taps, outputs, inputs]` for `[taps, inputs, outputs]`.
+pub(super) fn turned(weights: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let mut turned = vec![0.0; weights.len()];
+    let taps = turned.chunks_exact_mut(inputs * outputs);
+    for (new, old) in taps.zip(weights.rchunks_exact(inputs * outputs)) {
+        for (i, old) in old.chunks_exact(outputs).enumerate() {
+            for (o, value) in old.iter().enumerate() {
+                new[o * inputs + i] = *value;
+            }
+        }
+    }
+    turned
+}
+
+/// What every pixel sees of an image, times the weights of its taps.
+pub(super) struct Correlate<'a> {
+    /// How many pixels the taps reach to every side, at most the border of the image.
+    pub reach: usize,
+    pub image: Image,
+    pub x: &'a [f32],
+    /// The [panels] of `[taps, channels, outputs]`.
+    pub weights: &'a [Line],
+    /// What is added to every pixel, in lines.
+    pub row: Option<&'a [Line]>,
+    /// The shape of `y`, of the same height and width.
+    pub to: Image,
+    pub y: &'a mut [f32],
+    /// Whether the sum is added to `y` or takes its place.
+    pub add: bool,
+}
+
+impl Correlate<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+/// The sum over pixels of what every tap sees of an image times what is pulled.
+pub(super) struct Outer<'a> {
+    pub reach: usize,
+    pub image: Image,
+    pub x: &'a [f32],
+    /// The shape of what is pulled, of the same height and width.
+    pub to: Image,
+    pub pulled: &'a [f32],
+    /// Is added to, like the panels of the weights.
+    pub sums: &'a mut [Line],
+}
+
+impl Outer<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+/// A block of `M` lines in registers; a line is `V` of them.
+type Block<T, const V: usize, const M: usize> = [[T; V]; M];
+
+#[inline(always)]
+fn update<S: Simd, const V: usize, const M: usize>(
+    simd: S,
+    sum: &mut Block<S::f32s, V, M>,
+    left: [f32; M],
+    right: &Line,
+) {
+    let right: [S::f32s; V] = load(simd, right);
+    for i in 0..M {
+        let left = simd.splat_f32s(left[i]);
+        for v in 0..V {
+            sum[i][v] = simd.mul_add_e_f32s(left, right[v], sum[i][v]);
+        }
+    }
+}
+
+impl Correlate<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const V: usize, const M: usize>(
+        &mut self,
+        simd: S,
+        panel: usize,
+        row: usize,
+        column: usize,
+    ) {
+        let (image, taps) = (self.image, 2 * self.reach + 1);
+        let span = taps * image.channels;
+        let start = match self.row {
+            Some(row) => load(simd, &row[panel]),
+            None => [simd.splat_f32s(0.0); V],
+        };
+        let mut sum: Block<S::f32s, V, M> = [start; M];
+        let corner = image.place(row, column) - self.reach * (image.stride() + image.channels);
+        for tap in 0..taps {
+            let seen = &self.x[corner + tap * image.stride()..];
+            let left: [&[f32]; M] =
+                std::array::from_fn(|i| &seen[i * image.channels..][..span]);
+            let right = &self.weights[(panel * taps + tap) * span..][..span];
+            for (k, right) in right.iter().enumerate() {
+                let left = std::array::from_fn(|i| left[i][k]);
+                update::<S, V, M>(simd, &mut sum, left, right);
+            }
+        }
+        let first = panel * LANES;
+        let lanes = LANES.min(self.to.channels - first);
+        let place = self.to.place(row, column) + first;
+        for (i, mut sum) in sum.into_iter().enumerate() {
+            let place = place + i * self.to.channels;
+            if self.add {
+                let old: [S::f32s; V] = load(simd, line(self.y, place));
+                for v in 0..V {
+                    sum[v] = simd.add_f32s(sum[v], old[v]);
+                }
+            }
+            if lanes == LANES {
+                let line = self.y[place..].first_chunk_mut();
+                store(simd, line.expect("buffers end in a line"), sum);
+            } else {
+                let mut line = [0.0; LANES];
+                store(simd, &mut line, sum);
+                self.y[place..][..lanes].copy_from_slice(&line[..lanes]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
+        // Blocks of about the same size, for a block of one line waits for itself.
+        let width = self.image.width;
+        let blocks = width.div_ceil(M.min(8));
+        for panel in 0..self.to.channels.div_ceil(LANES) {
+            for row in 0..self.image.height {
+                for block in 0..blocks {
+                    let column = block * width / blocks;
+                    match (block + 1) * width / blocks - column {
+                        1 => self.block::<S, V, 1>(simd, panel, row, column),
+                        2 => self.block::<S, V, 2>(simd, panel, row, column),
+                        3 => self.block::<S, V, 3>(simd, panel, row, column),
+                        4 => self.block::<S, V, 4>(simd, panel, row, column),
+                        5 => self.block::<S, V, 5>(simd, panel, row, column),
+                        6 => self.block::<S, V, 6>(simd, panel, row, column),
+                        7 => self.block::<S, V, 7>(simd, panel, row, column),
+                        _ => self.block::<S, V, 8>(simd, panel, row, column),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Outer<'_> {
+    /// Some rows of pixels for `M` numbers that the taps of one row see.
+    #[inline(always)]
+    fn block<S: Simd, const V: usize, const M: usize>(
+        &mut self,
+        simd: S,
+        [panel, tap, first]: [usize; 3],
+        rows: std::ops::Range<usize>,
+    ) {
+        let (image, to, taps) = (self.image, self.to, 2 * self.reach + 1);
+        let place = (panel * taps + tap) * taps * image.channels + first;
+        let sums = &mut self.sums[place..][..M];
+        let mut sum: Block<S::f32s, V, M> = std::array::from_fn(|i| load(simd, &sums[i]));
+        let back = self.reach * (image.stride() + image.channels);
+        for row in rows {
+            let seen = &self.x[image.place(row, 0) - back + tap * image.stride() + first..];
+            let right = &self.pulled[to.place(row, 0) + panel * LANES..];
+            for column in 0..image.width {
+                let left: &[f32; M] = seen[column * image.channels..]
+                    .first_chunk()
+                    .expect("the taps lie within the border");
+                let right = line(right, column * to.channels);
+                update::<S, V, M>(simd, &mut sum, *left, right);
+            }
+        }
+        for (line, sum) in sums.iter_mut().zip(sum) {
+            store(simd, line, sum);
+        }
+    }
+
+    #[inline(always)]
+    fn blocks<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
+        let height = self.image.height;
+        let taps = 2 * self.reach + 1;
+        let span = taps * self.image.channels;
+        let step = PIXELS.div_ceil(self.image.width);
+        for start in (0..height).step_by(step) {
+            let rows = start..(start + step).min(height);
+            for panel in 0..self.to.channels.div_ceil(LANES) {
+                for tap in 0..taps {
+                    let mut first = 0;
+                    while first + M <= span {
+                        self.block::<S, V, M>(simd, [panel, tap, first], rows.clone());
+                        first += M;
+                    }
+                    while first + 4 <= span {
+                        self.block::<S, V, 4>(simd, [panel, tap, first], rows.clone());
+                        first += 4;
+                    }
+                    while first < span {
+                        self.block::<S, V, 1>(simd, [panel, tap, first], rows.clone());
+                        first += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Runs a kernel with the vectors in a line and the lines in a block that the registers of this
+/// machine hold.
+macro_rules! by_blocks {
+    ($($kernel:ident),*) => {$(
+        impl WithSimd for $kernel<'_> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                match S::F32_LANES {
+                    16 => self.blocks::<S, 1, 12>(simd),
+                    8 => self.blocks::<S, 2, 6>(simd),
+                    4 => self.blocks::<S, 4, 4>(simd),
+                    _ => self.blocks::<S, 16, 1>(simd),
+                }
+            }
+        }
+    )*};
+}
+
+by_blocks!(Correlate, Outer);
