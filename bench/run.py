@@ -23,6 +23,7 @@ parser.add_argument("--only", default="", help="only rows whose name has this wo
 options = parser.parse_args()
 
 step_sizes = [(2, 256, 512)] if options.quick else [(2, 256, 512), (5, 512, 1024), (100, 512, 1024)]
+unet_sizes = [(16, 2, 14, 64)] if options.quick else [(16, 2, 14, 64), (16, 3, 28, 64), (32, 3, 32, 32)]
 simulate_sizes = [(5, 128, 4000, 50)] if options.quick else [(5, 128, 4000, 50), (20, 256, 4000, 50)]
 transport_sizes = [(1000, 1000, 5)] if options.quick else [(1000, 1000, 5), (4165, 3278, 20)]
 
@@ -50,6 +51,26 @@ def parameters(dim, width):
     return (dim + 1) * width + 2 * width * width + width
 
 
+def unet_products(channels, levels, size):
+    """The multiplications of one value of the U-Net, but for those of time."""
+    width = [channels] + [2 * channels] * (levels - 1)
+
+    def block(entering, leaving, level):
+        shortcut = entering * leaving if entering != leaving else 0
+        return (size >> level) ** 2 * (9 * entering * leaving + 9 * leaving**2 + shortcut)
+
+    total, entering = 2 * 9 * channels * size**2, channels
+    for level, leaving in enumerate(width):
+        total += block(entering, leaving, level)
+        entering = leaving
+    pixels = (size >> (levels - 1)) ** 2
+    total += 2 * block(entering, entering, levels - 1) + pixels * (4 * entering**2 + 2 * pixels * entering)
+    for level, leaving in reversed(list(enumerate(width))):
+        total += block(entering + leaving, leaving, level)
+        entering = leaving
+    return total
+
+
 subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--bins", "--examples"], cwd=root, check=True)
 peak = run(ours("peak"), "gflops") * 1e9
 print(f"peak of all cores: {peak / 1e9:.0f} GFLOP/s in f32\n")
@@ -61,6 +82,12 @@ for a in step_sizes:
     operations = 12 * 2 * batch * parameters(dim, width)
     for name, script in (("JAX", "step_jax.py"), ("PyTorch", "step_torch.py")):
         rows.append((f"step {dim} x {width} x {batch}, ms", name, ours("step", *a, 3), peer(script, *a, 3), "ms_per_step", operations * 1e3))
+for a in unet_sizes:
+    channels, levels, size, batch = a
+    operations = 6 * 2 * batch * unet_products(channels, levels, size)
+    name = f"U-Net {channels} channels, {size} x {size}, x {batch}, ms"
+    for library, script in (("JAX", "unet_jax.py"), ("PyTorch", "unet_torch.py")):
+        rows.append((name, library, ours("unet_step", *a, 3), peer(script, *a, 3), "ms_per_step", operations * 1e3))
 for a in simulate_sizes:
     dim, width, particles, steps = a
     operations = 4 * steps * 2 * 2 * particles * parameters(dim, width)
