@@ -55,6 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         channels: *channels as usize,
         levels: *levels as usize,
         blocks: 1,
+        periodic: false,
     };
     let pixels = sizes.height * sizes.width;
     let path = Sampled::new(pixels, [0.0, 1.0], true, move |times, rng| {

@@ -27,6 +27,7 @@ fn at_rest(corruption: Corruption) -> ImageModel {
         channels: 4,
         levels: 2,
         blocks: 1,
+        periodic: false,
     };
     let device = Device::flex();
     let network = UNet::new(sizes, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();

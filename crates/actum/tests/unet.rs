@@ -56,10 +56,11 @@ const SIZES: Sizes = Sizes {
     channels: 4,
     levels: 2,
     blocks: 1,
+    periodic: false,
 };
 
-/// One of each kind: a single level and channel; conditioning; two levels and blocks.
-fn all_sizes() -> [Sizes; 3] {
+/// One of each kind: a single level and channel; conditioning; two levels and blocks; circles.
+fn all_sizes() -> [Sizes; 4] {
     let flat = Sizes {
         moved: 1,
         conditioning: 0,
@@ -76,7 +77,11 @@ fn all_sizes() -> [Sizes; 3] {
         blocks: 2,
         ..SIZES
     };
-    [flat, SIZES, deep]
+    let circles = Sizes {
+        periodic: true,
+        ..SIZES
+    };
+    [flat, SIZES, deep, circles]
 }
 
 /// A network all of whose parameters are random: a fresh one ends in zeros.
@@ -292,6 +297,24 @@ fn a_fresh_network_is_at_rest_and_begins_to_move() {
     let mut all = Gradients(&gradients, vec![]);
     tracked.visit(&mut all);
     assert!(all.1.iter().any(|g| g.abs() > 1e-3));
+}
+
+#[test]
+fn on_circles_whole_turns_change_nothing() {
+    let network = network(Sizes {
+        periodic: true,
+        ..SIZES
+    });
+    let d = network.dimension();
+    let moved = SIZES.moved * SIZES.height * SIZES.width;
+    let (t, x) = (random(2, 1, 1), random(2, d, 2));
+    let turns: Vec<f64> = (0..2 * d)
+        .map(|k| if k % d < moved { (k % 5) as f64 - 2.0 } else { 0.0 })
+        .collect();
+    let turned = x.clone() + Tensor::from_data(TensorData::new(turns, [2, d]), &device());
+    let [a, b] = [x, turned].map(|x| numbers(network.value(t.clone(), x)));
+    assert!(a[0].abs() > 1e-3);
+    assert_close(&a, &b, 1e-10);
 }
 
 /// Images in a batch do not see each other.

@@ -27,6 +27,7 @@ const SIZES: Sizes = Sizes {
     channels: 8,
     levels: 2,
     blocks: 1,
+    periodic: false,
 };
 
 /// Images of 4x4 pixels whose left half brightens and right half darkens while noise grows.

@@ -25,10 +25,11 @@ const SIZES: Sizes = Sizes {
     channels: 4,
     levels: 2,
     blocks: 1,
+    periodic: false,
 };
 
 /// Lines that channels fill and do not, images of one pixel and of many rows, deep ones.
-fn all_sizes() -> [Sizes; 6] {
+fn all_sizes() -> [Sizes; 8] {
     let sized = |[moved, conditioning]: [usize; 2], [height, width]: [usize; 2], [channels, levels, blocks]: [usize; 3]| Sizes {
         moved,
         conditioning,
@@ -37,6 +38,7 @@ fn all_sizes() -> [Sizes; 6] {
         channels,
         levels,
         blocks,
+        periodic: false,
     };
     [
         sized([1, 0], [1, 1], [4, 1, 1]),
@@ -45,6 +47,14 @@ fn all_sizes() -> [Sizes; 6] {
         sized([3, 1], [6, 10], [20, 2, 1]),
         sized([1, 0], [28, 28], [16, 3, 1]),
         sized([3, 0], [5, 7], [16, 1, 2]),
+        Sizes {
+            periodic: true,
+            ..SIZES
+        },
+        Sizes {
+            periodic: true,
+            ..sized([1, 0], [4, 4], [8, 2, 1])
+        },
     ]
 }
 

@@ -203,6 +203,7 @@ impl ImageRun {
             channels: settings.network.channels,
             levels: settings.network.levels,
             blocks: settings.network.blocks,
+            periodic: corruption.is_periodic(),
         };
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         UNet::new(sizes, device, &mut rng)

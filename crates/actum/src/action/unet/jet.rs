@@ -39,6 +39,13 @@ impl<const D: usize> Jet<D> {
         Jet(self.0.into_iter().map(f).collect())
     }
 
+    /// The columns or channels of both, of the same order.
+    pub fn beside(self, other: Self) -> Self {
+        let pairs = self.0.into_iter().zip(other.0);
+        let parts = pairs.map(|(a, b)| Tensor::cat(vec![a, b], D - 1));
+        Self(parts.collect())
+    }
+
     /// The sum with a constant.
     pub fn shift(mut self, by: Tensor<D>) -> Self {
         let value = self.0[0].clone();
@@ -155,14 +162,6 @@ impl<const D: usize> Jet<D> {
             }
         }
         Self(parts)
-    }
-}
-
-impl Jet<4> {
-    /// The channels of both, of the same order.
-    pub fn beside(self, other: Self) -> Self {
-        let pairs = self.0.into_iter().zip(other.0);
-        Self(pairs.map(|(a, b)| Tensor::cat(vec![a, b], 3)).collect())
     }
 }
 

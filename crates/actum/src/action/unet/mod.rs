@@ -4,6 +4,8 @@ mod fused;
 mod jet;
 mod layers;
 
+use std::f64::consts::{FRAC_PI_2, TAU};
+
 use burn::{
     module::Module,
     tensor::{DType, Device, Tensor, TensorData},
@@ -42,9 +44,22 @@ pub struct Sizes {
     pub levels: usize,
     /// Residual blocks of a level, on the way down and again on the way up.
     pub blocks: usize,
+    /// Whether what moves lives on circles of length 1: then s has that period in each of its
+    /// numbers.
+    #[serde(default)]
+    pub periodic: bool,
 }
 
 impl Sizes {
+    /// The channels that the network sees of those that move, and as many that it gives.
+    fn seen(&self) -> usize {
+        if self.periodic {
+            2 * self.moved
+        } else {
+            self.moved
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let Self {
             moved,
@@ -111,6 +126,9 @@ impl Sizes {
 /// same derivative in h at the start, x; but this one is linear in the last layer, in which the
 /// objective is then convex. What it cannot have is a value at x = 0, which moves nothing.
 ///
+/// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
+/// the product of these.
+///
 /// The conditioning channels are inputs of h alone and constants of s: the gradient has zeros
 /// there, and what a direction has there is passed over.
 #[derive(Module, Debug)]
@@ -143,16 +161,16 @@ impl UNet {
     pub fn new(sizes: Sizes, device: &Device, rng: &mut impl Rng) -> Result<Self> {
         sizes.check()?;
         let Sizes {
-            moved,
             conditioning,
             channels,
             levels,
             blocks,
             ..
         } = sizes;
+        let seen = sizes.seen();
         let time = 4 * channels;
         let width = |level: usize| if level == 0 { channels } else { 2 * channels };
-        let first = Convolution::new(moved + conditioning, channels, Start::Random, device, rng);
+        let first = Convolution::new(seen + conditioning, channels, Start::Random, device, rng);
         let mut inputs = channels;
         let mut down = vec![];
         for level in 0..levels {
@@ -187,7 +205,7 @@ impl UNet {
             after,
             up,
             norm: Norm::new(channels, device),
-            last: Convolution::new(channels, moved, Start::Zero, device, rng),
+            last: Convolution::new(channels, seen, Start::Zero, device, rng),
         })
     }
 
@@ -201,10 +219,11 @@ impl UNet {
         self.sizes.moved * self.sizes.pixels()
     }
 
-    /// `h(t, x)`, `[n, moved * height * width]`.
+    /// h at times and at what it sees of images, `[n, (seen + conditioning) * height * width]`;
+    /// `[n, seen * height * width]`.
     fn network(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
+        let seen = self.sizes.seen();
         let Sizes {
-            moved,
             conditioning,
             height,
             width,
@@ -214,7 +233,7 @@ impl UNet {
         let [n, _] = x.dims();
         let time = self.clock.apply(t);
         let images = x.map(|x| {
-            x.reshape([n, moved + conditioning, height, width])
+            x.reshape([n, seen + conditioning, height, width])
                 .permute([0, 2, 3, 1])
         });
         let mut h = self.first.apply(images);
@@ -241,7 +260,7 @@ impl UNet {
             }
         }
         let h = self.last.apply(self.norm.apply(h).swish());
-        h.map(|h| h.permute([0, 3, 1, 2]).reshape([n, moved * height * width]))
+        h.map(|h| h.permute([0, 3, 1, 2]).reshape([n, seen * height * width]))
     }
 
     /// The same network laid out for the CPU, if it is there in f32, and no graph is asked for.
@@ -252,9 +271,24 @@ impl UNet {
     }
 
     fn scalar(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
-        let moved = x.clone().map(|x| self.moving(x));
-        let h = self.network(t, x);
-        h.product(&moved, |h, x| (h * x).sum_dim(1))
+        let mut seen = x.clone().map(|x| self.moving(x));
+        let mut all = x.clone();
+        if self.sizes.periodic {
+            let turned = seen.map(|x| x * TAU);
+            // cos x = sin(x + pi/2)
+            let device = self.first.weight.val().device();
+            let quarter = Tensor::full([1, 1], FRAC_PI_2, &device).without_autodiff();
+            seen = turned.clone().shift(quarter).sin().beside(turned.sin());
+            if self.sizes.conditioning > 0 {
+                let d = self.dimension();
+                let still = x.map(|x| x.narrow(1, self.moved(), d - self.moved()));
+                all = seen.clone().beside(still);
+            } else {
+                all = seen.clone();
+            }
+        }
+        let h = self.network(t, all);
+        h.product(&seen, |h, x| (h * x).sum_dim(1))
     }
 
     /// The columns that are moved of all.

@@ -221,7 +221,12 @@ impl Corruption {
 
     /// Whether points have a velocity: not on the torus.
     pub fn has_velocity(&self) -> bool {
-        !matches!(self.kind, Kind::Torus)
+        !self.is_periodic()
+    }
+
+    /// Whether the numbers that move live on circles of length 1: on the torus.
+    pub fn is_periodic(&self) -> bool {
+        matches!(self.kind, Kind::Torus)
     }
 
     /// The weight of time t in the objective and its derivative, `[w_t, dw_t/dt]`, see the table:

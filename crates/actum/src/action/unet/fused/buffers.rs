@@ -3,6 +3,7 @@
 use pulp::Arch;
 
 use super::{
+    dot,
     attend::{self, Matrix, Three},
     image::Image,
     norm::{Level, Norm, Pull},
@@ -72,7 +73,7 @@ impl<'a> Buffers<'a> {
         let most = values.iter().map(Vec::len).max().unwrap_or(0);
         Self {
             program,
-            tangents: values.clone(),
+            tangents: zeros(program),
             first: Adjoints::of(program),
             second: Adjoints::of(program),
             levels: program.buffers.iter().map(levels).collect(),
@@ -81,7 +82,7 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// A time, and all channels of an image, one after the other.
+    /// A time, and all channels that the network sees, one after the other.
     pub fn load(&mut self, t: f32, x: &[f32]) {
         let (features, image) = (self.program.features, self.program.image);
         self.program.buffers[image].fill(x, &mut self.values[image]);
@@ -90,9 +91,9 @@ impl<'a> Buffers<'a> {
         }
     }
 
-    /// `s` for the channels that are moved, after [`value`](Self::value).
-    pub fn scalar(&self, moving: &[f32]) -> f32 {
-        dot(&self.last(&self.values, moving.len()), moving)
+    /// `s` for what is seen of the channels that move, after [`value`](Self::value).
+    pub fn scalar(&self, seen: &[f32]) -> f32 {
+        dot(&self.last(&self.values, seen.len()), seen)
     }
 
     /// h or its tangent, channel after channel.
@@ -103,29 +104,30 @@ impl<'a> Buffers<'a> {
         out
     }
 
-    /// `grad s` for the channels that are moved, after the sweep [back](Self::back) to the image:
-    /// from the network, and from the factor x itself.
-    pub fn gradient(&self, out: &mut [f32]) {
+    /// The derivative of s in so many numbers that are seen of the channels that move, after the
+    /// sweep [back](Self::back) to the image: from the network, and from the factor itself.
+    pub fn gradient(&self, numbers: usize) -> Vec<f32> {
         let image = self.program.image;
-        out.copy_from_slice(&self.last(&self.values, out.len()));
-        self.program.buffers[image].add_to(out, &self.first.numbers[image]);
+        let mut out = self.last(&self.values, numbers);
+        self.program.buffers[image].add_to(&mut out, &self.first.numbers[image]);
+        out
     }
 
-    /// The tangents along `dt` and `dx` of the channels that are moved, after
+    /// The tangents along `dt` and `change` of what is seen of the channels that move, after
     /// [`value`](Self::value); returns that of s.
-    pub fn along(&mut self, t: f32, dt: f32, moving: &[f32], dx: &[f32]) -> f32 {
+    pub fn along(&mut self, t: f32, dt: f32, seen: &[f32], change: &[f32]) -> f32 {
         let (features, image) = (self.program.features, self.program.image);
-        self.program.buffers[image].fill(dx, &mut self.tangents[image]);
+        self.program.buffers[image].fill(change, &mut self.tangents[image]);
         for (value, (frequency, phase)) in self.tangents[features].iter_mut().zip(layers::waves()) {
             *value = (t * frequency + phase).cos() * frequency * dt;
         }
         self.tangents();
-        dot(&self.last(&self.tangents, dx.len()), moving)
-            + dot(&self.last(&self.values, dx.len()), dx)
+        dot(&self.last(&self.tangents, seen.len()), seen)
+            + dot(&self.last(&self.values, seen.len()), change)
     }
 
-    /// `ds/dy` in every buffer, for the channels that are moved; on to the image or not.
-    pub fn back(&mut self, moving: &[f32], to_image: bool) {
+    /// `ds/dy` in every buffer, given what is seen of the channels that move.
+    pub fn back(&mut self, seen: &[f32]) {
         let Self {
             program,
             values,
@@ -134,14 +136,14 @@ impl<'a> Buffers<'a> {
             room,
             ..
         } = self;
-        start(program, first, moving);
+        start(program, first, seen);
         let at = At {
             program,
             values,
             levels,
             along: None,
         };
-        pull(at, first, room, None, to_image);
+        pull(at, first, room, None, true);
     }
 
     /// Adds to the gradient in the parameters that of the sum of `<seeds, h>` and, where `along`
@@ -150,11 +152,11 @@ impl<'a> Buffers<'a> {
         self.second_sweep(seeds, along, Some(gradient), false);
     }
 
-    /// The product of the second derivatives of s with the direction along which the tangents are,
-    /// for the channels that are moved.
-    pub fn turned(&mut self, dx: &[f32]) -> Vec<f32> {
-        self.second_sweep(dx, true, None, true);
-        let mut out = self.last(&self.tangents, dx.len());
+    /// The product of the second derivatives of s in what is seen of the channels that move with
+    /// the direction along which the tangents are.
+    pub fn turned(&mut self, change: &[f32]) -> Vec<f32> {
+        self.second_sweep(change, true, None, true);
+        let mut out = self.last(&self.tangents, change.len());
         let image = self.program.image;
         self.program.buffers[image].add_to(&mut out, &self.second.numbers[image]);
         out
@@ -326,10 +328,6 @@ impl<'a> Buffers<'a> {
         .run();
         buffers[y] = out;
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// Begins a sweep with what is pulled of the last buffer.

@@ -14,6 +14,7 @@ mod attend;
 mod buffers;
 mod image;
 mod lanes;
+mod moving;
 mod norm;
 mod product;
 mod program;
@@ -22,7 +23,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use self::{buffers::Buffers, program::Program};
+use self::{buffers::Buffers, moving::Moving, program::Program};
 use super::{Sizes, UNet};
 use crate::action::fused::{At, Choice, Direction, Interior, Rows, Terms, product::Line};
 
@@ -51,42 +52,42 @@ impl Network {
 
     /// `s`, `[n]`, at times `[n]` and images `[n, d]`.
     pub fn value(&self, times: &[f32], points: &[f32]) -> Vec<f32> {
-        let moved = self.moved();
-        self.rows(times, points, 1, |buffers, _, x, out| {
-            buffers.value();
-            out[0] = buffers.scalar(&x[..moved]);
+        self.rows(times, points, 1, |buffers, _, moving, out| {
+            out[0] = buffers.scalar(&moving.seen());
         })
     }
 
     /// `grad s`, `[n, d]`, 0 where nothing moves.
     pub fn gradient(&self, times: &[f32], points: &[f32]) -> Vec<f32> {
         let (d, moved) = (self.dimension(), self.moved());
-        self.rows(times, points, d, |buffers, _, x, out| {
-            buffers.value();
-            buffers.back(&x[..moved], true);
-            buffers.gradient(&mut out[..moved]);
+        self.rows(times, points, d, |buffers, _, moving, out| {
+            let seen = moving.seen();
+            buffers.back(&seen);
+            moving.back(&buffers.gradient(seen.len()), &mut out[..moved]);
         })
     }
 
     /// The tangent of s, `[n]`, along `dt` `[n]` and `dx` `[n, d]`.
     pub fn push(&self, times: &[f32], points: &[f32], dt: &[f32], dx: &[f32]) -> Vec<f32> {
         let (d, moved) = (self.dimension(), self.moved());
-        self.rows(times, points, 1, |buffers, i, x, out| {
-            buffers.value();
-            out[0] = buffers.along(times[i], dt[i], &x[..moved], &dx[i * d..][..moved]);
+        self.rows(times, points, 1, |buffers, i, moving, out| {
+            let change = moving.along(&dx[i * d..][..moved]);
+            out[0] = buffers.along(times[i], dt[i], &moving.seen(), &change);
         })
     }
 
     /// The second derivative of s, `[n]`, along `directions` `[n, d]`.
     pub fn curvature(&self, times: &[f32], points: &[f32], directions: &[f32]) -> Vec<f32> {
         let (d, moved) = (self.dimension(), self.moved());
-        self.rows(times, points, 1, |buffers, i, x, out| {
+        self.rows(times, points, 1, |buffers, i, moving, out| {
+            let seen = moving.seen();
             let direction = &directions[i * d..][..moved];
-            buffers.value();
-            buffers.back(&x[..moved], false);
-            buffers.along(times[i], 0.0, &x[..moved], direction);
-            let turned = buffers.turned(direction);
-            out[0] = turned.iter().zip(direction).map(|(h, e)| h * e).sum();
+            let change = moving.along(direction);
+            buffers.back(&seen);
+            buffers.along(times[i], 0.0, &seen, &change);
+            let turned = buffers.turned(&change);
+            let bent = moving.bend(&buffers.gradient(seen.len()), direction);
+            out[0] = dot(&turned, &change) + bent;
         })
     }
 
@@ -161,13 +162,12 @@ impl Network {
         let rows = interior.rows;
         let (t, x) = (rows.times[i], &rows.points[i * d..(i + 1) * d]);
         let coefficient = rows.coefficients[i];
-        buffers.load(t, x);
-        buffers.value();
-        let moving = &x[..moved];
-        let value = buffers.scalar(moving);
+        let moving = self.load(buffers, t, x);
+        let seen = moving.seen();
+        let value = buffers.scalar(&seen);
         let mut gradient = vec![0.0; d];
-        buffers.back(moving, true);
-        buffers.gradient(&mut gradient[..moved]);
+        buffers.back(&seen);
+        moving.back(&buffers.gradient(seen.len()), &mut gradient[..moved]);
         let mut dx = vec![0.0; d];
         let [mut weight, mut excess] = [[0.0]; 2];
         direction(
@@ -184,9 +184,10 @@ impl Network {
         );
         dx.truncate(moved);
         dx.iter_mut().for_each(|v| *v *= coefficient);
-        let tangent = buffers.along(t, interior.dt * coefficient, moving, &dx);
-        let seeds = dx.iter().zip(moving).map(|(dx, x)| dx + weight[0] * x);
-        let seeds: Vec<f32> = seeds.collect();
+        let change = moving.along(&dx);
+        let tangent = buffers.along(t, interior.dt * coefficient, &seen, &change);
+        let seeds = change.iter().zip(seen.iter());
+        let seeds: Vec<f32> = seeds.map(|(dx, x)| dx + weight[0] * x).collect();
         buffers.back_again(&seeds, true, &mut part.gradient);
         let term = if coefficient == 0.0 {
             0.0
@@ -200,12 +201,23 @@ impl Network {
     fn boundary(&self, buffers: &mut Buffers, rows: Rows<'_>, i: usize, part: &mut Part) {
         let d = self.dimension();
         let x = &rows.points[i * d..(i + 1) * d];
-        buffers.load(rows.times[i], x);
-        buffers.value();
-        let moving = &x[..self.moved()];
-        part.terms.boundary.push(buffers.scalar(moving));
-        let seeds: Vec<f32> = moving.iter().map(|x| x * rows.coefficients[i]).collect();
+        let seen = self.load(buffers, rows.times[i], x).seen();
+        part.terms.boundary.push(buffers.scalar(&seen));
+        let seeds: Vec<f32> = seen.iter().map(|x| x * rows.coefficients[i]).collect();
         buffers.back_again(&seeds, false, &mut part.gradient);
+    }
+
+    /// Every value at a time and an image; returns its part that moves.
+    fn load<'x>(&self, buffers: &mut Buffers, t: f32, x: &'x [f32]) -> Moving<'x> {
+        let (numbers, still) = x.split_at(self.moved());
+        let moving = if self.sizes.periodic {
+            Moving::Circles(numbers)
+        } else {
+            Moving::Line(numbers)
+        };
+        buffers.load(t, &[moving.seen().as_ref(), still].concat());
+        buffers.value();
+        moving
     }
 
     fn dimension(&self) -> usize {
@@ -217,13 +229,13 @@ impl Network {
         self.sizes.moved * self.sizes.pixels()
     }
 
-    /// What `f` writes in `columns` numbers for every row, given the buffers of its image.
+    /// What `f` writes in `columns` numbers for every row, given the values of its image.
     fn rows(
         &self,
         times: &[f32],
         points: &[f32],
         columns: usize,
-        f: impl Fn(&mut Buffers, usize, &[f32], &mut [f32]) + Sync,
+        f: impl Fn(&mut Buffers, usize, Moving, &mut [f32]) + Sync,
     ) -> Vec<f32> {
         let d = self.dimension();
         let spare = Mutex::new(vec![]);
@@ -232,8 +244,8 @@ impl Network {
         each.for_each(|(i, out)| {
             let x = &points[i * d..(i + 1) * d];
             self.with_buffers(&spare, |buffers| {
-                buffers.load(times[i], x);
-                f(buffers, i, x, out);
+                let moving = self.load(buffers, times[i], x);
+                f(buffers, i, moving, out);
             });
         });
         out
@@ -250,4 +262,8 @@ impl Network {
         f(&mut buffers);
         spare.lock().expect("no thread has panicked").push(buffers);
     }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

@@ -179,7 +179,7 @@ impl Builder {
         let image = self.buffer(Image {
             height: sizes.height,
             width: sizes.width,
-            channels: sizes.moved + sizes.conditioning,
+            channels: sizes.seen() + sizes.conditioning,
             border: 1,
         });
         let hidden = self.dense(features, &network.clock.first, None);
