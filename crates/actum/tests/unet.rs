@@ -309,7 +309,13 @@ fn on_circles_whole_turns_change_nothing() {
     let moved = SIZES.moved * SIZES.height * SIZES.width;
     let (t, x) = (random(2, 1, 1), random(2, d, 2));
     let turns: Vec<f64> = (0..2 * d)
-        .map(|k| if k % d < moved { (k % 5) as f64 - 2.0 } else { 0.0 })
+        .map(|k| {
+            if k % d < moved {
+                (k % 5) as f64 - 2.0
+            } else {
+                0.0
+            }
+        })
         .collect();
     let turned = x.clone() + Tensor::from_data(TensorData::new(turns, [2, d]), &device());
     let [a, b] = [x, turned].map(|x| numbers(network.value(t.clone(), x)));

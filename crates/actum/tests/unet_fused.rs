@@ -30,7 +30,9 @@ const SIZES: Sizes = Sizes {
 
 /// Lines that channels fill and do not, images of one pixel and of many rows, deep ones.
 fn all_sizes() -> [Sizes; 8] {
-    let sized = |[moved, conditioning]: [usize; 2], [height, width]: [usize; 2], [channels, levels, blocks]: [usize; 3]| Sizes {
+    let sized = |[moved, conditioning]: [usize; 2],
+                 [height, width]: [usize; 2],
+                 [channels, levels, blocks]: [usize; 3]| Sizes {
         moved,
         conditioning,
         height,
@@ -60,7 +62,10 @@ fn all_sizes() -> [Sizes; 8] {
 
 fn random(rows: usize, columns: usize, seed: u64) -> Tensor<2> {
     let rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f32> = StandardNormal.sample_iter(rng).take(rows * columns).collect();
+    let values: Vec<f32> = StandardNormal
+        .sample_iter(rng)
+        .take(rows * columns)
+        .collect();
     Tensor::from_data(TensorData::new(values, [rows, columns]), &Device::flex())
 }
 
@@ -126,7 +131,10 @@ fn every_function_is_that_of_the_tensors() {
             &|s| s.push(t.clone(), x.clone(), dt.clone(), dx.clone()),
             "push",
         );
-        both(&|s| s.curvature(t.clone(), x.clone(), dx.clone()), "curvature");
+        both(
+            &|s| s.curvature(t.clone(), x.clone(), dx.clone()),
+            "curvature",
+        );
     }
 }
 

@@ -111,8 +111,7 @@ impl Convolution {
             let x = x.permute([0, 3, 1, 2]);
             conv2d(x, weight.clone(), None, options.clone()).permute([0, 2, 3, 1])
         };
-        x.map(convolve)
-            .shift(self.bias.val().unsqueeze())
+        x.map(convolve).shift(self.bias.val().unsqueeze())
     }
 }
 

@@ -106,7 +106,9 @@ fn softmax_along(w: &Matrix, a: &Matrix) -> Matrix {
     let rows = out.numbers[..w.rows * w.columns].chunks_exact_mut(w.columns);
     for (out, w) in rows.zip(w.values().chunks_exact(w.columns)) {
         let mean: f32 = out.iter().zip(w).map(|(a, w)| a * w).sum();
-        out.iter_mut().zip(w).for_each(|(a, w)| *a = w * (*a - mean));
+        out.iter_mut()
+            .zip(w)
+            .for_each(|(a, w)| *a = w * (*a - mean));
     }
     out
 }
@@ -134,7 +136,9 @@ pub(super) fn value([query, key, value]: &Three) -> [Matrix; 2] {
 
 /// The tangents of the logits.
 fn logits([query, key, _]: &Three, [d_query, d_key, _]: &Three) -> Matrix {
-    let sum = d_query.times(&key.turned()).plus(&query.times(&d_key.turned()));
+    let sum = d_query
+        .times(&key.turned())
+        .plus(&query.times(&d_key.turned()));
     sum.scaled(scale(query))
 }
 

@@ -3,8 +3,8 @@
 use pulp::Arch;
 
 use super::{
-    dot,
     attend::{self, Matrix, Three},
+    dot,
     image::Image,
     norm::{Level, Norm, Pull},
     product::{Correlate, Outer},

@@ -64,7 +64,10 @@ impl Image {
             let pixels = &mut numbers[at..][..self.channels];
             pixels.fill(0.0);
             let given = channels.iter().skip(pixel).step_by(self.pixels());
-            pixels.iter_mut().zip(given).for_each(|(to, from)| *to = *from);
+            pixels
+                .iter_mut()
+                .zip(given)
+                .for_each(|(to, from)| *to = *from);
             pixel += 1;
         });
     }

@@ -58,9 +58,9 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
     #[inline(always)]
     pub fn times_plus(mut self, a: Self, b: Self) -> Self {
         for v in 0..V {
-            self.vectors[v] =
-                self.simd
-                    .mul_add_e_f32s(self.vectors[v], a.vectors[v], b.vectors[v]);
+            self.vectors[v] = self
+                .simd
+                .mul_add_e_f32s(self.vectors[v], a.vectors[v], b.vectors[v]);
         }
         self
     }

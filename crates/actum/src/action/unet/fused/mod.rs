@@ -102,9 +102,12 @@ impl Network {
         let n = interior.rows.times.len();
         let tasks: Vec<(Option<usize>, usize)> = (0..n)
             .map(|i| (None, i))
-            .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
-                (0..rows.times.len()).map(move |i| (Some(which), i))
-            }))
+            .chain(
+                boundary
+                    .iter()
+                    .enumerate()
+                    .flat_map(|(which, rows)| (0..rows.times.len()).map(move |i| (Some(which), i))),
+            )
             .collect();
         let spare = Mutex::new(vec![]);
         let parts: Vec<Part> = tasks
@@ -144,7 +147,9 @@ impl Network {
             total.terms.boundary.extend(part.terms.boundary);
         }
         let each = self.program.parameters.iter().zip(&total.gradient);
-        let gradient = each.map(|(parameter, lines)| parameter.flat(lines)).collect();
+        let gradient = each
+            .map(|(parameter, lines)| parameter.flat(lines))
+            .collect();
         (total.terms, gradient)
     }
 

@@ -2,10 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{
-    image::Image,
-    lanes::line,
-};
+use super::{image::Image, lanes::line};
 use crate::action::fused::product::{LANES, Line, load, store};
 
 /// About how many pixels of an image are gone through together in sums over pixels: they stay in
@@ -129,8 +126,7 @@ impl Correlate<'_> {
         let corner = image.place(row, column) - self.reach * (image.stride() + image.channels);
         for tap in 0..taps {
             let seen = &self.x[corner + tap * image.stride()..];
-            let left: [&[f32]; M] =
-                std::array::from_fn(|i| &seen[i * image.channels..][..span]);
+            let left: [&[f32]; M] = std::array::from_fn(|i| &seen[i * image.channels..][..span]);
             let right = &self.weights[(panel * taps + tap) * span..][..span];
             for (k, right) in right.iter().enumerate() {
                 let left = std::array::from_fn(|i| left[i][k]);

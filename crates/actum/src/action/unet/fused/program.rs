@@ -200,13 +200,14 @@ impl Builder {
         h = self.block(h, &network.before, time);
         let attention = &network.attention;
         let pixels = self.norm(h, &attention.norm, false);
-        let [query, key, value] = [&attention.query, &attention.key, &attention.value].map(|dense| {
-            let rows = Image {
-                border: 0,
-                ..self.buffers[pixels]
-            };
-            self.dense_to(rows, pixels, dense, None)
-        });
+        let [query, key, value] =
+            [&attention.query, &attention.key, &attention.value].map(|dense| {
+                let rows = Image {
+                    border: 0,
+                    ..self.buffers[pixels]
+                };
+                self.dense_to(rows, pixels, dense, None)
+            });
         let shape = self.buffers[query];
         let weights = self.buffer(Image {
             channels: shape.pixels(),
@@ -260,7 +261,8 @@ impl Builder {
         convolution: &Convolution,
         [shift, plus]: [Option<usize>; 2],
     ) -> usize {
-        let [weight, bias] = [convolution.weight.id, convolution.bias.id].map(|id| self.places[&id]);
+        let [weight, bias] =
+            [convolution.weight.id, convolution.bias.id].map(|id| self.places[&id]);
         let y = self.buffer(Image {
             channels: convolution.weight.dims()[3],
             ..self.buffers[x]
