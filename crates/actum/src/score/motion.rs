@@ -1,7 +1,7 @@
 //! The motion that has the densities of a learned score.
 
 use burn::tensor::Tensor;
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::Score;
 use crate::{
@@ -81,9 +81,9 @@ impl<A> Potential<A> {
     }
 
     /// `x + center`, `[n, d]`: points from where the user's coordinates are 0.
-    fn from_zero(&self, x: Tensor<2>) -> Tensor<2> {
-        let zero: Array2<f64> = Array2::zeros((1, self.units.dimension()));
-        let zero = self.units.points_in(ArrayView2::from(&zero));
+    fn position(&self, x: Tensor<2>) -> Tensor<2> {
+        let zero = Array2::zeros((1, self.units.dimension()));
+        let zero = self.units.points_in(zero.view());
         x.clone() - matrix(zero.view(), &x.device())
     }
 }
@@ -95,29 +95,29 @@ impl<A: Action> Action for Potential<A> {
 
     fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
         let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        let squares = self.from_zero(x.clone()).square().sum_dim(1);
+        let squares = self.position(x.clone()).square().sum_dim(1);
         a * squares * 0.5 - b * self.network.value(t, x)
     }
 
     fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
         let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        a * self.from_zero(x.clone()) - b * self.network.gradient(t, x)
+        a * self.position(x.clone()) - b * self.network.gradient(t, x)
     }
 
     /// The rates of the factors by a central difference.
     fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
         let [a, b] = self.factors_at(&t, |t| self.factors(t));
         let [a_rate, b_rate] = self.factors_at(&t, |t| {
-            // Short beside t, for noise begins at 0; that of VE does before it.
+            // Short beside t, for VP has no noise before 0; VE has, and may begin there.
             let h = 1e-5 * if t > 0.0 { t } else { 1.0 };
             let [later, earlier] = [t + h, t - h].map(|t| self.factors(t));
             [0, 1].map(|k| (later[k] - earlier[k]) / (2.0 * h * self.units.rate(t)))
         });
-        let from_zero = self.from_zero(x.clone());
-        let squares = from_zero.clone().square().sum_dim(1);
+        let position = self.position(x.clone());
+        let squares = position.clone().square().sum_dim(1);
         let value = self.network.value(t.clone(), x.clone());
         let of_time = a_rate * squares * 0.5 - b_rate * value;
-        let of_points = a * (from_zero * dx.clone()).sum_dim(1);
+        let of_points = a * (position * dx.clone()).sum_dim(1);
         dt.clone() * of_time + of_points - b * self.network.push(t, x, dt, dx)
     }
 
