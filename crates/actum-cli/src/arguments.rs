@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use actum::{
     data::{self, ReadOptions},
-    error::Result,
+    error::{Error, ErrorKind, Result},
+    fit::Options,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Growth, Mass, Noising, Settings, Task},
+    run::{Existing, Growth, Mass, Method, Noising, Settings, Task},
 };
 use clap::{Args, Parser, Subcommand};
+
+use crate::output;
 
 /// Learn how a population moves from snapshots of it (Action Matching).
 ///
@@ -107,9 +110,6 @@ pub struct Check {
 pub struct Fit {
     /// The data.
     pub file: PathBuf,
-    /// The folder to make for the run.
-    #[arg(short, long, value_name = "RUN")]
-    pub output: PathBuf,
     #[command(flatten)]
     pub keys: Keys,
     /// Use only the first N columns.
@@ -155,30 +155,8 @@ pub struct Fit {
     /// are those of the points and times.
     #[arg(long, value_name = "K", conflicts_with = "velocity_key")]
     pub drift: Option<String>,
-    /// How many steps of the optimiser.
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-    /// Seeds the parameters and every draw.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// Settings in TOML, such as the settings.toml of another run; flags override them.
-    #[arg(long, value_name = "FILE.toml")]
-    pub config: Option<PathBuf>,
-    /// One setting, such as fit.batch=1024; can be given again.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
-    #[arg(long, value_name = "NAME", default_value = "cpu")]
-    pub device: String,
-    /// Replace the run that is in the folder.
-    #[arg(long, conflicts_with = "resume")]
-    pub overwrite: bool,
-    /// Go on with the run that is in the folder, from its last checkpoint.
-    #[arg(long)]
-    pub resume: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub fitting: Fitting,
 }
 
 /// Move points along a learned motion.
@@ -288,16 +266,18 @@ pub enum Image {
 /// WHAT is a folder of PNG or JPEG files of one size, an IDX file (MNIST; plain or .gz), .npz with one
 /// array of uint8 [n, height, width, channels], or `shapes`: made-up colour images of 16 x 16 pixels.
 #[derive(Args)]
+#[command(mut_arg("set", |set| set.help("One setting, such as network.channels=32; can be given again")))]
 pub struct ImageFit {
     /// The images [default: shapes; with --resume those of the run].
     #[arg(long, value_name = "WHAT")]
     pub data: Option<String>,
-    /// The folder to make for the run.
-    #[arg(short, long, value_name = "RUN")]
-    pub output: PathBuf,
     /// What to learn: generate, superres, colorize or inpaint [default: generate].
     #[arg(long, value_name = "TASK")]
     pub task: Option<Task>,
+    /// What to learn of images that dissolve in noise (vp, subvp, ve): action, or its rival score,
+    /// with the same network [default: action].
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<Method>,
     /// How images dissolve that are to be generated: vp, subvp, ve, linear or heat [default: vp].
     #[arg(long, value_name = "PATH")]
     pub path: Option<Noising>,
@@ -314,30 +294,8 @@ pub struct ImageFit {
     /// Use only the first N images.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// How many steps of the optimiser.
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-    /// Seeds the parameters and every draw.
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// Settings in TOML, such as the settings.toml of another run; flags override them.
-    #[arg(long, value_name = "FILE.toml")]
-    pub config: Option<PathBuf>,
-    /// One setting, such as network.channels=32; can be given again.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
-    #[arg(long, value_name = "NAME", default_value = "cpu")]
-    pub device: String,
-    /// Replace the run that is in the folder.
-    #[arg(long, conflicts_with = "resume")]
-    pub overwrite: bool,
-    /// Go on with the run that is in the folder, from its last checkpoint.
-    #[arg(long)]
-    pub resume: bool,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub fitting: Fitting,
 }
 
 /// Generate images.
@@ -413,6 +371,72 @@ pub struct ImageScore {
     pub json: bool,
 }
 
+/// How a run is made, whatever is fitted.
+#[derive(Args)]
+pub struct Fitting {
+    // Help lists it beside the first option, as if it were declared there.
+    /// The folder to make for the run.
+    #[arg(short, long, value_name = "RUN", display_order = 0)]
+    pub output: PathBuf,
+    /// How many steps of the optimiser.
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Seeds the parameters and every draw.
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Settings in TOML, such as the settings.toml of another run; flags override them.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// One setting, such as fit.batch=1024; can be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
+    #[arg(long, value_name = "NAME", default_value = "cpu")]
+    pub device: String,
+    /// Replace the run that is in the folder.
+    #[arg(long, conflicts_with = "resume")]
+    pub overwrite: bool,
+    /// Go on with the run that is in the folder, from its last checkpoint.
+    #[arg(long)]
+    pub resume: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Fitting {
+    pub fn existing(&self) -> Existing {
+        match (self.resume, self.overwrite) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Overwrite,
+            _ => Existing::Keep,
+        }
+    }
+
+    /// What was typed of how to minimise.
+    pub fn minimise(&self, options: &mut Options) {
+        if let Some(steps) = self.steps {
+            options.steps = steps;
+        }
+        if let Some(seed) = self.seed {
+            options.seed = seed;
+        }
+    }
+
+    /// Tells how to go on after an interrupted `command`.
+    pub fn note_interrupted(&self, command: &str, error: &Error) {
+        if error.kind() != ErrorKind::Interrupted {
+            return;
+        }
+        let device = match self.device.as_str() {
+            "cpu" => String::new(),
+            device => format!(" --device {device}"),
+        };
+        let folder = output::path(&self.output);
+        eprintln!("go on with: {command} -o {folder} --resume{device}");
+    }
+}
+
 /// Where in a file the times, points and weights are.
 #[derive(Args)]
 pub struct Keys {
@@ -444,8 +468,8 @@ impl Keys {
 /// What a --set says.
 pub fn key_and_value(change: &str) -> Result<(&str, &str)> {
     let (key, value) = change.split_once('=').ok_or_else(|| {
-        actum::error::Error::new(
-            actum::error::ErrorKind::Setting,
+        Error::new(
+            ErrorKind::Setting,
             format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
         )
     })?;
@@ -455,11 +479,11 @@ pub fn key_and_value(change: &str) -> Result<(&str, &str)> {
 impl Fit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
     pub fn settings(&self, base: Settings) -> Result<Settings> {
-        let mut settings = match &self.config {
+        let mut settings = match &self.fitting.config {
             Some(path) => Settings::read(path)?,
             None => base,
         };
-        for change in &self.set {
+        for change in &self.fitting.set {
             let (key, value) = key_and_value(change)?;
             settings = settings.with(key, value)?;
         }
@@ -509,12 +533,7 @@ impl Fit {
         if let Some(coupling) = self.coupling {
             settings.path.coupling = Some(coupling);
         }
-        if let Some(steps) = self.steps {
-            settings.fit.steps = steps;
-        }
-        if let Some(seed) = self.seed {
-            settings.fit.seed = seed;
-        }
+        self.fitting.minimise(&mut settings.fit);
         settings.check()?;
         Ok(settings)
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use actum::{
     data::Rows,
-    error::{ErrorKind, Result},
+    error::Result,
     path::InTurn,
     run::{Existing, Record, Run, Settings},
     tensor,
@@ -14,18 +14,15 @@ use serde_json::json;
 use crate::{arguments::Fit, output, progress::Progress};
 
 pub fn run(arguments: &Fit) -> Result<()> {
-    let existing = match (arguments.resume, arguments.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Overwrite,
-        _ => Existing::Keep,
-    };
+    let fitting = &arguments.fitting;
+    let existing = fitting.existing();
     let base = match existing {
-        Existing::Resume => Run::open(&arguments.output)?.settings().clone(),
+        Existing::Resume => Run::open(&fitting.output)?.settings().clone(),
         _ => Settings::default(),
     };
     let settings = arguments.settings(base)?;
-    let device = tensor::device(&arguments.device)?;
-    existing.allows(&arguments.output)?;
+    let device = tensor::device(&fitting.device)?;
+    existing.allows(&fitting.output)?;
     let rows = Rows::open(&arguments.file, &settings.data.read_options())?;
     for label in &settings.data.hold_out {
         rows.axis().index_of(label)?;
@@ -34,7 +31,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let mut progress = Progress::new(settings.fit.steps);
     let pieces = rows.pieces(
         &settings.deal(),
-        &beside(&arguments.output),
+        &beside(&fitting.output),
         &mut |done, of| progress.reading(done, of),
     )?;
     let dealt = (pieces.count() > 1).then(|| {
@@ -62,7 +59,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
-        &arguments.output,
+        &fitting.output,
         &pieces,
         &name.display().to_string(),
         &settings,
@@ -71,18 +68,8 @@ pub fn run(arguments: &Fit) -> Result<()> {
         &mut progress,
     )
     .inspect_err(|error| {
-        if error.kind() == ErrorKind::Interrupted {
-            eprintln!(
-                "go on with: actum fit {} -o {} --resume{}",
-                output::path(&arguments.file),
-                output::path(&arguments.output),
-                if arguments.device == "cpu" {
-                    String::new()
-                } else {
-                    format!(" --device {}", arguments.device)
-                }
-            );
-        }
+        let command = format!("actum fit {}", output::path(&arguments.file));
+        fitting.note_interrupted(&command, error);
     })?;
     report(arguments, &run, dealt)
 }
@@ -104,9 +91,9 @@ fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
              fit.learning_rate or take more steps"
         );
     }
-    if arguments.json {
+    if arguments.fitting.json {
         output::json(&json!({
-            "run": arguments.output,
+            "run": arguments.fitting.output,
             "steps": settings.fit.steps,
             "objective": objective,
             "held_out": settings.data.hold_out,
@@ -115,7 +102,7 @@ fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
         return Ok(());
     }
     let (run, file) = (
-        output::path(&arguments.output),
+        output::path(&arguments.fitting.output),
         output::path(&arguments.file),
     );
     output::line(&format!(

@@ -11,8 +11,8 @@ use actum::{
     flow::Scheme,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Noising, Record,
-        Task,
+        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, Noising,
+        Record, Task,
     },
     tensor,
 };
@@ -66,25 +66,22 @@ fn full(what: &str) -> String {
 }
 
 fn fit(arguments: &ImageFit) -> Result<()> {
-    let existing = match (arguments.resume, arguments.overwrite) {
-        (true, _) => Existing::Resume,
-        (_, true) => Existing::Overwrite,
-        _ => Existing::Keep,
-    };
+    let fitting = &arguments.fitting;
+    let existing = fitting.existing();
     let (base, data) = match existing {
         Existing::Resume => {
-            let run = ImageRun::open(&arguments.output)?;
+            let run = ImageRun::open(&fitting.output)?;
             (run.settings().clone(), run.source().data.clone())
         }
         _ => (ImageSettings::default(), SHAPES.to_owned()),
     };
     let settings = arguments.settings(base)?;
-    let device = tensor::device(&arguments.device)?;
-    existing.allows(&arguments.output)?;
+    let device = tensor::device(&fitting.device)?;
+    existing.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
     let run = ImageRun::fit(
-        &arguments.output,
+        &fitting.output,
         &images,
         &data,
         &settings,
@@ -92,21 +89,12 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         &device,
         &mut Progress::new(settings.fit.steps),
     )
-    .inspect_err(|error| {
-        if error.kind() == ErrorKind::Interrupted {
-            let device = match arguments.device.as_str() {
-                "cpu" => String::new(),
-                device => format!(" --device {device}"),
-            };
-            let folder = output::path(&arguments.output);
-            eprintln!("go on with: actum image fit -o {folder} --resume{device}");
-        }
-    })?;
+    .inspect_err(|error| fitting.note_interrupted("actum image fit", error))?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     let source = run.source();
-    if arguments.json {
+    if fitting.json {
         output::json(&json!({
-            "run": arguments.output,
+            "run": fitting.output,
             "steps": settings.fit.steps,
             "objective": objective,
             "images": source.images,
@@ -114,7 +102,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         }));
         return Ok(());
     }
-    let folder = output::path(&arguments.output);
+    let folder = output::path(&fitting.output);
     let [height, width, channels] = source.shape;
     output::line(&format!(
         "{folder}: {} steps on {} of {height} x {width} pixels in {}, objective {}\n\n\
@@ -123,7 +111,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         output::count(source.images, "image"),
         output::count(channels, "channel"),
         objective.map_or("unknown".to_owned(), output::number),
-        output::path(&arguments.output.join("samples.png")),
+        output::path(&fitting.output.join("samples.png")),
     ));
     let data = output::quoted(&data);
     match settings.task {
@@ -139,7 +127,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
 impl ImageFit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
     fn settings(&self, base: ImageSettings) -> Result<ImageSettings> {
-        let mut settings = match &self.config {
+        let mut settings = match &self.fitting.config {
             Some(path) => ImageSettings::read(path)?,
             None => base,
         };
@@ -147,9 +135,12 @@ impl ImageFit {
         if let Some(task) = self.task {
             settings.task = task;
         }
-        for change in &self.set {
+        for change in &self.fitting.set {
             let (key, value) = crate::arguments::key_and_value(change)?;
             settings = settings.with(key, value)?;
+        }
+        if let Some(method) = self.method {
+            settings.method = method;
         }
         if let Some(path) = self.path {
             settings.path = Some(path);
@@ -166,12 +157,7 @@ impl ImageFit {
         if self.limit.is_some() {
             settings.data.limit = self.limit;
         }
-        if let Some(steps) = self.steps {
-            settings.fit.steps = steps;
-        }
-        if let Some(seed) = self.seed {
-            settings.fit.seed = seed;
-        }
+        self.fitting.minimise(&mut settings.fit);
         settings.check()?;
         Ok(settings)
     }
@@ -327,8 +313,14 @@ fn score(arguments: &ImageScore) -> Result<()> {
         return Ok(());
     }
     let found = model.generation(&data, n, BITS_OF, 0, scheme)?;
+    let method = run.settings().method;
     if arguments.json {
-        output::json(&json!({ "run": arguments.run, "data": arguments.data, "scores": found }));
+        output::json(&json!({
+            "run": arguments.run,
+            "data": arguments.data,
+            "method": method,
+            "scores": found,
+        }));
         return Ok(());
     }
     output::line(&format!(
@@ -343,10 +335,11 @@ fn score(arguments: &ImageScore) -> Result<()> {
         row.extend(numbers);
         row
     };
-    let mut rows = vec![
-        row("action matching", &found.model),
-        row("Gaussian", &found.gaussian),
-    ];
+    let method = match method {
+        Method::Action => "action matching",
+        Method::Score => "score matching",
+    };
+    let mut rows = vec![row(method, &found.model), row("Gaussian", &found.gaussian)];
     if let Some(real) = &found.real {
         rows.push(row("other real ones", real));
     }

@@ -154,6 +154,43 @@ fn every_path_generates() {
 }
 
 #[test]
+fn the_rival_does_all_that_generation_does() {
+    let bench = Bench::new();
+    for path in ["vp", "subvp", "ve"] {
+        let fit = format!("fit -o {path} --method score --path {path} --data whole.npz {SMALL}");
+        bench.done(&fit);
+        assert!(bench.path(path).join("samples.png").is_file());
+        let said = bench.done(&format!("sample {path} -n 3 -o {path}.npz --steps 3"));
+        assert!(said.contains("12 evaluations"), "{said}");
+        assert_eq!(shape(&bench.path(&format!("{path}.npz"))), (3, [8, 8, 3]));
+    }
+    let settings = fs::read_to_string(bench.path("vp/settings.toml")).unwrap();
+    assert!(settings.contains("method = \"score\""), "{settings}");
+    let said = bench.done("score vp --data whole.npz -n 8");
+    assert!(said.contains("score matching") && !said.contains("action matching"));
+    let found = bench.json("score vp --data whole.npz -n 8 --json");
+    assert_eq!(found["method"], "score");
+    let bits = &found["scores"]["bits_per_dimension"];
+    assert!(bits.as_f64().unwrap().is_finite(), "{found}");
+
+    let model = bench.path("vp/model.safetensors");
+    let whole = fs::read(&model).unwrap();
+    fs::remove_file(&model).unwrap();
+    bench.error(
+        "fit -o vp --resume --method action",
+        &["method is \"score\", not \"action\""],
+    );
+    bench.done("fit -o vp --resume --method score");
+    assert_eq!(fs::read(&model).unwrap(), whole);
+    // The same images and draws, another objective.
+    bench.done(&format!("fit -o action --data whole.npz {SMALL}"));
+    assert_ne!(
+        fs::read(bench.path("action/model.safetensors")).unwrap(),
+        whole
+    );
+}
+
+#[test]
 fn images_are_restored() {
     let bench = Bench::new();
     shapes(4, 3, 2).write_npz(&bench.path("low.npz")).unwrap();
@@ -233,7 +270,7 @@ fn bad_input_is_explained_and_leaves_nothing() {
     let mask = Images::new(mask, "mask").unwrap();
     mask.write_npz(&bench.path("mask.npz")).unwrap();
 
-    let bad: [(&str, &[&str]); 14] = [
+    let bad: [(&str, &[&str]); 18] = [
         ("--data none.png", &["none.png"]),
         ("--data empty", &["empty", "no .png"]),
         ("--data mixed", &["b.png", "6 pixels high", "8 high"]),
@@ -248,6 +285,22 @@ fn bad_input_is_explained_and_leaves_nothing() {
         ),
         ("--data eight --mask top", &["inpaint"]),
         ("--data eight --task superres --path ve", &["path"]),
+        (
+            "--data eight --method score --path heat",
+            &["score", "vp, subvp or ve"],
+        ),
+        (
+            "--data eight --method score --path linear",
+            &["vp, subvp or ve", "action"],
+        ),
+        (
+            "--data eight --method score --task inpaint",
+            &["generate", "vp, subvp or ve"],
+        ),
+        (
+            "--data eight --method score --set fit.estimator=samples",
+            &["fit.estimator", "velocity"],
+        ),
         ("--data eight --limit 0", &["limit", "0"]),
         (
             "--data eight --set network.channels=6",
@@ -263,6 +316,7 @@ fn bad_input_is_explained_and_leaves_nothing() {
         assert!(!bench.path("run").exists(), "{line}");
     }
     bench.error("fit -o run --task paint", &["paint", "superres"]);
+    bench.error("fit -o run --method ddpm", &["ddpm", "action", "score"]);
     bench.error("fit -o run --path vq", &["vq", "subvp"]);
 
     bench.done(&format!(

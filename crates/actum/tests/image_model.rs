@@ -5,19 +5,20 @@ use actum::{
     data::Images,
     dynamics::Dynamics,
     error::ErrorKind,
+    fit::Options,
     lagrangian::Lagrangian,
     path::{Corruption, Mask, Process},
-    run::ImageModel,
+    run::{Existing, ImageModel, ImageRun, ImageSettings, Method},
     tensor::Device,
     units::Units,
 };
-use ndarray::Array4;
+use ndarray::{Array2, Array4, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 /// A network as it starts, which moves nothing.
-fn at_rest(corruption: Corruption) -> ImageModel {
+fn at_rest(method: Method, corruption: Corruption) -> ImageModel {
     let [height, width, moved] = corruption.shape();
     let sizes = Sizes {
         moved,
@@ -34,7 +35,7 @@ fn at_rest(corruption: Corruption) -> ImageModel {
     let center = vec![0.0; corruption.dimension()];
     let units = Units::isotropic(center, 1.0, corruption.span()).unwrap();
     let dynamics = Dynamics::new(network, Lagrangian::kinetic(), units, device).unwrap();
-    ImageModel::new(dynamics, corruption).unwrap()
+    ImageModel::new(method, dynamics, corruption).unwrap()
 }
 
 /// Gaussian images: level 128 and a deviation of 25, half of the variance shared by all pixels.
@@ -60,7 +61,7 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
         (Corruption::linear([4, 4, 1]), 1.0f64),
         (Corruption::process(exploding, [4, 4, 1]), 5.0),
     ] {
-        let model = at_rest(corruption);
+        let model = at_rest(Method::Action, corruption);
         let bits = model
             .bits_per_dimension(&images, 3, ImageModel::SCHEME)
             .unwrap();
@@ -72,8 +73,79 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
 }
 
 #[test]
+fn a_score_at_rest_leaves_the_drift_of_the_process() {
+    let images = clouds(50, 0);
+    let squares = images.points(3).mapv(|x| x * x).mean().unwrap();
+    let model = at_rest(
+        Method::Score,
+        Corruption::process(Process::default(), [4, 4, 1]),
+    );
+    let bits = model
+        .bits_per_dimension(&images, 3, ImageModel::SCHEME)
+        .unwrap();
+    // x e^(-(B(1) - B(0.001)) / 2) is a standard Gaussian; B = 0.1 t + 9.95 t^2.
+    let half = 0.5 * (10.05 - 0.000_109_95f64);
+    let nats = 0.5 * (squares * (-2.0 * half).exp() + std::f64::consts::TAU.ln()) + half;
+    let expected = nats / std::f64::consts::LN_2 + 7.0;
+    assert!((bits - expected).abs() < 1e-3, "{bits} {expected}");
+}
+
+#[test]
+fn a_score_learns_gaussian_images_whose_density_is_known() {
+    let (images, fresh) = (clouds(4000, 1), clouds(200, 2));
+    // Along the image that is the same everywhere the variance is 16/2 + 1/2 times that of a pixel.
+    let pixel = (25.0f64 / 128.0).powi(2);
+    let variances = [8.5 * pixel, 0.5 * pixel];
+    let squares = |points: &Array2<f64>| {
+        let flat = points.map_axis(Axis(1), |x| x.sum().powi(2) / 16.0);
+        let all = points.map_axis(Axis(1), |x| x.dot(&x));
+        [flat.mean().unwrap(), (all - flat).mean().unwrap() / 15.0]
+    };
+    let [flat, others] = squares(&fresh.points(3));
+    let logarithm = 0.5 * (std::f64::consts::TAU * variances[1]).ln();
+    let nats = 0.5 * (flat / variances[0] + 15.0 * others / variances[1] + 17f64.ln());
+    let expected = (nats / 16.0 + logarithm) / std::f64::consts::LN_2 + 7.0;
+
+    let mut settings = ImageSettings {
+        method: Method::Score,
+        ..ImageSettings::default()
+    };
+    settings.network.channels = 8;
+    settings.fit = Options {
+        steps: 700,
+        learning_rate: 1e-2,
+        average: 0.98,
+        ..settings.fit
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let run = ImageRun::fit(
+        folder.path(),
+        &images,
+        "clouds",
+        &settings,
+        Existing::Overwrite,
+        &Device::flex(),
+        &mut (),
+    )
+    .unwrap();
+    let model = run.model(&Device::flex()).unwrap();
+    let bits = model
+        .bits_per_dimension(&fresh, 3, ImageModel::SCHEME)
+        .unwrap();
+    let made = model.sample(1000, 4, ImageModel::SCHEME, None).unwrap();
+    let found = squares(&made.images.points(5));
+    let ratios = [0, 1].map(|k| found[k] / variances[k]);
+    println!("{bits:.4} bits of {expected:.4}, variances {ratios:.3?} of the true ones");
+    // With the variance of a pixel alone, and no more, it would be 0.37 above.
+    assert!((bits - expected).abs() < 0.06, "{bits} {expected}");
+    for ratio in ratios {
+        assert!((0.7..1.5).contains(&ratio), "{ratios:?}");
+    }
+}
+
+#[test]
 fn gaussian_images_are_told_from_noise_and_not_from_their_gaussian() {
-    let model = at_rest(Corruption::linear([4, 4, 1]));
+    let model = at_rest(Method::Action, Corruption::linear([4, 4, 1]));
     let found = model
         .generation(&clouds(2000, 1), 500, 2, 0, ImageModel::SCHEME)
         .unwrap();
@@ -88,7 +160,10 @@ fn gaussian_images_are_told_from_noise_and_not_from_their_gaussian() {
 #[test]
 fn what_is_restored_keeps_what_is_known() {
     let mask = Mask::bottom(4, 4).unwrap();
-    let model = at_rest(Corruption::inpainting([4, 4, 1], mask).unwrap());
+    let model = at_rest(
+        Method::Action,
+        Corruption::inpainting([4, 4, 1], mask).unwrap(),
+    );
     let images = clouds(3, 2);
     let restored = model
         .restore(&images, 0, ImageModel::SCHEME)

@@ -2,19 +2,22 @@
 //! against the densities whose scores they are given.
 
 use actum::{
-    action::Mlp,
+    action::{Action, Mlp},
     cloud::Cloud,
     data::Snapshots,
+    dynamics::Dynamics,
     error::{ErrorKind, Result},
     fit::Options,
-    flow::{Scheme, Trajectories, diffuse},
+    flow::{Scheme, Trajectories, diffuse, simulate},
     gaussian::{Gaussian, Moments},
+    lagrangian::Lagrangian,
+    likelihood::{Divergence, log_density, standard_gaussian},
     objective::{Estimator, Objective},
     path::{Diffusion, Draw, Path, Process, Sampled},
     score::{Problem, Score, Step, fit, langevin, probability_flow, reverse},
     units::Units,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2, Axis, array};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -220,7 +223,7 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
         let data = Cloud::weighted(array![[3.0], [5.0]], array![1.0, 3.0]).unwrap();
         let path = Diffusion::new(process, data, start).unwrap();
         let units = Units::isotropic(vec![3.0], 2.0, path.span()).unwrap();
-        let problem = Problem::denoising(&path, units);
+        let problem = Problem::denoising(&path, units).unwrap();
         let score = learn(&problem, 1, 2000);
         let truth = |t: f64, x: &Array2<f64>| x.mapv(|x| two_points_score(process, t, x));
         let width = |t: f64| array![process.deviation(t)[0]];
@@ -285,7 +288,7 @@ fn denoising_learns_the_score_of_a_gaussian_in_three_columns() {
     let process = Process::default();
     let path = Diffusion::new(process, Cloud::new(data).unwrap(), 0.05).unwrap();
     let units = Units::isotropic(vec![0.7, -0.3, 0.2], 1.3, path.span()).unwrap();
-    let problem = Problem::denoising(&path, units);
+    let problem = Problem::denoising(&path, units).unwrap();
     let score = learn(&problem, 3, 2000);
     let variance =
         |t: f64| (process.mean(t)[0] * deviation).powi(2) + process.deviation(t)[0].powi(2);
@@ -443,6 +446,93 @@ fn the_probability_flow_carries_points_to_their_closed_form() {
                 "{process:?}: {slope} of order {order}"
             );
         }
+    }
+}
+
+/// A score whose network is exact, in units that are not the user's.
+#[test]
+fn the_motion_of_a_score_is_that_of_its_process() {
+    let first = 0.05;
+    let (center, length) = (array![0.7, -0.3], 1.3);
+    for process in processes() {
+        let units = Units::isotropic(center.to_vec(), length, [first, 1.0]).unwrap();
+        let (middle, user) = (center.clone(), units.clone());
+        // sigma times the score, -sigma (x - mean) / variance.
+        let learned = Gaussian::new(2, move |tau| {
+            let t = user.time_out(tau);
+            let [mean, variance] = moments(process, t);
+            Moments {
+                mean: middle.iter().map(|c| (mean - c) / length).collect(),
+                mean_rate: vec![0.0; 2],
+                deviation: 1.0,
+                deviation_rate: -length * process.deviation(t)[0] / variance,
+            }
+        });
+        let learned = Dynamics::new(learned, Lagrangian::kinetic(), units, Device::flex()).unwrap();
+        let score = Score::new(learned, Some(process));
+        let z = normal((30, 2), 8);
+        let at = |t: f64| {
+            let [mean, variance] = moments(process, t);
+            &z * variance.sqrt() + mean
+        };
+        let most = |off: Array2<f64>| off.mapv(f64::abs).iter().fold(0.0, |m: f64, e| m.max(*e));
+        for t in [first, 0.3, 1.0] {
+            let off = score.at(t, &at(t)).unwrap() - exact(process)(t, &at(t)).unwrap();
+            assert!(most(off) < 1e-4, "{process:?}");
+        }
+
+        let motion = score.motion().unwrap();
+        let tight = Scheme::DormandPrince { tolerance: 1e-6 };
+        for (from, t) in [(1.0, first), (first, 0.4)] {
+            let start = Cloud::new(at(from)).unwrap();
+            let moved = simulate(&motion, &start, from, &[t], tight, 0).unwrap();
+            let off = most(moved.at(0) - at(t));
+            println!("{process:?} {from} to {t}: {off:.1e}");
+            assert!(off < 1e-4, "{process:?}: {off}");
+        }
+        let density = |t: f64, x: &Array2<f64>| {
+            let [mean, variance] = moments(process, t);
+            standard_gaussian(&((x - mean) / variance.sqrt())) - variance.ln()
+        };
+        let base = |x: &Array2<f64>| density(1.0, x);
+        for divergence in [Divergence::Exact, Divergence::Hutchinson { seed: 2 }] {
+            let x = at(first);
+            let found = log_density(&motion, &x, first, 1.0, base, divergence, tight).unwrap();
+            let off = (found - density(first, &x)).mapv(f64::abs);
+            assert!(off.iter().all(|e| *e < 1e-3), "{process:?}: {off}");
+        }
+        for t in [first, 0.4] {
+            // f |x|^2/2 - g^2/2 log q, but for a function of time.
+            let (x, g) = (at(t), process.diffusion(t));
+            let squares = x.map_axis(Axis(1), |x| x.dot(&x));
+            let expected = squares * (0.5 * process.drift(t)) - density(t, &x) * (0.5 * g * g);
+            let off = motion.action_at(t, &x).unwrap() - expected;
+            let spread = off.std(0.0);
+            assert!(spread < 1e-4, "{process:?} {spread}");
+        }
+
+        let tensor = |values: [f64; 2], rows| {
+            Tensor::<1>::from_data(values, &Device::flex()).reshape([1, rows])
+        };
+        let number = |t: Tensor<2>| t.into_scalar::<f64>();
+        let value = |t: f64, x: [f64; 2]| {
+            number(
+                motion
+                    .action
+                    .value(Tensor::full([1, 1], t, &Device::flex()), tensor(x, 2)),
+            )
+        };
+        let (t, x, dt, dx, h) = (0.4, [0.5, -1.0], 0.7, [0.3, 0.9], 5e-3);
+        let along = |h: f64| value(t + h * dt, [0, 1].map(|k| x[k] + h * dx[k]));
+        let slope = (along(h) - along(-h)) / (2.0 * h);
+        let single = |t: f64| Tensor::full([1, 1], t, &Device::flex());
+        let push = number(
+            motion
+                .action
+                .push(single(t), tensor(x, 2), single(dt), tensor(dx, 2)),
+        );
+        println!("{process:?}: push {push}, {slope}");
+        assert!((push / slope - 1.0).abs() < 0.01, "{push} {slope}");
     }
 }
 
@@ -606,7 +696,7 @@ fn what_makes_no_sense_is_refused() {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         Mlp::new(columns, 4, 1, &Device::flex(), &mut rng).unwrap()
     };
-    let problem = Problem::denoising(&path, units.clone());
+    let problem = Problem::denoising(&path, units.clone()).unwrap();
     let samples = Options {
         estimator: Estimator::Samples,
         ..options(1)
@@ -617,8 +707,24 @@ fn what_makes_no_sense_is_refused() {
     let late = Problem::denoising(
         &path,
         Units::isotropic(vec![0.0; 2], 1.0, [0.0, 1.0]).unwrap(),
-    );
+    )
+    .unwrap();
     assert!(message(fit(network(2), &late, &options(1), &mut ()), Value).contains("must agree"));
+
+    let bad = message(Problem::denoising(&massive, units.clone()), Setting);
+    assert!(bad.contains("dissolve in noise"), "{bad}");
+    let still = Sampled::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
+        Draw::new(Array2::ones((times.len(), 2)))
+    })
+    .unwrap();
+    let blurred = Problem::blurred(&still, 1.0, units.clone()).unwrap();
+    let blurred = fit(network(2), &blurred, &options(1), &mut ()).unwrap();
+    assert!(message(blurred.motion(), Setting).contains("denoising"));
+    let clouds = [0.0, 1.0].map(|t| Cloud::new(array![[t, 1.0], [2.0, 7.0]]).unwrap());
+    let apart = Snapshots::new(vec![0.1, 1.0], clouds.to_vec()).unwrap();
+    let apart = Units::of(&apart, true).unwrap();
+    let apart = Dynamics::new(network(2), Lagrangian::kinetic(), apart, Device::flex()).unwrap();
+    assert!(message(Score::new(apart, Some(vp)).motion(), Setting).contains("same unit"));
 
     let score = fit(network(2), &problem, &options(1), &mut ()).unwrap();
     let points = Array2::zeros((4, 2));

@@ -195,6 +195,11 @@ impl<A: Action> Dynamics<A> {
         Ok(sigma * sigma)
     }
 
+    /// Where the parameters of the action are.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The motion in the network's units, for many calls.
     pub(crate) fn evaluator(&self) -> Evaluator<'_, A> {
         Evaluator {

@@ -151,6 +151,13 @@ impl Process {
         }
     }
 
+    /// `g(t)^2 / 2 sigma_t`: by so many times eps the velocity `alpha_t' x + sigma_t' eps` is more than
+    /// `f(t) x_t`.
+    pub(crate) fn push_of_noise(self, t: f64) -> f64 {
+        let g = self.diffusion(t);
+        0.5 * g * g / self.deviation(t)[0]
+    }
+
     /// The deviation of the prior, the Gaussian that stands for `q_1`: that of VE's last noise, else 1.
     /// It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
     /// many times the spread of the data.
@@ -231,15 +238,27 @@ impl Diffusion {
             start,
         })
     }
+}
 
-    /// The process.
-    pub fn process(&self) -> Process {
-        self.process
+impl Path for Diffusion {
+    fn dimension(&self) -> usize {
+        self.data.dimension()
     }
 
-    /// A draw with the noise eps of its points, `[n, d]`. Which x and eps are drawn does not depend on
-    /// the times.
-    pub(crate) fn with_noise(&self, times: &[f64], rng: &mut dyn Rng) -> (Draw, Array2<f64>) {
+    fn span(&self) -> [f64; 2] {
+        [self.start, 1.0]
+    }
+
+    fn has_velocity(&self) -> bool {
+        true
+    }
+
+    fn process(&self) -> Option<Process> {
+        Some(self.process)
+    }
+
+    /// Which x and eps are drawn does not depend on the times.
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
         let shape = [times.len(), self.data.dimension()];
         let mut points = Array2::zeros(shape);
         for mut row in points.rows_mut() {
@@ -260,24 +279,6 @@ impl Diffusion {
                 row.scaled_add(of_noise, &noise.row(i));
             }
         }
-        (Draw::new(points).with_velocities(velocities), noise)
-    }
-}
-
-impl Path for Diffusion {
-    fn dimension(&self) -> usize {
-        self.data.dimension()
-    }
-
-    fn span(&self) -> [f64; 2] {
-        [self.start, 1.0]
-    }
-
-    fn has_velocity(&self) -> bool {
-        true
-    }
-
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
-        self.with_noise(times, rng).0
+        Draw::new(points).with_velocities(velocities)
     }
 }

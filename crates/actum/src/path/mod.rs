@@ -84,6 +84,12 @@ pub trait Path: Sync {
         false
     }
 
+    /// The process whose `alpha_t x + sigma_t eps` with velocity `alpha_t' x + sigma_t' eps` draws are,
+    /// x the data and eps a standard Gaussian: None for paths that are no diffusion of data.
+    fn process(&self) -> Option<Process> {
+        None
+    }
+
     /// One point of `q_t` for each of `times`, `[n]`, all within the span; the points are
     /// independent of each other.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw;

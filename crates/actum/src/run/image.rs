@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Existing, ImageModel, ImageSettings, Record, Task,
+    Existing, ImageModel, ImageSettings, Method, Record, Task,
     folder::{Folder, Origin, SAMPLES},
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     lagrangian::Lagrangian,
     objective::{Problem, Weight},
     path::{Corrupted, Corruption, Path},
+    score,
     units::Units,
 };
 
@@ -104,16 +105,24 @@ impl ImageRun {
         } else {
             path
         };
-        let weight = {
-            let corruption = corruption.clone();
-            Weight::new(move |t| corruption.weight(t))
-        };
         let units = Units::isotropic(vec![0.0; path.dimension()], 1.0, path.span())?;
-        let problem = Problem::new(&path, Lagrangian::kinetic(), units.clone()).weighted(weight);
+        let score = match settings.method {
+            Method::Action => None,
+            Method::Score => Some(score::Problem::denoising(&path, units.clone())?),
+        };
+        let problem = match &score {
+            Some(score) => score.as_motion(),
+            None => {
+                let corruption = corruption.clone();
+                Problem::new(&path, Lagrangian::kinetic(), units.clone())
+                    .weighted(Weight::new(move |t| corruption.weight(t)))
+            }
+        };
         let mut painter = Painter {
             file: folder.join(SAMPLES),
             shown: seen.select(&(0..SHOWN.min(seen.len())).collect::<Vec<_>>())?,
             blank: network.clone(),
+            method: settings.method,
             corruption,
             units,
             device: device.clone(),
@@ -155,7 +164,8 @@ impl ImageRun {
     /// # Errors
     /// The fit is not finished, or its files are damaged.
     pub fn model(&self, device: &Device) -> Result<ImageModel> {
-        ImageModel::new(self.0.dynamics(device)?, self.corruption()?)
+        let learned = self.0.dynamics(device)?;
+        ImageModel::new(self.settings().method, learned, self.corruption()?)
     }
 
     /// The logged steps, in order.
@@ -218,6 +228,7 @@ struct Painter<'a> {
     file: PathBuf,
     shown: Images,
     blank: UNet,
+    method: Method,
     corruption: Corruption,
     units: Units,
     device: Device,
@@ -238,7 +249,7 @@ impl Observer for Painter<'_> {
             let action = checkpoint.averaged(self.blank.clone(), &self.device)?;
             let (units, device) = (self.units.clone(), self.device.clone());
             let dynamics = Dynamics::new(action, Lagrangian::kinetic(), units, device)?;
-            let model = ImageModel::new(dynamics, self.corruption.clone())?;
+            let model = ImageModel::new(self.method, dynamics, self.corruption.clone())?;
             // For the eye: what costs less than a few steps of the fit.
             let scheme = Scheme::RungeKutta4(10);
             let (picture, columns) = if self.corruption.restores() {

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::Serialize;
 
+use super::Method;
 use crate::{
     action::UNet,
     cloud::Cloud,
@@ -16,13 +17,20 @@ use crate::{
     likelihood::{Divergence, bits_per_dimension, log_density, standard_gaussian},
     metric,
     path::Corruption,
+    score::{Potential, Score},
 };
 
 /// A learned motion of images, and what it undoes.
 #[derive(Debug, Clone)]
 pub struct ImageModel {
-    dynamics: Dynamics<UNet>,
+    motion: Motion,
     corruption: Corruption,
+}
+
+#[derive(Debug, Clone)]
+enum Motion {
+    Action(Dynamics<UNet>),
+    Score(Dynamics<Potential<UNet>>),
 }
 
 /// Images that a model made.
@@ -87,21 +95,24 @@ impl ImageModel {
     /// What suits sampling: errors of the network are larger.
     pub const SCHEME: Scheme = Scheme::DormandPrince { tolerance: 1e-3 };
 
-    /// Joins the parts.
+    /// Joins the parts, of which the first is what was fitted: a motion, or [a score as if it were
+    /// one](Score::dynamics).
     ///
     /// # Errors
-    /// A motion of points of another dimension (`Shape`).
-    pub fn new(dynamics: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
-        let (found, expected) = (dynamics.units.dimension(), corruption.dimension());
+    /// Something learned of points of another dimension (`Shape`); a score of images that do not
+    /// dissolve under a process (`Setting`).
+    pub fn new(method: Method, learned: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
+        let (found, expected) = (learned.units.dimension(), corruption.dimension());
         ensure!(
             found == expected,
             Shape,
             "the images are points of {expected} numbers, the motion is of {found}"
         );
-        Ok(Self {
-            dynamics,
-            corruption,
-        })
+        let motion = match method {
+            Method::Action => Motion::Action(learned),
+            Method::Score => Motion::Score(Score::new(learned, corruption.as_process()).motion()?),
+        };
+        Ok(Self { motion, corruption })
     }
 
     /// Generates `n` images. The path `heat` starts from the mean colours of `like`, drawn at random.
@@ -182,15 +193,13 @@ impl ImageModel {
         let d = self.corruption.dimension();
         let base =
             |x: &Array2<f64>| standard_gaussian(&(x / deviation)) - d as f64 * deviation.ln();
-        let density = log_density(
-            &self.dynamics,
-            &images.points(seed),
-            first,
-            last,
-            base,
-            Divergence::Hutchinson { seed },
-            scheme,
-        )?;
+        let (x, divergence) = (images.points(seed), Divergence::Hutchinson { seed });
+        let density = match &self.motion {
+            Motion::Action(motion) => {
+                log_density(motion, &x, first, last, base, divergence, scheme)
+            }
+            Motion::Score(motion) => log_density(motion, &x, first, last, base, divergence, scheme),
+        }?;
         bits_per_dimension(&density, d, self.corruption.bin())
     }
 
@@ -277,14 +286,11 @@ impl ImageModel {
     /// From time 1 to the images.
     fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
         let [first, last] = self.corruption.span();
-        let moved = simulate(
-            &self.dynamics,
-            &Cloud::new(start)?,
-            last,
-            &[first],
-            scheme,
-            0,
-        )?;
+        let start = Cloud::new(start)?;
+        let moved = match &self.motion {
+            Motion::Action(motion) => simulate(motion, &start, last, &[first], scheme, 0),
+            Motion::Score(motion) => simulate(motion, &start, last, &[first], scheme, 0),
+        }?;
         Ok(Made {
             images: self.corruption.images(moved.at(0).view(), source)?,
             evaluations: moved.evaluations,

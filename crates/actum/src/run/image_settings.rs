@@ -16,6 +16,7 @@ use crate::{
     data::Images,
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
+    objective::Estimator,
     path::{Corruption, Mask, Process},
 };
 
@@ -36,6 +37,8 @@ use crate::{
 pub struct ImageSettings {
     /// What the model is to do.
     pub task: Task,
+    /// What is learned of a path.
+    pub method: Method,
     /// How images dissolve that are to be generated; VP where none is given.
     pub path: Option<Noising>,
     /// What is hidden where images are inpainted; the lower half where none is given.
@@ -61,6 +64,18 @@ pub enum Task {
     Colorize,
     /// Fills in what a mask hides.
     Inpaint,
+}
+
+/// What a model of images learns, with the same network and the same options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// The action: Action Matching.
+    #[default]
+    Action,
+    /// The rival: the score of images that dissolve in noise, by denoising, which moves them by the
+    /// [probability flow](crate::score::Score::motion).
+    Score,
 }
 
 /// How images dissolve, see [`Corruption`].
@@ -91,6 +106,14 @@ impl FromStr for Task {
 
     fn from_str(text: &str) -> Result<Self> {
         named("task", text)
+    }
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        named("method", text)
     }
 }
 
@@ -222,6 +245,7 @@ impl Default for ImageSettings {
     fn default() -> Self {
         Self {
             task: Task::default(),
+            method: Method::default(),
             path: None,
             mask: None,
             data: ImageData::default(),
@@ -289,6 +313,21 @@ impl ImageSettings {
             Setting,
             "only inpainting has a mask: leave `mask` out, or take the task inpaint"
         );
+        if self.method == Method::Score {
+            let path = self.path.unwrap_or_default();
+            ensure!(
+                self.task == Task::Generate
+                    && matches!(path, Noising::Vp | Noising::SubVp | Noising::Ve),
+                Setting,
+                "the method score is for images that dissolve in noise: take the task generate and the \
+                 path vp, subvp or ve, or the method action"
+            );
+            ensure!(
+                self.fit.estimator == Estimator::Velocity,
+                Setting,
+                "a score is learned by the estimator `velocity`: leave `fit.estimator` out"
+            );
+        }
         schema::check_options(&self.fit)
     }
 

@@ -26,7 +26,9 @@ use serde::{Deserialize, Serialize};
 
 pub use image::{ImageRun, ImageSource};
 pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
-pub use image_settings::{Half, Hidden, ImageData, ImageNetwork, ImageSettings, Noising, Task};
+pub use image_settings::{
+    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, Noising, Task,
+};
 pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 
 use crate::{

@@ -4,7 +4,8 @@
 //! is least where `grad s` is the mean of u at x, plus `sigma^2/2 grad log q_t`. So a score is what
 //! [`fit::fit`] learns from a path whose u has it for a mean (denoising), or from one that
 //! stands still under noise (sliced): docs/mathematics.md, section 13. A score does not move a
-//! population by itself; samplers use it to draw from a density.
+//! population by itself; samplers use it to draw from a density, and where the process is known that
+//! dissolves data in noise, it also tells the [motion](Score::motion).
 //!
 //! ```
 //! use actum::{action::Mlp, cloud::Cloud, fit, flow::Scheme, path::{Diffusion, Process}};
@@ -18,7 +19,7 @@
 //! let path = Diffusion::new(process, data, 1e-2)?;
 //! // ... whose score a network learns ...
 //! let units = Units::isotropic(vec![0.0], 1.0, [1e-2, 1.0])?;
-//! let problem = score::Problem::denoising(&path, units);
+//! let problem = score::Problem::denoising(&path, units)?;
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 //! let network = Mlp::new(1, 32, 2, &Device::flex(), &mut rng)?;
 //! let options = fit::Options { steps: 500, batch: 256, learning_rate: 1e-2, average: 0.9, ..Default::default() };
@@ -32,6 +33,7 @@
 //! # Ok::<(), actum::error::Error>(())
 //! ```
 
+mod motion;
 mod sampling;
 
 use burn::module::Module;
@@ -39,23 +41,24 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
+pub use motion::Potential;
 pub use sampling::{Step, langevin, probability_flow, reverse};
 
 use crate::{
     action::Action,
     dynamics::Dynamics,
-    error::{Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
     fit,
     lagrangian::{Lagrangian, Noise},
     objective::{self, Estimator, Weight},
-    path::{Diffusion, Draw, Path, Process},
+    path::{Draw, Path, Process},
     units::Units,
 };
 
 /// Which score is to be learned, and how.
 ///
 /// The network learns the score in its own coordinates, so that its gradient is of order one. Along a
-/// [`Diffusion`], whose score grows without bound as the noise vanishes, it learns `sigma_t` times
+/// diffusion of data, whose score grows without bound as the noise vanishes, it learns `sigma_t` times
 /// that, the mean of unit noise: so the error of the score is weighted by `sigma_t^2`. Any
 /// [`Units`] give the same score; their clock decides which times count more.
 pub struct Problem<'a> {
@@ -66,10 +69,21 @@ pub struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// The score of every `q_t` of a diffusion, by denoising: its mean square error weighted by
-    /// `sigma_t^2` (Song et al., ICLR 2021, equation 7; Vincent 2011).
-    pub fn denoising(path: &'a Diffusion, units: Units) -> Self {
-        Self::new(Source::Diffusion(path), Lagrangian::kinetic(), units)
+    /// The score of every `q_t` of data under a [process](Path::process), such as a
+    /// [`Diffusion`](crate::path::Diffusion) or images [`Corrupted`](crate::path::Corrupted) by one,
+    /// by denoising: its mean square error weighted by `sigma_t^2` (Song et al., ICLR 2021, equation
+    /// 7; Vincent 2011).
+    ///
+    /// # Errors
+    /// A path that is no diffusion of data.
+    pub fn denoising(path: &'a dyn Path, units: Units) -> Result<Self> {
+        let process = path.process().ok_or_else(|| {
+            let what = "denoising needs a path of data that dissolve in noise; for the score of another \
+                        use `Problem::blurred` or `Problem::sliced`";
+            Error::new(ErrorKind::Setting, what)
+        })?;
+        let source = Source::Denoising(path, process);
+        Ok(Self::new(source, Lagrangian::kinetic(), units))
     }
 
     /// The score of `q_t` blurred by Gaussian noise of deviation `sigma`, in units of distance, for
@@ -154,10 +168,10 @@ impl<'a> Problem<'a> {
             "the dynamics was not fitted to this problem: its units or its Lagrangian are others"
         );
         let process = match self.path.source {
-            Source::Diffusion(path) => Some(path.process()),
+            Source::Denoising(_, process) => Some(process),
             _ => None,
         };
-        Ok(Score { dynamics, process })
+        Ok(Score::new(dynamics, process))
     }
 }
 
@@ -208,6 +222,12 @@ pub struct Score<A> {
 }
 
 impl<A: Action> Score<A> {
+    /// The score in [what was fitted](Self::dynamics), such as from a file: by
+    /// [denoising](Problem::denoising) under a process, or otherwise.
+    pub fn new(dynamics: Dynamics<A>, process: Option<Process>) -> Self {
+        Self { dynamics, process }
+    }
+
     /// `grad log q_t(x)` at time `t` of every point, `[n, d]`, per unit of the user's coordinates.
     ///
     /// # Errors
@@ -229,7 +249,7 @@ impl<A: Action> Score<A> {
 }
 
 enum Source<'a> {
-    Diffusion(&'a Diffusion),
+    Denoising(&'a dyn Path, Process),
     Blurred(&'a dyn Path, f64),
     Sliced(&'a dyn Path),
 }
@@ -243,8 +263,7 @@ struct Target<'a> {
 impl Target<'_> {
     fn source(&self) -> &dyn Path {
         match self.source {
-            Source::Diffusion(path) => path,
-            Source::Blurred(path, _) | Source::Sliced(path) => path,
+            Source::Denoising(path, _) | Source::Blurred(path, _) | Source::Sliced(path) => path,
         }
     }
 }
@@ -267,12 +286,16 @@ impl Path for Target<'_> {
         // The score of a point given where it came from is -eps / sigma; velocities are that, times
         // `strength` and the squares of the scales.
         let (points, mut velocities) = match self.source {
-            Source::Diffusion(path) => {
-                let (draw, noise) = path.with_noise(times, rng);
-                (
-                    draw.points,
-                    noise * (&scale * &scale) / -self.units.length(),
-                )
+            Source::Denoising(path, process) => {
+                let draw = path.sample(times, rng);
+                let mut noise = draw.velocities.expect("a diffusion has velocities");
+                let rows = noise.rows_mut().into_iter().zip(draw.points.rows());
+                for ((mut row, point), t) in rows.zip(times) {
+                    row.scaled_add(-process.drift(*t), &point);
+                    row /= process.push_of_noise(*t);
+                }
+                let noise = noise * (&scale * &scale) / -self.units.length();
+                (draw.points, noise)
             }
             Source::Blurred(path, sigma) => {
                 let points = path.sample(times, rng).points;

@@ -63,7 +63,8 @@ pub fn reverse(
 ///
 /// `dx/dt = f x - g^2/2 score`
 ///
-/// (Song et al., ICLR 2021, equation 13). `score` is as for [`reverse`].
+/// (Song et al., ICLR 2021, equation 13). `score` is as for [`reverse`]; that of a learned one is also a
+/// motion like others, [`Score::motion`](super::Score::motion).
 ///
 /// # Errors
 /// As [`integrate`], times outside of [0, 1], and a score that fails or is of another shape than the

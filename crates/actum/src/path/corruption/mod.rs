@@ -240,6 +240,14 @@ impl Corruption {
         }
     }
 
+    /// The diffusion process, where it is one.
+    pub fn as_process(&self) -> Option<Process> {
+        match self.kind {
+            Kind::Process(process) => Some(process),
+            _ => None,
+        }
+    }
+
     /// How far apart neighbouring levels are in the numbers that move, the bin that
     /// `likelihood::bits_per_dimension` asks for: [`Images::BIN`], a quarter of it on the torus.
     pub fn bin(&self) -> f64 {
@@ -639,6 +647,10 @@ impl Path for Corrupted {
 
     fn has_velocity(&self) -> bool {
         self.corruption.has_velocity()
+    }
+
+    fn process(&self) -> Option<Process> {
+        self.corruption.as_process()
     }
 
     /// Which images and which noise are drawn does not depend on the times.
