@@ -142,15 +142,19 @@ fn generate_fit_sample_score_and_resume() {
 #[test]
 fn every_path_generates() {
     let bench = Bench::new();
-    for path in ["subvp", "ve", "linear", "heat"] {
+    for path in ["subvp", "ve", "linear", "heat", "torus"] {
         bench.done(&format!(
             "fit -o {path} --path {path} --data whole.npz {SMALL}"
         ));
         bench.done(&format!("sample {path} -n 3 -o {path}.npz --steps 3"));
         assert_eq!(shape(&bench.path(&format!("{path}.npz"))).0, 3);
     }
-    let said = bench.done("score heat --data whole.npz -n 4");
-    assert!(said.contains("unknown"), "{said}");
+    for path in ["heat", "torus"] {
+        let said = bench.done(&format!("score {path} --data whole.npz -n 4"));
+        assert!(said.contains("unknown"), "{said}");
+    }
+    let settings = fs::read_to_string(bench.path("torus/settings.toml")).unwrap();
+    assert!(settings.contains("estimator = \"samples\""), "{settings}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::{
     fit::{Checkpoint, Observer, Rollback, Step},
     flow::Scheme,
     lagrangian::Lagrangian,
-    objective::{Problem, Weight},
+    objective::{Estimator, Problem, Weight},
     path::{Corrupted, Corruption, Path},
     score,
     units::Units,
@@ -85,6 +85,10 @@ impl ImageRun {
         settings.check()?;
         existing.allows(folder)?;
         let seen = settings.data.view(images)?;
+        let mut settings = settings.clone();
+        if !settings.corruption(seen.shape())?.has_velocity() {
+            settings.fit.estimator = Estimator::Samples;
+        }
         let run = Self(Folder {
             path: folder.to_owned(),
             settings: settings.clone(),
@@ -105,7 +109,7 @@ impl ImageRun {
         } else {
             path
         };
-        let units = Units::isotropic(vec![0.0; path.dimension()], 1.0, path.span())?;
+        let mut units = Units::isotropic(vec![0.0; path.dimension()], 1.0, path.span())?;
         let score = match settings.method {
             Method::Action => None,
             Method::Score => Some(score::Problem::denoising(&path, units.clone())?),
@@ -114,8 +118,14 @@ impl ImageRun {
             Some(score) => score.as_motion(),
             None => {
                 let corruption = corruption.clone();
-                Problem::new(&path, Lagrangian::kinetic(), units.clone())
-                    .weighted(Weight::new(move |t| corruption.weight(t)))
+                let weight = if settings.fit.estimator == Estimator::Velocity {
+                    let (times, distances) = corruption.pace();
+                    units = units.paced(&times, &distances)?;
+                    Weight::new(move |t| corruption.weight_of_velocities(t))
+                } else {
+                    Weight::new(move |t| corruption.weight(t))
+                };
+                Problem::new(&path, Lagrangian::kinetic(), units.clone()).weighted(weight)
             }
         };
         let mut painter = Painter {
@@ -211,7 +221,7 @@ impl ImageRun {
             height,
             width,
             channels: settings.network.channels,
-            levels: settings.network.levels,
+            levels: settings.network.levels_for(height, width),
             blocks: settings.network.blocks,
             periodic: corruption.is_periodic(),
         };

@@ -93,6 +93,8 @@ pub enum Noising {
     Linear,
     /// Blur, and noise.
     Heat,
+    /// Noise on circles, fitted from samples alone: it has no velocities.
+    Torus,
 }
 
 fn named<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
@@ -224,8 +226,9 @@ impl ImageData {
 pub struct ImageNetwork {
     /// The width at full size, a multiple of 4.
     pub channels: usize,
-    /// How many sizes of images there are, each half of the one above.
-    pub levels: usize,
+    /// How many sizes of images there are, each half of the one above; where it is not given, as
+    /// many as halve both sides until one has at most 8 pixels or is odd.
+    pub levels: Option<usize>,
     /// Residual blocks of a level, on the way down and again on the way up.
     pub blocks: usize,
 }
@@ -234,9 +237,21 @@ impl Default for ImageNetwork {
     fn default() -> Self {
         Self {
             channels: 16,
-            levels: 2,
+            levels: None,
             blocks: 1,
         }
+    }
+}
+
+impl ImageNetwork {
+    /// The levels for images of so many pixels.
+    pub(super) fn levels_for(&self, height: usize, width: usize) -> usize {
+        let is_halved = |halvings: &u32| {
+            let [h, w] = [height, width].map(|side| side >> halvings);
+            h.is_multiple_of(2) && w.is_multiple_of(2) && h.min(w) > 8
+        };
+        let most = || 1 + (0..).take_while(is_halved).count();
+        self.levels.unwrap_or_else(most)
     }
 }
 
@@ -351,6 +366,7 @@ impl ImageSettings {
                 Noising::Ve => process(Process::variance_exploding(0.01, 50.0)?),
                 Noising::Linear => Ok(Corruption::linear(shape)),
                 Noising::Heat => Ok(Corruption::heat(shape)),
+                Noising::Torus => Ok(Corruption::torus(shape)),
             },
         }
     }

@@ -83,6 +83,9 @@ impl Mask {
     }
 }
 
+/// On how many stretches of time the pace of a process is taken as constant.
+const KNOTS: usize = 64;
+
 /// What happens to an image x from time 0, where it is whole, to time 1, where a
 /// model begins to make or restore it; eps are standard Gaussian numbers.
 ///
@@ -229,7 +232,7 @@ impl Corruption {
         matches!(self.kind, Kind::Torus)
     }
 
-    /// The weight of time t in the objective and its derivative, `[w_t, dw_t/dt]`, see the table:
+    /// The weight of time t in the objective from samples and its derivative, `[w_t, dw_t/dt]`, see the table:
     /// `Weight::new(move |t| corruption.weight(t))`. It goes to 0 where the action of data without
     /// noise is infinite, and makes no difference to what the best action is.
     pub fn weight(&self, t: f64) -> [f64; 2] {
@@ -238,6 +241,42 @@ impl Corruption {
             Kind::Heat(_) => [0.5 * t * t, t],
             _ => [t.powi(3), 3.0 * t * t],
         }
+    }
+
+    /// The same for the objective from velocities, which needs no action that is finite at 0: then
+    /// all parts of the way from images to noise count alike on the clock of
+    /// [`pace`](Corruption::pace), and noise that is left over at its end, which shows most, is not
+    /// neglected. It is 1, but for VE, whose way is longer than any image is wide and counts by
+    /// its logarithm.
+    pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
+        match self.kind {
+            Kind::Process(process) if process.deviation(0.0)[0] > 0.0 => process.weight(t),
+            _ => [1.0, 0.0],
+        }
+    }
+
+    /// Times from the first to the last, and how far points of order one go between them, for
+    /// [`Units::paced`](crate::units::Units::paced): a process goes fast where noise begins and
+    /// slowly where it has won.
+    pub fn pace(&self) -> (Vec<f64>, Vec<f64>) {
+        let [first, last] = self.span();
+        let Kind::Process(process) = self.kind else {
+            return (vec![first, last], vec![last - first]);
+        };
+        if process.deviation(0.0)[0] > 0.0 {
+            return (vec![first, last], vec![last - first]);
+        }
+        // Closer to each other near 0, where VP goes as the root of time.
+        let times: Vec<f64> = (0..=KNOTS)
+            .map(|k| first + (last - first) * (k as f64 / KNOTS as f64).powi(2))
+            .collect();
+        let place = |t: f64| [process.mean(t)[0], process.deviation(t)[0]];
+        let distances = times.windows(2).map(|pair| {
+            let [a, b] = [pair[0], pair[1]].map(place);
+            (b[0] - a[0]).hypot(b[1] - a[1])
+        });
+        let distances = distances.collect();
+        (times, distances)
     }
 
     /// The diffusion process, where it is one.

@@ -492,6 +492,31 @@ fn weights_and_their_derivatives() {
     assert_eq!(others()[1].weight(0.5), [0.125, 0.5]);
 }
 
+/// Along VP the way is an arc of a circle.
+#[test]
+fn the_pace_is_the_way_that_points_go() {
+    for corruption in all() {
+        let (times, distances) = corruption.pace();
+        assert_eq!([times[0], *times.last().unwrap()], corruption.span());
+        assert!(times.windows(2).all(|w| w[0] < w[1]));
+        assert_eq!(times.len(), distances.len() + 1);
+        assert!(distances.iter().all(|d| *d > 0.0));
+    }
+    let [vp, sub, ve] = processes();
+    let (times, distances) = vp.pace();
+    let mut way = 0.0;
+    for (t, distance) in times[1..].iter().zip(&distances) {
+        way += distance;
+        let integral = |t: f64| 0.1 * t + 9.95 * t * t;
+        let angle = |t: f64| (integral(t).exp_m1()).sqrt().atan();
+        let expected = angle(*t) - angle(1e-3);
+        assert!((way - expected).abs() < 1e-3, "{t}: {way}, {expected}");
+    }
+    assert_eq!(vp.weight_of_velocities(0.3), [1.0, 0.0]);
+    assert_eq!(sub.weight_of_velocities(0.3), [1.0, 0.0]);
+    assert_eq!(ve.weight_of_velocities(0.3), ve.weight(0.3));
+}
+
 #[test]
 fn the_same_bits_on_any_number_of_threads() {
     let path = Corrupted::new(images(3), others()[4].clone()).unwrap();
