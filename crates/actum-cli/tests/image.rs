@@ -157,6 +157,15 @@ fn every_path_generates() {
     assert!(settings.contains("estimator = \"samples\""), "{settings}");
 }
 
+/// Where the network cannot halve images it does not.
+#[test]
+fn images_of_odd_sizes_have_one_level() {
+    let bench = Bench::new();
+    shapes(7, 3, 2).write_npz(&bench.path("odd.npz")).unwrap();
+    bench.done(&format!("fit -o odd --data odd.npz {SMALL}"));
+    bench.done("sample odd -n 2 -o made.npz --steps 2");
+}
+
 #[test]
 fn the_rival_does_all_that_generation_does() {
     let bench = Bench::new();
@@ -280,7 +289,7 @@ fn bad_input_is_explained_and_leaves_nothing() {
         ("--data mixed", &["b.png", "6 pixels high", "8 high"]),
         ("--data short.png", &["short.png", "truncated"]),
         ("--data short.idx", &["short.idx"]),
-        ("--data odd.npz", &["7x7", "8x8"]),
+        ("--data odd.npz --set network.levels=2", &["7x7", "8x8"]),
         ("--data odd.npz --halve", &["halved", "7 x 7"]),
         ("--data gray.npz --task colorize", &["3 channels", "1"]),
         (

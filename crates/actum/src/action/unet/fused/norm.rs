@@ -263,3 +263,99 @@ impl Pull<'_> {
 }
 
 by_lanes!(Value, Along, Pull);
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    const IMAGE: Image = Image {
+        height: 3,
+        width: 5,
+        channels: 20,
+        border: 1,
+    };
+
+    /// Value, tangent and both adjoints of the same numbers.
+    fn all(simd: impl Simd) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut image = || {
+            let mut numbers = IMAGE.zeros();
+            IMAGE.each(|at| {
+                numbers[at..][..IMAGE.channels].fill_with(|| rng.random::<f32>() - 0.3);
+            });
+            numbers
+        };
+        let [x, dx, pulled, first] = [image(), image(), image(), image()];
+        let [scale, bias] = [0.7, -0.2].map(|value| vec![[value; LANES]; 2]);
+        let mut found = vec![];
+        for bends in [true, false] {
+            let norm = Norm {
+                image: IMAGE,
+                scale: &scale,
+                bias: &bias,
+                bends,
+            };
+            let mut levels = vec![Level::default(); 2];
+            let [mut value, mut tangent, mut out] = [IMAGE.zeros(), IMAGE.zeros(), IMAGE.zeros()];
+            simd.vectorize(Value {
+                norm,
+                x: &x,
+                levels: &mut levels,
+                out: &mut value,
+            });
+            simd.vectorize(Along {
+                norm,
+                x: &x,
+                dx: &dx,
+                levels: &mut levels,
+                out: &mut tangent,
+            });
+            let [mut of_scale, mut of_bias] = [vec![[0.0; LANES]; 2], vec![[0.0; LANES]; 2]];
+            simd.vectorize(Pull {
+                norm,
+                x: &x,
+                levels: &levels,
+                pulled: &pulled,
+                along: Some([&dx, &first]),
+                room: [&mut IMAGE.zeros(), &mut IMAGE.zeros()],
+                out: &mut out,
+                add: false,
+                of_scale: &mut of_scale,
+                of_bias: &mut of_bias,
+            });
+            let channels =
+                [of_scale, of_bias].map(|lines| lines.as_flattened()[..IMAGE.channels].to_vec());
+            found.extend([value, tangent, out].concat());
+            found.extend(channels.concat());
+        }
+        found
+    }
+
+    /// That they are right is seen where the whole network is compared with its tensors.
+    #[test]
+    fn every_instruction_set_of_this_machine_gives_the_same() {
+        let expected = all(pulp::Scalar);
+        assert!(expected.iter().filter(|v| v.abs() > 0.01).count() > 1000);
+        let check = |found: Vec<f32>| {
+            for (a, b) in found.iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-4, "{a} against {b}");
+            }
+        };
+        #[cfg(target_arch = "x86_64")]
+        {
+            pulp::x86::V3::try_new()
+                .into_iter()
+                .for_each(|simd| check(all(simd)));
+            pulp::x86::V4::try_new()
+                .into_iter()
+                .for_each(|simd| check(all(simd)));
+        }
+        #[cfg(target_arch = "aarch64")]
+        pulp::aarch64::Neon::try_new()
+            .into_iter()
+            .for_each(|simd| check(all(simd)));
+    }
+}

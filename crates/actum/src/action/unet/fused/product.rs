@@ -260,3 +260,110 @@ macro_rules! by_blocks {
 }
 
 by_blocks!(Correlate, Outer);
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn filled(image: Image, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let mut numbers = image.zeros();
+        image.each(|at| {
+            let pixel = &mut numbers[at..][..image.channels];
+            pixel.fill_with(|| rng.random::<f32>() - 0.5);
+        });
+        numbers
+    }
+
+    /// Against sums in f64 over what lies within the image, with lines that channels fill and do
+    /// not.
+    fn check(simd: impl Simd) {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for [reach, height, width, inputs, outputs] in [
+            [1, 1, 1, 1, 1],
+            [1, 3, 7, 2, 3],
+            [1, 5, 13, 16, 17],
+            [1, 9, 6, 12, 32],
+            [0, 4, 5, 20, 16],
+            [0, 1, 30, 7, 40],
+        ] {
+            let image = |channels| Image {
+                height,
+                width,
+                channels,
+                border: 1,
+            };
+            let (from, to) = (image(inputs), image(outputs));
+            let taps = 2 * reach + 1;
+            let x = filled(from, &mut rng);
+            let pulled = filled(to, &mut rng);
+            let flat: Vec<f32> = (0..taps * taps * inputs * outputs)
+                .map(|_| rng.random::<f32>() - 0.5)
+                .collect();
+            let row: Vec<f32> = (0..outputs).map(|_| rng.random()).collect();
+            let mut y = pulled.clone();
+            simd.vectorize(Correlate {
+                reach,
+                image: from,
+                x: &x,
+                weights: &panels(&flat, outputs),
+                row: Some(&panels(&row, outputs)),
+                to,
+                y: &mut y,
+                add: true,
+            });
+            let mut sums = vec![[0.0; LANES]; outputs.div_ceil(LANES) * taps * taps * inputs];
+            simd.vectorize(Outer {
+                reach,
+                image: from,
+                x: &x,
+                to,
+                pulled: &pulled,
+                sums: &mut sums,
+            });
+            let mut expected = vec![0.0; flat.len()];
+            for i in 0..height {
+                for j in 0..width {
+                    for o in 0..outputs {
+                        let place = to.place(i, j) + o;
+                        let mut sum = f64::from(pulled[place]) + f64::from(row[o]);
+                        for tap in 0..taps * taps {
+                            let (i, j) = (i + tap / taps, j + tap % taps);
+                            let within = (reach..height + reach).contains(&i)
+                                && (reach..width + reach).contains(&j);
+                            for c in 0..inputs {
+                                let k = (tap * inputs + c) * outputs + o;
+                                if within {
+                                    let x = f64::from(x[from.place(i - reach, j - reach) + c]);
+                                    sum += x * f64::from(flat[k]);
+                                    expected[k] += x * f64::from(pulled[place]);
+                                }
+                            }
+                        }
+                        assert!(
+                            (f64::from(y[place]) - sum).abs() < 1e-5,
+                            "{inputs} {outputs}"
+                        );
+                    }
+                }
+            }
+            for (a, b) in rows(&sums, outputs).iter().zip(&expected) {
+                assert!((f64::from(*a) - b).abs() < 1e-5, "{inputs} {outputs}");
+            }
+        }
+    }
+
+    #[test]
+    fn convolutions_are_right_on_every_instruction_set_of_this_machine() {
+        check(pulp::Scalar);
+        #[cfg(target_arch = "x86_64")]
+        {
+            pulp::x86::V3::try_new().into_iter().for_each(check);
+            pulp::x86::V4::try_new().into_iter().for_each(check);
+        }
+        #[cfg(target_arch = "aarch64")]
+        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
+    }
+}
