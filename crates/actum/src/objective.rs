@@ -277,6 +277,11 @@ impl<'a> Objective<'a> {
         Ok(())
     }
 
+    /// The population.
+    pub fn path(&self) -> &dyn Path {
+        self.problem.path
+    }
+
     /// Draws a batch at `times` in [0, 1], `[n]`, that were drawn with `density`, `[n]` (ones for
     /// uniform times).
     pub fn batch(&self, times: Vec<f64>, density: Vec<f64>, rng: &mut dyn Rng) -> Batch {

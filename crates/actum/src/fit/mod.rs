@@ -20,7 +20,7 @@ use crate::{
     },
     dynamics::Dynamics,
     error::{Result, ensure},
-    objective::{Estimator, Objective, Problem},
+    objective::{Batch, Estimator, Objective, Problem},
 };
 use times::TimeSampler;
 use weights::Weights;
@@ -220,13 +220,37 @@ impl<A: Action + Module> State<A> {
     }
 }
 
+/// What a step looks at, and the generators after its draws.
+struct Drawn {
+    batch: Batch,
+    rng: ChaCha8Rng,
+    times: TimeSampler,
+}
+
 struct Training<'a, A> {
     problem: &'a Problem<'a>,
     objective: Objective<'a>,
     options: &'a Options,
     device: Device,
     state: State<A>,
+    /// Drawn for the next step while the last one was computed; no part of the state.
+    ahead: Option<Result<Drawn>>,
     workspace: Workspace,
+}
+
+/// Draws for the step after `step` others.
+fn draw(
+    objective: &Objective,
+    options: &Options,
+    step: usize,
+    rng: &ChaCha8Rng,
+    times: &TimeSampler,
+) -> Result<Drawn> {
+    objective.path().advance(step)?;
+    let (mut rng, mut times) = (rng.clone(), times.clone());
+    let (at, density) = times.draw(options.batch);
+    let batch = objective.batch(at, density, &mut rng);
+    Ok(Drawn { batch, rng, times })
 }
 
 impl<'a, A: Action + Module> Training<'a, A> {
@@ -245,6 +269,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
             options,
             device: action.devices().swap_remove(0).without_autodiff(),
             state: State::new(action, options),
+            ahead: None,
             workspace: Workspace::default(),
         })
     }
@@ -257,8 +282,13 @@ impl<'a, A: Action + Module> Training<'a, A> {
                 .step
                 .is_multiple_of(REMEMBER_EVERY)
                 .then(|| self.state.clone());
-            self.problem.path.advance(self.state.step)?;
-            match self.step() {
+            let drawn = self.ahead.take().unwrap_or_else(|| {
+                let State {
+                    step, rng, times, ..
+                } = &self.state;
+                draw(&self.objective, self.options, *step, rng, times)
+            })?;
+            match self.step(drawn) {
                 Ok(report) => {
                     let step = self.state.step;
                     if step.is_multiple_of(CHECKPOINT_EVERY) {
@@ -320,10 +350,9 @@ impl<'a, A: Action + Module> Training<'a, A> {
     }
 
     /// One step, or what went wrong; then the state is no longer of use.
-    fn step(&mut self) -> Result<Step, String> {
+    fn step(&mut self, drawn: Drawn) -> Result<Step, String> {
+        let Drawn { batch, rng, times } = drawn;
         let state = &mut self.state;
-        let (times, density) = state.times.draw(self.options.batch);
-        let batch = self.objective.batch(times, density, &mut state.rng);
         let (options, step) = (self.options, state.step);
         let watch = &state.watch;
         let rate = options.rate(step) * state.rate_factor;
@@ -341,14 +370,18 @@ impl<'a, A: Action + Module> Training<'a, A> {
                 keep: options.average.min((1.0 + k) / (10.0 + k)),
             })
         };
-        let level = state.weights.descend(
-            &self.objective,
-            &batch,
-            &self.device,
-            &mut self.workspace,
-            decide,
-        )?;
+        let (objective, device) = (&self.objective, &self.device);
+        let (weights, workspace) = (&mut state.weights, &mut self.workspace);
+        // Times that adapt wait for what this step finds.
+        let is_next_known = step + 1 < options.steps && !options.adaptive_times;
+        let (level, ahead) = rayon::join(
+            || weights.descend(objective, &batch, device, workspace, decide),
+            || is_next_known.then(|| draw(objective, options, step + 1, &rng, &times)),
+        );
+        let level = level?;
+        self.ahead = ahead;
         let loss = level.value;
+        (state.rng, state.times) = (rng, times);
         state.times.learn(&batch.times, &level.interior);
         state.step += 1;
         state.watch.learn(loss);
