@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Digits generated, by action and by score, enlarged and filled in; photographs coloured.
-# Usage: run.sh DATA [STEPS] [FOLDER]. DATA has MNIST in mnist/ (IDX) and sheets of CIFAR-10 in cifar10/.
+# Usage: run.sh DATA [STEPS] [FOLDER]; what restores takes half of the steps. DATA has MNIST in mnist/ (IDX) and sheets of CIFAR-10 in cifar10/.
 set -euo pipefail
-data=$1 steps=${2:-20000} out=${3:-images}
+data=$1 steps=${2:-2000} out=${3:-images}
 cargo build --release -q
 mkdir -p "$out"
 actum() { target/release/actum image "$@"; }
@@ -17,6 +17,7 @@ for method in action score; do
   actum score "$out/digits-$method" --data "$test"
   actum sample "$out/digits-$method" -o "$out/digits-$method.png"
 done
+steps=$((steps / 2))
 for task in superres inpaint; do
   learn digits-$task "$train" --task $task
   actum score "$out/digits-$task" --data "$test"

@@ -374,11 +374,16 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let (weights, workspace) = (&mut state.weights, &mut self.workspace);
         // Times that adapt wait for what this step finds.
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
-        let (level, ahead) = rayon::join(
-            || weights.descend(objective, &batch, device, workspace, decide),
-            || is_next_known.then(|| draw(objective, options, step + 1, &rng, &times)),
-        );
-        let level = level?;
+        let mut ahead = None;
+        // The step stays on its thread: a GPU has a stream for each.
+        let level = rayon::in_place_scope(|scope| {
+            if is_next_known {
+                let ahead = &mut ahead;
+                let (rng, times) = (&rng, &times);
+                scope.spawn(move |_| *ahead = Some(draw(objective, options, step + 1, rng, times)));
+            }
+            weights.descend(objective, &batch, device, workspace, decide)
+        })?;
         self.ahead = ahead;
         let loss = level.value;
         (state.rng, state.times) = (rng, times);

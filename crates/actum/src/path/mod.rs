@@ -95,8 +95,8 @@ pub trait Path: Sync {
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw;
 
     /// Is called before the draws of every step of a fit with the number of steps before it: what is
-    /// drawn may depend on it, and on it alone, for a fit can go back or be resumed. Both happen on
-    /// another thread while the step before is computed.
+    /// drawn may depend on it, and on it alone, for a fit can go back or be resumed. Both may
+    /// happen on another thread while the step before is computed.
     ///
     /// # Errors
     /// What the path needs for the step cannot be had; the fit ends with that error.

@@ -66,7 +66,8 @@ pub struct ImageRun(Folder<ImageSource>);
 impl ImageRun {
     /// Fits images (all of them, named `data` for the record) under `settings` and leaves the
     /// result in `folder`, with a picture of what the model makes that is drawn anew at every
-    /// checkpoint.
+    /// checkpoint. A path without velocities, the torus, is fitted from samples whatever the settings
+    /// say.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a run;

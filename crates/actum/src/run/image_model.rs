@@ -76,8 +76,8 @@ pub struct Generation {
 pub struct Restoration {
     /// How many images were restored.
     pub images: usize,
-    /// The PSNR of the model, in decibels, the mean over images. One restored to the very level, as
-    /// colours of a gray image are, counts 58.9, what rounding to levels costs.
+    /// The PSNR of the model, in decibels, the mean over images. One counts at most 58.9, what
+    /// rounding to levels costs: a gray image is its own plain answer.
     pub psnr: f64,
     /// That of the [plain answer](Corruption::plain).
     pub plain_psnr: f64,

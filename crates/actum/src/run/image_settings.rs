@@ -371,3 +371,33 @@ impl ImageSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_halve_while_sides_are_even_and_above_eight() {
+        let network = ImageNetwork::default();
+        for (height, width, levels) in [
+            (28, 28, 3),
+            (14, 14, 2),
+            (32, 32, 3),
+            (8, 8, 1),
+            (7, 7, 1),
+            (64, 24, 3),
+            (256, 256, 6),
+        ] {
+            assert_eq!(
+                network.levels_for(height, width),
+                levels,
+                "{height} {width}"
+            );
+        }
+        let two = ImageNetwork {
+            levels: Some(2),
+            ..network
+        };
+        assert_eq!(two.levels_for(28, 28), 2);
+    }
+}

@@ -89,7 +89,7 @@ const KNOTS: usize = 64;
 /// What happens to an image x from time 0, where it is whole, to time 1, where a
 /// model begins to make or restore it; eps are standard Gaussian numbers.
 ///
-/// | | x_t | conditioning | weight |
+/// | | x_t | conditioning | [weight](Corruption::weight) |
 /// |---|---|---|---|
 /// | [`process`](Corruption::process) | `alpha_t x + sigma_t eps` | | [`Process::weight`] |
 /// | [`linear`](Corruption::linear) | `(1 - t) x + t eps` | | `t^3` |

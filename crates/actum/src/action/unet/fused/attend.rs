@@ -11,7 +11,7 @@ use crate::action::fused::product::LANES;
 pub(super) struct Matrix {
     rows: usize,
     columns: usize,
-    pub numbers: Vec<f32>,
+    numbers: Vec<f32>,
 }
 
 impl Matrix {

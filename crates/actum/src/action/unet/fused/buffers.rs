@@ -27,7 +27,7 @@ struct Adjoints {
 impl Adjoints {
     fn of(program: &Program) -> Self {
         Self {
-            numbers: zeros(program),
+            numbers: zeros(program, false),
             begun: vec![false; program.buffers.len()],
         }
     }
@@ -48,8 +48,18 @@ impl Adjoints {
     }
 }
 
-fn zeros(program: &Program) -> Vec<Vec<f32>> {
-    program.buffers.iter().map(|image| image.zeros()).collect()
+/// A number for each of all buffers; the weights of attention, the largest of all where images are
+/// not halved, have values alone.
+fn zeros(program: &Program, are_values: bool) -> Vec<Vec<f32>> {
+    let mut all: Vec<Vec<f32>> = program.buffers.iter().map(|image| image.zeros()).collect();
+    for op in &program.ops {
+        if let Op::Attend { weights, .. } = op
+            && !are_values
+        {
+            all[*weights] = vec![];
+        }
+    }
+    all
 }
 
 pub(super) struct Buffers<'a> {
@@ -69,16 +79,16 @@ impl<'a> Buffers<'a> {
     pub fn of(program: &'a Program) -> Self {
         let lines = |image: &Image| image.channels.div_ceil(LANES);
         let levels = |image: &Image| vec![Level::default(); lines(image)];
-        let values = zeros(program);
-        let most = values.iter().map(Vec::len).max().unwrap_or(0);
+        let tangents = zeros(program, false);
+        let most = tangents.iter().map(Vec::len).max().unwrap_or(0);
         Self {
             program,
-            tangents: zeros(program),
+            tangents,
             first: Adjoints::of(program),
             second: Adjoints::of(program),
             levels: program.buffers.iter().map(levels).collect(),
             room: [vec![0.0; most], vec![0.0; most]],
-            values,
+            values: zeros(program, true),
         }
     }
 

@@ -243,6 +243,11 @@ impl Network {
         f: impl Fn(&mut Buffers, usize, Moving, &mut [f32]) + Sync,
     ) -> Vec<f32> {
         let d = self.dimension();
+        assert_eq!(
+            points.len(),
+            times.len() * d,
+            "a row of {d} numbers for every time"
+        );
         let spare = Mutex::new(vec![]);
         let mut out = vec![0.0; times.len() * columns];
         let each = out.par_chunks_exact_mut(columns).enumerate();

@@ -164,6 +164,12 @@ impl Program {
             last,
         }
     }
+
+    /// Zeros for the gradient in every parameter.
+    pub fn gradient(&self) -> Vec<Vec<Line>> {
+        let zeros = |parameter: &Parameter| vec![[0.0; LANES]; parameter.lines().len()];
+        self.parameters.iter().map(zeros).collect()
+    }
 }
 
 struct Builder {
@@ -182,9 +188,9 @@ impl Builder {
             channels: sizes.seen() + sizes.conditioning,
             border: 1,
         });
-        let hidden = self.dense(features, &network.clock.first, None);
+        let hidden = self.dense(features, &network.clock.first);
         let hidden = self.swish(hidden);
-        let time = self.dense(hidden, &network.clock.second, None);
+        let time = self.dense(hidden, &network.clock.second);
         let time = self.swish(time);
         let mut h = self.convolution(image, &network.first, [None; 2]);
         let mut skips = vec![];
@@ -240,11 +246,11 @@ impl Builder {
 
     fn block(&mut self, x: usize, block: &Block, time: usize) -> usize {
         let h = self.norm(x, &block.before, true);
-        let time = self.dense(time, &block.time, None);
+        let time = self.dense(time, &block.time);
         let h = self.convolution(h, &block.first, [Some(time), None]);
         let h = self.norm(h, &block.between, true);
         let plus = match &block.shortcut {
-            Some(shortcut) => self.dense(x, shortcut, None),
+            Some(shortcut) => self.dense(x, shortcut),
             None => x,
         };
         self.convolution(h, &block.second, [None, Some(plus)])
@@ -279,11 +285,11 @@ impl Builder {
         y
     }
 
-    fn dense(&mut self, x: usize, dense: &Dense, plus: Option<usize>) -> usize {
-        self.dense_to(self.buffers[x], x, dense, plus)
+    fn dense(&mut self, x: usize, dense: &Dense) -> usize {
+        self.dense_to(self.buffers[x], x, dense, None)
     }
 
-    /// With a result of another border.
+    /// With a result of another border, added to another image.
     fn dense_to(&mut self, shape: Image, x: usize, dense: &Dense, plus: Option<usize>) -> usize {
         let [weight, bias] = [dense.weight.id, dense.bias.id].map(|id| self.places[&id]);
         let y = self.buffer(Image {
@@ -351,13 +357,5 @@ impl Builder {
         });
         self.ops.push(Op::Double { x, y });
         y
-    }
-}
-
-/// Zeros for the gradient in every parameter.
-impl Program {
-    pub fn gradient(&self) -> Vec<Vec<Line>> {
-        let zeros = |parameter: &Parameter| vec![[0.0; LANES]; parameter.lines().len()];
-        self.parameters.iter().map(zeros).collect()
     }
 }
