@@ -39,7 +39,7 @@ impl Adjoints {
     }
 
     /// A buffer to add to.
-    fn to_add(&mut self, buffer: usize) -> &mut [f32] {
+    fn addend(&mut self, buffer: usize) -> &mut [f32] {
         let (numbers, add) = self.open(buffer);
         if !add {
             numbers.fill(0.0);
@@ -384,7 +384,7 @@ fn pull(
                 if shift.is_some() || gradient.is_some() {
                     let sums = sums(image(y), &pulled);
                     if let Some(shift) = shift {
-                        let to = adjoints.to_add(shift).iter_mut();
+                        let to = adjoints.addend(shift).iter_mut();
                         to.zip(sums.as_flattened())
                             .take(image(shift).channels)
                             .for_each(|(to, sum)| *to += sum);
@@ -471,7 +471,7 @@ fn pull(
             }
             Op::Swish { x, y } => {
                 let pulled = std::mem::take(&mut adjoints.numbers[y]);
-                let out = adjoints.to_add(x);
+                let out = adjoints.addend(x);
                 for (i, out) in out.iter_mut().enumerate() {
                     let [_, slope, bend] = swish(values[x][i]);
                     *out += slope * pulled[i];
@@ -510,7 +510,7 @@ fn pull(
                 let mut first = 0;
                 for part in parts {
                     let channels = image(part).channels;
-                    let to = adjoints.to_add(part);
+                    let to = adjoints.addend(part);
                     pairs(image(part), image(y), |at, from| {
                         add(&mut to[at..][..channels], &pulled[from + first..]);
                     });
@@ -520,7 +520,7 @@ fn pull(
             }
             Op::Halve { x, y } => {
                 let pulled = std::mem::take(&mut adjoints.numbers[y]);
-                let to = adjoints.to_add(x);
+                let to = adjoints.addend(x);
                 squares(image(x), image(y), |large, small| {
                     let to = to[large..][..image(x).channels].iter_mut();
                     to.zip(&pulled[small..]).for_each(|(to, v)| *to += 0.25 * v);
@@ -529,7 +529,7 @@ fn pull(
             }
             Op::Double { x, y } => {
                 let pulled = std::mem::take(&mut adjoints.numbers[y]);
-                let to = adjoints.to_add(x);
+                let to = adjoints.addend(x);
                 squares(image(y), image(x), |large, small| {
                     add(&mut to[small..][..image(x).channels], &pulled[large..]);
                 });

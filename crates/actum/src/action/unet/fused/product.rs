@@ -326,9 +326,9 @@ mod tests {
             let mut expected = vec![0.0; flat.len()];
             for i in 0..height {
                 for j in 0..width {
-                    for o in 0..outputs {
+                    for (o, bias) in row.iter().enumerate() {
                         let place = to.place(i, j) + o;
-                        let mut sum = f64::from(pulled[place]) + f64::from(row[o]);
+                        let mut sum = f64::from(pulled[place]) + f64::from(*bias);
                         for tap in 0..taps * taps {
                             let (i, j) = (i + tap / taps, j + tap % taps);
                             let within = (reach..height + reach).contains(&i)
