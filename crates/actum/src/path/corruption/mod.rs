@@ -260,12 +260,10 @@ impl Corruption {
     /// slowly where it has won.
     pub fn pace(&self) -> (Vec<f64>, Vec<f64>) {
         let [first, last] = self.span();
-        let Kind::Process(process) = self.kind else {
-            return (vec![first, last], vec![last - first]);
+        let process = match self.kind {
+            Kind::Process(process) if process.deviation(0.0)[0] == 0.0 => process,
+            _ => return (vec![first, last], vec![last - first]),
         };
-        if process.deviation(0.0)[0] > 0.0 {
-            return (vec![first, last], vec![last - first]);
-        }
         // Closer to each other near 0, where VP goes as the root of time.
         let times: Vec<f64> = (0..=KNOTS)
             .map(|k| first + (last - first) * (k as f64 / KNOTS as f64).powi(2))

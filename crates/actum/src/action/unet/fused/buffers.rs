@@ -370,6 +370,8 @@ fn pull(
     } = at;
     let image = |buffer: usize| program.buffers[buffer];
     for op in program.ops.iter().rev() {
+        let y = op.output();
+        let pulled = std::mem::take(&mut adjoints.numbers[y]);
         match *op {
             Op::Product {
                 x,
@@ -378,26 +380,22 @@ fn pull(
                 bias,
                 shift,
                 plus,
-                y,
+                ..
             } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
                 if shift.is_some() || gradient.is_some() {
                     let sums = sums(image(y), &pulled);
                     if let Some(shift) = shift {
-                        let to = adjoints.addend(shift).iter_mut();
-                        to.zip(sums.as_flattened())
-                            .take(image(shift).channels)
-                            .for_each(|(to, sum)| *to += sum);
+                        let to = &mut adjoints.addend(shift)[..image(shift).channels];
+                        add_to(to, sums.as_flattened());
                     }
                     if let Some(gradient) = &mut gradient {
-                        let to = gradient[bias].as_flattened_mut().iter_mut();
-                        to.zip(sums.as_flattened()).for_each(|(to, sum)| *to += sum);
+                        add_to(gradient[bias].as_flattened_mut(), sums.as_flattened());
                     }
                 }
                 if let Some(plus) = plus {
                     let (to, add) = adjoints.open(plus);
                     if add {
-                        to.iter_mut().zip(&pulled).for_each(|(to, v)| *to += v);
+                        add_to(to, &pulled);
                     } else {
                         to.copy_from_slice(&pulled);
                     }
@@ -433,12 +431,8 @@ fn pull(
                         outer(&tangents[x], &first[y]);
                     }
                 }
-                adjoints.numbers[y] = pulled;
             }
-            Op::Norm {
-                x, scale, bias, y, ..
-            } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+            Op::Norm { x, scale, bias, .. } => {
                 let (out, add) = adjoints.open(x);
                 let [a, b] = room;
                 let mut lines = [scale, bias].map(|place| {
@@ -463,14 +457,11 @@ fn pull(
                 .go();
                 if let Some(gradient) = &mut gradient {
                     for (place, lines) in [scale, bias].into_iter().zip(&lines) {
-                        let to = gradient[place].as_flattened_mut().iter_mut();
-                        to.zip(lines.as_flattened()).for_each(|(to, v)| *to += v);
+                        add_to(gradient[place].as_flattened_mut(), lines.as_flattened());
                     }
                 }
-                adjoints.numbers[y] = pulled;
             }
-            Op::Swish { x, y } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+            Op::Swish { x, .. } => {
                 let out = adjoints.addend(x);
                 for (i, out) in out.iter_mut().enumerate() {
                     let [_, slope, bend] = swish(values[x][i]);
@@ -479,14 +470,13 @@ fn pull(
                         *out += bend * tangents[x][i] * first[y][i];
                     }
                 }
-                adjoints.numbers[y] = pulled;
             }
             Op::Attend {
                 query,
                 key,
                 value,
                 weights,
-                y,
+                ..
             } => {
                 let places = [query, key, value];
                 let of = |buffers: &[Vec<f32>]| -> Three {
@@ -498,48 +488,43 @@ fn pull(
                 let found = attend::pull(
                     &of(values),
                     &matrix(program, values, weights),
-                    &matrix(program, &adjoints.numbers, y),
+                    &Matrix::of(&pulled, image(y).pixels(), image(y).channels),
                     along.as_ref().map(|(tangents, first)| (tangents, first)),
                 );
                 for (place, found) in places.into_iter().zip(&found) {
                     copy(found, adjoints.open(place).0);
                 }
             }
-            Op::Beside { parts, y } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+            Op::Beside { parts, .. } => {
                 let mut first = 0;
                 for part in parts {
                     let channels = image(part).channels;
                     let to = adjoints.addend(part);
                     pairs(image(part), image(y), |at, from| {
-                        add(&mut to[at..][..channels], &pulled[from + first..]);
+                        add_to(&mut to[at..][..channels], &pulled[from + first..]);
                     });
                     first += channels;
                 }
-                adjoints.numbers[y] = pulled;
             }
-            Op::Halve { x, y } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+            Op::Halve { x, .. } => {
                 let to = adjoints.addend(x);
                 squares(image(x), image(y), |large, small| {
                     let to = to[large..][..image(x).channels].iter_mut();
                     to.zip(&pulled[small..]).for_each(|(to, v)| *to += 0.25 * v);
                 });
-                adjoints.numbers[y] = pulled;
             }
-            Op::Double { x, y } => {
-                let pulled = std::mem::take(&mut adjoints.numbers[y]);
+            Op::Double { x, .. } => {
                 let to = adjoints.addend(x);
                 squares(image(y), image(x), |large, small| {
-                    add(&mut to[small..][..image(x).channels], &pulled[large..]);
+                    add_to(&mut to[small..][..image(x).channels], &pulled[large..]);
                 });
-                adjoints.numbers[y] = pulled;
             }
         }
+        adjoints.numbers[y] = pulled;
     }
 }
 
-fn add(to: &mut [f32], from: &[f32]) {
+fn add_to(to: &mut [f32], from: &[f32]) {
     to.iter_mut().zip(from).for_each(|(to, v)| *to += v);
 }
 

@@ -70,6 +70,21 @@ pub(super) enum Op {
     },
 }
 
+impl Op {
+    /// The buffer that it writes, beside the weights of attention.
+    pub fn output(self) -> usize {
+        match self {
+            Self::Product { y, .. }
+            | Self::Norm { y, .. }
+            | Self::Swish { y, .. }
+            | Self::Beside { y, .. }
+            | Self::Halve { y, .. }
+            | Self::Double { y, .. }
+            | Self::Attend { y, .. } => y,
+        }
+    }
+}
+
 /// A parameter, laid out for products.
 pub(super) enum Parameter {
     /// The panels of the weights of a product, and of its adjoint.
