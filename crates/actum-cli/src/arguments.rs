@@ -338,9 +338,13 @@ pub struct ImageRestore {
     /// or a new folder (no extension).
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Seeds the noise they are made from.
+    /// Seeds the noise, of which there is none at temperature 0.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
+    /// makes the one in the middle of them, which errs least.
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub temperature: f64,
     /// Take N steps of Runge and Kutta's scheme of order 4 [default: steps as errors need them].
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
@@ -364,6 +368,10 @@ pub struct ImageScore {
     /// How many to make or restore, at most.
     #[arg(short, value_name = "N", default_value_t = 256)]
     pub n: usize,
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
+    /// makes the one in the middle of them, which errs least.
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub temperature: f64,
     /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub device: String,

@@ -236,9 +236,10 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
     let model = run.model(&tensor::device(&arguments.device)?)?;
     let images = first(&run.view(&read(&arguments.input, FRESH)?)?, arguments.n)?;
     let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
+    let temperature = arguments.temperature;
     let what = match target {
         Target::Grid => {
-            let (picture, columns) = model.beside(&images, seed, scheme)?;
+            let (picture, columns) = model.beside(&images, temperature, seed, scheme)?;
             picture.write_grid(path, columns)?;
             match columns {
                 4 => {
@@ -249,13 +250,13 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
         }
         Target::Npz => {
             model
-                .restore(&images, seed, scheme)?
+                .restore(&images, temperature, seed, scheme)?
                 .images
                 .write_npz(path)?;
             " restored"
         }
         Target::Folder => {
-            let restored = model.restore(&images, seed, scheme)?.images;
+            let restored = model.restore(&images, temperature, seed, scheme)?.images;
             restored.write_folder(path)?;
             " restored"
         }
@@ -283,15 +284,21 @@ fn score(arguments: &ImageScore) -> Result<()> {
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
     if run.settings().task != Task::Generate {
-        let found = model.restoration(&first(&data, n)?, 0, scheme)?;
+        let temperature = arguments.temperature;
+        let found = model.restoration(&first(&data, n)?, temperature, 0, scheme)?;
         if arguments.json {
-            output::json(&json!({ "run": arguments.run, "data": arguments.data, "scores": found }));
+            output::json(&json!({
+                "run": arguments.run,
+                "data": arguments.data,
+                "temperature": temperature,
+                "scores": found,
+            }));
             return Ok(());
         }
         let decibels = |x: f64| format!("{x:.2}");
         let ssim = |x: Option<f64>| x.map_or("too small".to_owned(), output::number);
         output::line(&format!(
-            "Restored {}, {} evaluations of the velocity.\n",
+            "Restored {} at temperature {temperature}, {} evaluations of the velocity.\n",
             output::count(found.images, "image"),
             found.evaluations
         ));

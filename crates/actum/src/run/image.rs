@@ -66,8 +66,7 @@ pub struct ImageRun(Folder<ImageSource>);
 impl ImageRun {
     /// Fits images (all of them, named `data` for the record) under `settings` and leaves the
     /// result in `folder`, with a picture of what the model makes that is drawn anew at every
-    /// checkpoint. A path without velocities, the torus, is fitted from samples whatever the settings
-    /// say.
+    /// checkpoint.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a run;
@@ -86,10 +85,6 @@ impl ImageRun {
         settings.check()?;
         existing.allows(folder)?;
         let seen = settings.data.view(images)?;
-        let mut settings = settings.clone();
-        if !settings.corruption(seen.shape())?.has_velocity() {
-            settings.fit.estimator = Estimator::Samples;
-        }
         let run = Self(Folder {
             path: folder.to_owned(),
             settings: settings.clone(),
@@ -264,7 +259,7 @@ impl Observer for Painter<'_> {
             // For the eye: what costs less than a few steps of the fit.
             let scheme = Scheme::RungeKutta4(10);
             let (picture, columns) = if self.corruption.restores() {
-                model.beside(&self.shown, 0, scheme)?
+                model.beside(&self.shown, 0.0, 0, scheme)?
             } else {
                 let made = model.sample(self.shown.len(), 0, scheme, Some(&self.shown))?;
                 (made.images, 8)

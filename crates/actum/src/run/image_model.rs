@@ -14,7 +14,7 @@ use crate::{
     dynamics::Dynamics,
     error::{Result, ensure},
     flow::{Scheme, simulate},
-    likelihood::{Divergence, bits_per_dimension, log_density, standard_gaussian},
+    likelihood::{Divergence, bits_per_dimension, log_density},
     metric,
     path::Corruption,
     score::{Potential, Score},
@@ -140,24 +140,28 @@ impl ImageModel {
             (Err(_), Some(like)) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 let chosen: Vec<usize> = (0..n).map(|_| rng.random_range(0..like.len())).collect();
-                self.corruption.start(&like.select(&chosen)?, seed)?
+                self.corruption.start(&like.select(&chosen)?, 1.0, seed)?
             }
             (prior, _) => prior?,
         };
         self.finish(start, scheme, "generated")
     }
 
-    /// Restores images of which only [what can be seen](Corruption::seen) is looked at.
+    /// Restores images of which only [what can be seen](Corruption::seen) is looked at, from noise of
+    /// [`temperature`](Corruption::start).
     ///
     /// # Errors
-    /// A model that generates; images of another size; a motion that diverges.
-    pub fn restore(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<Made> {
+    /// A model that generates; images of another size; a temperature below 0; a motion that diverges.
+    pub fn restore(
+        &self,
+        images: &Images,
+        temperature: f64,
+        seed: u64,
+        scheme: Scheme,
+    ) -> Result<Made> {
         self.must_restore()?;
-        self.finish(
-            self.corruption.start(images, seed)?,
-            scheme,
-            images.source(),
-        )
+        let start = self.corruption.start(images, temperature, seed)?;
+        self.finish(start, scheme, images.source())
     }
 
     /// For every image, side by side: what can be seen of it, the plain answer, the restored one
@@ -166,8 +170,14 @@ impl ImageModel {
     ///
     /// # Errors
     /// As [`restore`](Self::restore).
-    pub fn beside(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<(Images, usize)> {
-        let restored = self.restore(images, seed, scheme)?.images;
+    pub fn beside(
+        &self,
+        images: &Images,
+        temperature: f64,
+        seed: u64,
+        scheme: Scheme,
+    ) -> Result<(Images, usize)> {
+        let restored = self.restore(images, temperature, seed, scheme)?.images;
         let mut columns = vec![
             self.corruption.seen(images)?,
             self.corruption.plain(images)?,
@@ -189,15 +199,16 @@ impl ImageModel {
     /// estimate](Divergence::Hutchinson), dequantised.
     ///
     /// # Errors
-    /// A model that restores, or the path `heat`, whose law at time 1 is not known (`Setting`);
-    /// images of another size; a motion that diverges.
+    /// A path [without a prior](Corruption::has_prior) (`Setting`); images of another size; a motion
+    /// that diverges.
     pub fn bits_per_dimension(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<f64> {
-        let deviation = self.corruption.prior_deviation()?;
         let [first, last] = self.corruption.span();
         let d = self.corruption.dimension();
-        let base =
-            |x: &Array2<f64>| standard_gaussian(&(x / deviation)) - d as f64 * deviation.ln();
-        let (x, divergence) = (images.points(seed), Divergence::Hutchinson { seed });
+        // Refuses, with a reason, before anything is computed.
+        self.corruption.log_prior(&Array2::zeros((0, d)))?;
+        let base = |x: &Array2<f64>| self.corruption.log_prior(x).expect("a path with a prior");
+        let x = self.corruption.points(images, seed)?;
+        let divergence = Divergence::Hutchinson { seed };
         let density = match &self.motion {
             Motion::Action(motion) => {
                 log_density(motion, &x, first, last, base, divergence, scheme)
@@ -237,7 +248,6 @@ impl ImageModel {
             })
         };
         let made = self.sample(n, seed, scheme, Some(data))?;
-        let known = self.corruption.prior_deviation().is_ok();
         Ok(Generation {
             images: n,
             model: likeness(&made.images, seed + 1)?,
@@ -248,7 +258,7 @@ impl ImageModel {
                 None
             },
             evaluations: made.evaluations,
-            bits_per_dimension: if known {
+            bits_per_dimension: if self.corruption.has_prior() {
                 Some(self.bits_per_dimension(&some(0, bits_of)?, seed, scheme)?)
             } else {
                 None
@@ -261,7 +271,13 @@ impl ImageModel {
     ///
     /// # Errors
     /// As [`restore`](Self::restore); images that are not whole (`Shape`).
-    pub fn restoration(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<Restoration> {
+    pub fn restoration(
+        &self,
+        images: &Images,
+        temperature: f64,
+        seed: u64,
+        scheme: Scheme,
+    ) -> Result<Restoration> {
         self.must_restore()?;
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
         let psnr = |found: &Images| -> Result<f64> {
@@ -269,7 +285,7 @@ impl ImageModel {
             Ok(mean(each.map(|decibels| decibels.min(ROUNDED)).collect()))
         };
         let plain = self.corruption.plain(images)?;
-        let made = self.restore(images, seed, scheme)?;
+        let made = self.restore(images, temperature, seed, scheme)?;
         let ssim = |found: &Images| metric::ssim(found, images).ok().map(mean);
         Ok(Restoration {
             images: images.len(),

@@ -93,7 +93,7 @@ pub enum Noising {
     Linear,
     /// Blur, and noise.
     Heat,
-    /// Noise on circles, fitted from samples alone: it has no velocities.
+    /// Noise on circles.
     Torus,
 }
 

@@ -218,6 +218,16 @@ impl Images {
         }
     }
 
+    /// All images as points, `[n, channels * height * width]`, every level as the middle of what
+    /// dequantisation makes of it.
+    pub fn middles(&self) -> Array2<f64> {
+        let [h, w, _] = self.shape();
+        Array2::from_shape_fn((self.len(), self.dimension()), |(i, j)| {
+            let level = self.pixels[[i, j / w % h, j % w, j / (h * w)]];
+            (f64::from(level) + 0.5) / 128.0 - 1.0
+        })
+    }
+
     /// All images as points, `[n, channels * height * width]`, with the noise of dequantisation.
     pub fn points(&self, seed: u64) -> Array2<f64> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -1,8 +1,11 @@
 //! Images that lose what a model is to give back.
 
 mod heat;
+mod mask;
 
-use ndarray::{Array2, Array4, ArrayView2};
+use std::f64::consts::TAU;
+
+use ndarray::{Array1, Array2, Array4, ArrayView2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -11,77 +14,10 @@ use rayon::prelude::*;
 use super::{Draw, Path, Process};
 use crate::{
     data::{Images, LUMA},
-    error::{Error, ErrorKind, Result, ensure},
+    error::{Result, ensure},
 };
 use heat::Heat;
-
-/// Which pixels of an image are hidden.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mask {
-    /// `[height, width]`, true where hidden.
-    hidden: Array2<bool>,
-}
-
-impl Mask {
-    /// The mask that hides pixels where `hidden` `[height, width]` is true.
-    ///
-    /// # Errors
-    /// All pixels are hidden, or none (`Value`).
-    pub fn new(hidden: Array2<bool>) -> Result<Self> {
-        let (count, all) = (hidden.iter().filter(|h| **h).count(), hidden.len());
-        ensure!(
-            0 < count && count < all,
-            Value,
-            "a mask must hide some pixels and keep some; this one hides {count} of {all}"
-        );
-        Ok(Self { hidden })
-    }
-
-    /// Hides the upper half of `height x width` pixels, the larger if the height is odd.
-    ///
-    /// # Errors
-    /// Fewer than two rows.
-    pub fn top(height: usize, width: usize) -> Result<Self> {
-        Self::new(Array2::from_shape_fn((height, width), |(y, _)| {
-            2 * y < height
-        }))
-    }
-
-    /// Hides the lower half of `height x width` pixels, the smaller if the height is odd.
-    ///
-    /// # Errors
-    /// Fewer than two rows.
-    pub fn bottom(height: usize, width: usize) -> Result<Self> {
-        Self::new(Array2::from_shape_fn((height, width), |(y, _)| {
-            2 * y >= height
-        }))
-    }
-
-    /// Hides what is bright (levels of 128 and more) in a single image: white is filled in and
-    /// black is kept, as in other tools for inpainting.
-    ///
-    /// # Errors
-    /// Several images (`Shape`), and as [`Mask::new`].
-    pub fn of(image: &Images) -> Result<Self> {
-        ensure!(
-            image.len() == 1,
-            Shape,
-            "{}: expected one image as a mask, got {}",
-            image.source(),
-            image.len()
-        );
-        let [h, w, _] = image.shape();
-        let gray = image.gray();
-        let bright = |(y, x)| gray.pixels()[[0, y, x, 0]] >= 128;
-        let mask = Self::new(Array2::from_shape_fn((h, w), bright));
-        mask.map_err(|error| error.within(image.source()))
-    }
-
-    /// Where pixels are hidden, `[height, width]`.
-    pub fn hidden(&self) -> &Array2<bool> {
-        &self.hidden
-    }
-}
+pub use mask::Mask;
 
 /// On how many stretches of time the pace of a process is taken as constant.
 const KNOTS: usize = 64;
@@ -142,7 +78,7 @@ impl Corruption {
         Self { kind, shape }
     }
 
-    /// Noise on a circle for each number. It has samples only, and no velocity.
+    /// Noise on a circle for each number.
     pub fn torus(shape: [usize; 3]) -> Self {
         let kind = Kind::Torus;
         Self { kind, shape }
@@ -183,7 +119,7 @@ impl Corruption {
     /// A mask of another size (`Shape`).
     pub fn inpainting(shape: [usize; 3], mask: Mask) -> Result<Self> {
         let [h, w, _] = shape;
-        let (y, x) = mask.hidden.dim();
+        let (y, x) = mask.hidden().dim();
         ensure!(
             (y, x) == (h, w),
             Shape,
@@ -220,11 +156,6 @@ impl Corruption {
             Kind::Process(process) if process.deviation(0.0)[0] == 0.0 => [1e-3, 1.0],
             _ => [0.0, 1.0],
         }
-    }
-
-    /// Whether points have a velocity: not on the torus.
-    pub fn has_velocity(&self) -> bool {
-        !self.is_periodic()
     }
 
     /// Whether the numbers that move live on circles of length 1: on the torus.
@@ -300,56 +231,94 @@ impl Corruption {
         self.conditioning() > 0
     }
 
-    /// The deviation of the Gaussian of mean 0 that points at time 1 have.
+    /// Whether points at time 1 have the same law whatever the images: where images are generated,
+    /// but by heat, which leaves their mean colours.
+    pub fn has_prior(&self) -> bool {
+        !self.restores() && !matches!(self.kind, Kind::Heat(_))
+    }
+
+    fn must_have_prior(&self) -> Result<()> {
+        ensure!(
+            self.has_prior(),
+            Setting,
+            "what this path begins with depends on images; give some to start from"
+        );
+        Ok(())
+    }
+
+    /// The deviation of every number of the prior that is Gaussian; None on the torus.
+    fn prior_deviation(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Process(process) => Some(process.prior_deviation()),
+            Kind::Torus => None,
+            _ => Some(1.0),
+        }
+    }
+
+    /// The log density of the [prior](Corruption::prior) at points `[n, d]`: `[n]`.
     ///
     /// # Errors
-    /// Points at time 1 that depend on images or are not Gaussian (`Setting`).
-    pub fn prior_deviation(&self) -> Result<f64> {
-        match self.kind {
-            Kind::Process(process) => Ok(process.prior_deviation()),
-            Kind::Linear => Ok(1.0),
-            _ => Err(Error::new(
-                ErrorKind::Setting,
-                "what this path begins with has no density in closed form",
-            )),
-        }
+    /// As [`Corruption::prior`].
+    pub fn log_prior(&self, points: &Array2<f64>) -> Result<Array1<f64>> {
+        self.must_have_prior()?;
+        let d = points.ncols() as f64;
+        Ok(match self.prior_deviation() {
+            Some(deviation) => {
+                let variance = deviation * deviation;
+                let squares = points.map_axis(Axis(1), |row| row.dot(&row));
+                -0.5 * (squares / variance + d * (TAU * variance).ln())
+            }
+            None => Array1::zeros(points.nrows()),
+        })
     }
 
     /// So many points at time 1 to generate images from, `[n, d]`: Gaussian noise of deviation 1 (that of
     /// the [process](Process::prior_deviation)), or numbers uniform in [0, 1) on the torus.
     ///
     /// # Errors
-    /// Where points at time 1 depend on images (`Setting`), see [`Corruption::start`]: all that
-    /// restore, and heat, which leaves the mean colours.
+    /// [None](Corruption::has_prior) (`Setting`): see [`Corruption::start`].
     pub fn prior(&self, n: usize, seed: u64) -> Result<Array2<f64>> {
+        self.must_have_prior()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = (n, self.dimension());
-        Ok(match self.kind {
-            Kind::Process(process) => process.prior([n, shape.1], seed),
-            Kind::Linear => Array2::from_shape_simple_fn(shape, || rng.sample(StandardNormal)),
-            Kind::Torus => Array2::from_shape_simple_fn(shape, || rng.random()),
-            _ => {
-                let what = "what this path begins with depends on images; give some to start from";
-                return Err(Error::new(ErrorKind::Setting, what));
-            }
+        Ok(match self.prior_deviation() {
+            Some(deviation) => Array2::from_shape_simple_fn(shape, || {
+                deviation * rng.sample::<f64, _>(StandardNormal)
+            }),
+            None => Array2::from_shape_simple_fn(shape, || rng.random()),
         })
     }
 
     /// A point at time 1 for each of the images, `[n, d]`, to restore them from: as the path has them,
-    /// and of the images only what [can be seen](Corruption::seen) of them. For heat, images of
-    /// their mean colours: those that it was fitted to, in any order, start what resembles them.
+    /// and of the images only what [can be seen](Corruption::seen) of them. All noise, that of
+    /// dequantisation too, has `temperature` times its size: 1 makes one of the images that fit what
+    /// is seen, as often as they occur, and 0 the one in the middle of them, whatever the seed. For
+    /// heat, images of their mean colours: those that it was fitted to, in any order, start what
+    /// resembles them.
     ///
     /// # Errors
-    /// Images of a size that is not expected (`Shape`), see [`Corruption::seen`].
-    pub fn start(&self, images: &Images, seed: u64) -> Result<Array2<f64>> {
+    /// Images of a size that is not expected (`Shape`), see [`Corruption::seen`]; a temperature that
+    /// is negative or not finite (`Value`).
+    pub fn start(&self, images: &Images, temperature: f64, seed: u64) -> Result<Array2<f64>> {
+        ensure!(
+            0.0 <= temperature && temperature.is_finite(),
+            Value,
+            "expected a temperature of at least 0, got {temperature}"
+        );
         let seen = self.seen(images)?;
+        let middles = seen.middles();
         let mut points = Array2::zeros((seen.len(), self.dimension()));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut image = vec![0.0; seen.dimension()];
         for (i, mut row) in points.rows_mut().into_iter().enumerate() {
-            let row = row.as_slice_mut().expect("row-major order");
-            let mut image = vec![0.0; seen.dimension()];
             seen.write_point(i, false, &mut rng, &mut image);
-            self.write_point(&image, 1.0, &mut rng, row, None);
+            for (x, middle) in image.iter_mut().zip(middles.row(i)) {
+                *x = middle + temperature * (*x - middle);
+            }
+            let noise = standard_gaussian(image.len(), &mut rng);
+            let noise: Vec<f64> = noise.map(|e| temperature * e).collect();
+            let row = row.as_slice_mut().expect("row-major order");
+            self.write_point(&image, &noise, 1.0, row, None);
         }
         Ok(points)
     }
@@ -398,7 +367,7 @@ impl Corruption {
             }
             Kind::Inpainting(mask) => {
                 Array4::from_shape_fn((images.len(), h, w, c), |(i, y, x, k)| {
-                    if mask.hidden[[y, x]] {
+                    if mask.hidden()[[y, x]] {
                         128
                     } else {
                         pixels[[i, y, x, k]]
@@ -423,15 +392,8 @@ impl Corruption {
             "this path generates images and restores none"
         );
         let seen = self.seen(images)?;
-        let [h, w, c] = self.shape;
-        let n = seen.len();
-        // The middle of every level stands for it.
-        let level = |i: usize, y: usize, x: usize, k: usize| {
-            f64::from(seen.pixels()[[i, y, x, k]]) / 128.0 + (0.5 / 128.0 - 1.0)
-        };
-        let mut points = Array2::from_shape_fn((n, c * h * w), |(i, j)| {
-            level(i, j / w % h, j % w, j / (h * w))
-        });
+        let [h, w, _] = self.shape;
+        let mut points = seen.middles();
         for mut row in points.rows_mut() {
             let planes = row.as_slice_mut().expect("row-major order");
             for plane in planes.chunks_exact_mut(h * w) {
@@ -441,11 +403,11 @@ impl Corruption {
                         upsample(&known, [h, w], plane);
                     }
                     Kind::Inpainting(mask) => {
-                        let each = || plane.iter().zip(&mask.hidden);
+                        let each = || plane.iter().zip(mask.hidden());
                         let kept = each().filter(|(_, hidden)| !**hidden);
                         let sum: f64 = kept.clone().map(|(x, _)| x).sum();
                         let mean = sum / kept.count() as f64;
-                        let pixels = plane.iter_mut().zip(&mask.hidden);
+                        let pixels = plane.iter_mut().zip(mask.hidden());
                         for (x, _) in pixels.filter(|(_, hidden)| **hidden) {
                             *x = mean;
                         }
@@ -455,6 +417,35 @@ impl Corruption {
             }
         }
         Images::of_points(points.view(), self.shape, seen.source())
+    }
+
+    /// Images as points `[n, d]` at time 0, with the noise of dequantisation.
+    ///
+    /// # Errors
+    /// Images of another shape (`Shape`).
+    pub fn points(&self, images: &Images, seed: u64) -> Result<Array2<f64>> {
+        self.must_fit(images)?;
+        let whole = images.points(seed);
+        let mut points = Array2::zeros((images.len(), self.dimension()));
+        let noise = vec![0.0; images.dimension()];
+        for (x, mut row) in whole.rows().into_iter().zip(points.rows_mut()) {
+            let x = x.as_slice().expect("row-major order");
+            let row = row.as_slice_mut().expect("row-major order");
+            self.write_point(x, &noise, 0.0, row, None);
+        }
+        Ok(points)
+    }
+
+    fn must_fit(&self, images: &Images) -> Result<()> {
+        let ([h, w, c], [height, width, channels]) = (self.shape, images.shape());
+        ensure!(
+            [h, w, c] == [height, width, channels],
+            Shape,
+            "{}: expected images of {h} x {w} pixels in {c} channel(s), got {height} x {width} in \
+             {channels}",
+            images.source()
+        );
+        Ok(())
     }
 
     /// The images of points `[n, d]` at time 0. Pixels that are known, from the conditioning, are as they are
@@ -474,7 +465,7 @@ impl Corruption {
         let moved = Array2::from_shape_fn((points.nrows(), c * h * w), |(i, j)| {
             let known = match &self.kind {
                 Kind::SuperResolution => is_kept(j / w % h, j % w),
-                Kind::Inpainting(mask) => !mask.hidden[[j / w % h, j % w]],
+                Kind::Inpainting(mask) => !mask.hidden()[[j / w % h, j % w]],
                 _ => false,
             };
             match self.kind {
@@ -486,19 +477,18 @@ impl Corruption {
         Images::of_points(moved.view(), self.shape, source)
     }
 
-    /// Writes the point of an image x, `[channels * height * width]`, at time t, `[d]`, and its velocity
-    /// where the path has one. The noise does not depend on the time.
+    /// Writes the point of an image x and of noise, both `[channels * height * width]`, at time t, `[d]`,
+    /// and its velocity, if it is asked for.
     fn write_point(
         &self,
         x: &[f64],
+        noise: &[f64],
         t: f64,
-        rng: &mut impl Rng,
         point: &mut [f64],
         velocity: Option<&mut [f64]>,
     ) {
         let [h, w, _] = self.shape;
         let (moved, conditioning) = point.split_at_mut(x.len());
-        let noise: Vec<f64> = x.iter().map(|_| rng.sample(StandardNormal)).collect();
         // The path and its rate at one number of the image and of the noise.
         let affine = |[a, a_rate]: [f64; 2], [b, b_rate]: [f64; 2], x: f64, y: f64| {
             [a * x + b * y, a_rate * x + b_rate * y]
@@ -507,10 +497,10 @@ impl Corruption {
         let both: Vec<[f64; 2]> = match &self.kind {
             Kind::Process(process) => {
                 let (alpha, sigma) = (process.mean(t), process.deviation(t));
-                let each = x.iter().zip(&noise);
+                let each = x.iter().zip(noise);
                 each.map(|(x, e)| affine(alpha, sigma, *x, *e)).collect()
             }
-            Kind::Linear => x.iter().zip(&noise).map(|(x, e)| line(*x, *e)).collect(),
+            Kind::Linear => x.iter().zip(noise).map(|(x, e)| line(*x, *e)).collect(),
             Kind::Heat(heat) => {
                 let planes = x.chunks_exact(h * w);
                 let blurred = planes.flat_map(|plane| {
@@ -518,22 +508,22 @@ impl Corruption {
                     let [blurred, rate] = heat.blur(plane, t);
                     blurred.into_iter().zip(rate)
                 });
-                let each = blurred.zip(&noise);
+                let each = blurred.zip(noise);
                 each.map(|((x, rate), e)| [x + t * e, rate + e]).collect()
             }
             Kind::Torus => {
-                let each = x.iter().zip(&noise);
-                each.map(|(x, e)| [(0.25 * x + 0.5 + 0.5 * t * e).rem_euclid(1.0), f64::NAN])
-                    .collect()
+                let each = x.iter().zip(noise);
+                let turn = |x: f64, e: f64| (0.25 * x + 0.5 + 0.5 * t * e).rem_euclid(1.0);
+                each.map(|(x, e)| [turn(*x, *e), 0.5 * e]).collect()
             }
             Kind::Colorization => {
                 let gray = gray(x);
-                let each = x.iter().zip(gray.iter().cycle()).zip(&noise);
+                let each = x.iter().zip(gray.iter().cycle()).zip(noise);
                 each.map(|((x, gray), e)| line(*x, gray + 0.1 * e))
                     .collect()
             }
             Kind::SuperResolution => {
-                let each = x.iter().zip(&noise).enumerate();
+                let each = x.iter().zip(noise).enumerate();
                 each.map(|(j, (x, e))| match is_kept(j / w % h, j % w) {
                     true => [*x, 0.0],
                     false => line(*x, *e),
@@ -541,7 +531,7 @@ impl Corruption {
                 .collect()
             }
             Kind::Inpainting(mask) => {
-                let each = x.iter().zip(&noise).zip(mask.hidden.iter().cycle());
+                let each = x.iter().zip(noise).zip(mask.hidden().iter().cycle());
                 each.map(|((x, e), hidden)| match hidden {
                     true => line(*x, *e),
                     false => [*x, 0.0],
@@ -567,7 +557,7 @@ impl Corruption {
                 }
             }
             Kind::Inpainting(mask) => {
-                let each = x.iter().zip(mask.hidden.iter().cycle());
+                let each = x.iter().zip(mask.hidden().iter().cycle());
                 for (place, (x, hidden)) in conditioning.iter_mut().zip(each) {
                     *place = if *hidden { 0.0 } else { *x };
                 }
@@ -575,6 +565,11 @@ impl Corruption {
             _ => (),
         }
     }
+}
+
+/// So many standard Gaussian numbers.
+fn standard_gaussian(n: usize, rng: &mut impl Rng) -> impl Iterator<Item = f64> {
+    (0..n).map(|_| rng.sample(StandardNormal))
 }
 
 /// Whether super-resolution knows the pixel.
@@ -639,14 +634,7 @@ impl Corrupted {
     /// # Errors
     /// Images of another shape than those of the corruption (`Shape`).
     pub fn new(images: Images, corruption: Corruption) -> Result<Self> {
-        let ([h, w, c], [height, width, channels]) = (corruption.shape, images.shape());
-        ensure!(
-            [h, w, c] == [height, width, channels],
-            Shape,
-            "{}: expected images of {h} x {w} pixels in {c} channel(s), got {height} x {width} in \
-             {channels}",
-            images.source()
-        );
+        corruption.must_fit(&images)?;
         Ok(Self {
             images,
             corruption,
@@ -683,7 +671,7 @@ impl Path for Corrupted {
     }
 
     fn has_velocity(&self) -> bool {
-        self.corruption.has_velocity()
+        true
     }
 
     fn process(&self) -> Option<Process> {
@@ -696,26 +684,21 @@ impl Path for Corrupted {
         // A generator for each row, so that rows can be drawn side by side.
         let rows: Vec<(f64, u64)> = times.iter().map(|t| (*t, rng.random())).collect();
         let mut points = vec![0.0; n * d];
-        let mut velocities = vec![0.0; if self.has_velocity() { n * d } else { 0 }];
-        let draw = |(t, seed): (f64, u64), point: &mut [f64], velocity: Option<&mut [f64]>| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let i = rng.random_range(0..self.images.len());
-            let mirrored = self.mirrors && rng.random();
-            let mut image = vec![0.0; self.images.dimension()];
-            self.images.write_point(i, mirrored, &mut rng, &mut image);
-            self.corruption
-                .write_point(&image, t, &mut rng, point, velocity);
-        };
-        let array = |numbers| Array2::from_shape_vec((n, d), numbers).expect("a row for each time");
+        let mut velocities = vec![0.0; n * d];
         let each = rows.into_par_iter().zip(points.par_chunks_exact_mut(d));
-        if self.has_velocity() {
-            each.zip(velocities.par_chunks_exact_mut(d))
-                .for_each(|((row, point), velocity)| draw(row, point, Some(velocity)));
-            Draw::new(array(points)).with_velocities(array(velocities))
-        } else {
-            each.for_each(|(row, point)| draw(row, point, None));
-            Draw::new(array(points))
-        }
+        each.zip(velocities.par_chunks_exact_mut(d))
+            .for_each(|(((t, seed), point), velocity)| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let i = rng.random_range(0..self.images.len());
+                let mirrored = self.mirrors && rng.random();
+                let mut image = vec![0.0; self.images.dimension()];
+                self.images.write_point(i, mirrored, &mut rng, &mut image);
+                let noise: Vec<f64> = standard_gaussian(image.len(), &mut rng).collect();
+                self.corruption
+                    .write_point(&image, &noise, t, point, Some(velocity));
+            });
+        let array = |numbers| Array2::from_shape_vec((n, d), numbers).expect("a row for each time");
+        Draw::new(array(points)).with_velocities(array(velocities))
     }
 }
 

@@ -1,6 +1,7 @@
 use ndarray::{Array1, Axis, s};
 
 use super::*;
+use crate::error::ErrorKind;
 
 const SHAPE: [usize; 3] = [4, 5, 3];
 
@@ -128,7 +129,7 @@ fn moments_of_paths_that_restore() {
 
         let path = Corrupted::new(images(1), inpainting.clone()).unwrap();
         let points = draw(&path, t, n, 4).points;
-        let hidden = |j: usize| mask().hidden[[j / 5 % 4, j % 5]];
+        let hidden = |j: usize| mask().hidden()[[j / 5 % 4, j % 5]];
         let mean = Array1::from_shape_fn(120, |j| match (hidden(j % 60), j < 60) {
             (false, _) => x[j % 60],
             (true, true) => (1.0 - t) * x[j],
@@ -218,20 +219,20 @@ fn heat_as_scipy_spreads_it() {
 #[test]
 fn velocities_are_rates_for_the_same_draw() {
     for corruption in all() {
-        let moving = corruption.has_velocity();
         let scale = corruption.clone();
         let path = Corrupted::new(images(3), corruption)
             .unwrap()
             .with_mirrored();
         for t in [0.05, 0.3, 0.9] {
             let now = draw(&path, t, 6, 7);
-            assert_eq!(now.velocities.is_some(), moving);
-            let Some(velocities) = now.velocities else {
-                continue;
-            };
+            let velocities = now.velocities.unwrap();
             let h = 1e-5;
             let [before, after] = [t - h, t + h].map(|t| draw(&path, t, 6, 7).points);
-            let rate = (after - before) / (2.0 * h);
+            let mut change = after - before;
+            if scale.is_periodic() {
+                change.mapv_inplace(|turn| turn - turn.round());
+            }
+            let rate = change / (2.0 * h);
             for (found, expected) in velocities.iter().zip(&rate) {
                 let off = (found - expected).abs();
                 assert!(
@@ -290,11 +291,11 @@ fn hidden_pixels_do_not_leak() {
     for (corruption, seen) in [(others()[4].clone(), (2, 4)), (others()[5].clone(), (0, 0))] {
         let paths = |images: Images| Corrupted::new(images, corruption.clone()).unwrap();
         let here = draw(&paths(one.clone()), 0.4, 1, 10).points;
-        let start = corruption.start(&one, 3).unwrap();
+        let start = corruption.start(&one, 1.0, 3).unwrap();
         for y in 0..4 {
             for x in 0..5 {
                 let hidden = match &corruption.kind {
-                    Kind::Inpainting(mask) => mask.hidden[[y, x]],
+                    Kind::Inpainting(mask) => mask.hidden()[[y, x]],
                     _ => y % 2 == 1 || x % 2 == 1,
                 };
                 let mut pixels = one.pixels().clone();
@@ -307,7 +308,7 @@ fn hidden_pixels_do_not_leak() {
                 };
                 assert!(changed(0, 60));
                 assert_eq!(changed(60, 120), !hidden, "{y} {x}");
-                let began = corruption.start(&other, 3).unwrap();
+                let began = corruption.start(&other, 1.0, 3).unwrap();
                 assert_eq!(began != start, !hidden, "{y} {x}");
                 let (a, b) = (corruption.plain(&one), corruption.plain(&other));
                 assert_eq!(a.unwrap().pixels() != b.unwrap().pixels(), !hidden);
@@ -329,7 +330,7 @@ fn starts_have_the_law_of_the_path_at_its_end() {
         let path = Corrupted::new(one.clone(), corruption.clone()).unwrap();
         let end = draw(&path, 1.0, n, 11).points;
         let many = one.select(&vec![0; n]).unwrap();
-        let start = corruption.start(&many, 12).unwrap();
+        let start = corruption.start(&many, 1.0, 12).unwrap();
         let begun = match corruption.restores() || matches!(corruption.kind, Kind::Heat(_)) {
             true => {
                 assert!(corruption.prior(2, 0).is_err());
@@ -347,18 +348,53 @@ fn starts_have_the_law_of_the_path_at_its_end() {
             assert!((found - deviation).abs() < 0.04 * deviation + 0.004, "{j}");
         }
         assert_eq!(
-            corruption.start(&one, 1).unwrap(),
-            corruption.start(&one, 1).unwrap()
+            corruption.start(&one, 1.0, 1).unwrap(),
+            corruption.start(&one, 1.0, 1).unwrap()
         );
         assert_ne!(
-            corruption.start(&one, 1).unwrap(),
-            corruption.start(&one, 2).unwrap()
+            corruption.start(&one, 1.0, 1).unwrap(),
+            corruption.start(&one, 1.0, 2).unwrap()
         );
     }
     let [vp, _, ve] = processes();
     let spread = |corruption: &Corruption| corruption.prior(500, 0).unwrap().std(0.0);
     assert!((spread(&vp) - 1.0).abs() < 0.02);
     assert!((spread(&ve) / 50.0 - 1.0).abs() < 0.02);
+}
+
+#[test]
+fn temperature_scales_all_noise() {
+    let two = images(2);
+    let restoring = others().into_iter().filter(Corruption::restores);
+    for corruption in restoring {
+        let start = |t: f64, seed: u64| corruption.start(&two, t, seed).unwrap();
+        let [cold, warm, hot] = [0.0, 0.5, 1.0].map(|t| start(t, 1));
+        assert_eq!(cold, start(0.0, 2));
+        assert_ne!(warm, start(0.5, 2));
+        let middle = (&cold + &hot) / 2.0;
+        assert!((&warm - middle).iter().all(|d| d.abs() < 1e-12));
+        // Without noise, gray or what is kept, and 0 where pixels are hidden.
+        let seen = corruption.seen(&two).unwrap();
+        for (j, x) in cold.row(1).iter().take(60).enumerate() {
+            let (y, column) = (j / 5 % 4, j % 5);
+            let is_known = match &corruption.kind {
+                Kind::Inpainting(mask) => !mask.hidden()[[y, column]],
+                Kind::SuperResolution => is_kept(y, column),
+                _ => true,
+            };
+            let level = f64::from(seen.pixels()[[1, y, column, j / 20]]);
+            let expected = if is_known {
+                (level + 0.5) / 128.0 - 1.0
+            } else {
+                0.0
+            };
+            assert!((x - expected).abs() < 1e-12, "{j}: {x} {expected}");
+        }
+        for t in [-0.1, f64::NAN, f64::INFINITY] {
+            let error = corruption.start(&two, t, 0).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Value);
+        }
+    }
 }
 
 #[test]
@@ -377,10 +413,10 @@ fn what_is_seen_and_plain_answers() {
     let low = Images::new(low, "low").unwrap();
     assert_eq!(corruption.plain(&low).unwrap().image(0), plain);
     assert_eq!(
-        corruption.start(&low, 5).unwrap(),
-        corruption.start(&images, 5).unwrap()
+        corruption.start(&low, 1.0, 5).unwrap(),
+        corruption.start(&images, 1.0, 5).unwrap()
     );
-    let points = corruption.start(&images, 5).unwrap();
+    let points = corruption.start(&images, 1.0, 5).unwrap();
     let back = corruption.images(points.view(), "start").unwrap();
     let kept = [0, 2, 8, 10].map(|j| back.image(0)[j]);
     assert_eq!(kept, [0, 20, 80, 100]);
@@ -395,7 +431,7 @@ fn what_is_seen_and_plain_answers() {
         [0, 10, 20, 30, 40, 50, 60, 70, 35, 35, 35, 35]
     );
     // A model that moves what is known is not believed.
-    let moved = corruption.start(&images, 0).unwrap();
+    let moved = corruption.start(&images, 1.0, 0).unwrap();
     let mut astray = moved.clone();
     astray.slice_mut(s![.., ..12]).fill(0.9);
     let back = corruption.images(astray.view(), "astray").unwrap();
@@ -410,8 +446,8 @@ fn what_is_seen_and_plain_answers() {
     let gray = color.gray();
     assert_eq!(corruption.plain(&gray).unwrap().pixels(), plain.pixels());
     assert_eq!(
-        corruption.start(&gray, 1).unwrap(),
-        corruption.start(&color, 1).unwrap()
+        corruption.start(&gray, 1.0, 1).unwrap(),
+        corruption.start(&color, 1.0, 1).unwrap()
     );
 }
 
@@ -452,7 +488,7 @@ fn sizes_that_do_not_fit() {
     for corruption in others() {
         let half = Images::new(Array4::zeros((1, 4, 2, 3)), "narrow").unwrap();
         assert_eq!(
-            corruption.start(&half, 0).unwrap_err().kind(),
+            corruption.start(&half, 1.0, 0).unwrap_err().kind(),
             ErrorKind::Shape
         );
         let few = Array2::zeros((1, 7));
