@@ -4,7 +4,10 @@ mod checkpoint;
 mod times;
 mod weights;
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use burn::{module::Module, tensor::Device};
 use rand::SeedableRng;
@@ -138,7 +141,8 @@ pub trait Observer {
     /// The guard went back.
     fn rollback(&mut self, _rollback: &Rollback) {}
 
-    /// The state from which resuming equals never having stopped; every 500 steps and at the end.
+    /// The state from which resuming equals never having stopped; every 500 steps or half a
+    /// minute, and at the end.
     ///
     /// # Errors
     /// Whatever keeps it from being stored; fitting stops with that error.
@@ -149,8 +153,9 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// Every how many steps the observer gets a checkpoint.
+/// Every how many steps the observer gets a checkpoint, and after how long, where they take longer.
 const CHECKPOINT_EVERY: usize = 500;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(30);
 /// Every how many steps the guard remembers a good state.
 const REMEMBER_EVERY: usize = 50;
 /// How often the guard goes back before it gives up.
@@ -276,6 +281,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics<A>> {
         let mut good = self.state.clone();
+        let mut saved = Instant::now();
         while self.state.step < self.options.steps {
             let before = self
                 .state
@@ -301,13 +307,15 @@ impl<'a, A: Action + Module> Training<'a, A> {
                     // fit can go back as far.
                     let mut due = false;
                     if let Some(before) = before {
-                        due = before.step.is_multiple_of(CHECKPOINT_EVERY);
+                        due = before.step.is_multiple_of(CHECKPOINT_EVERY)
+                            || saved.elapsed() > CHECKPOINT_AFTER;
                         good = before;
                     }
                     if done {
                         observer.checkpoint(&Checkpoint::of(&self.state, self.options))?;
                     } else if stop || due {
                         observer.checkpoint(&Checkpoint::of(&good, self.options))?;
+                        saved = Instant::now();
                     }
                     ensure!(
                         !stop,
