@@ -278,8 +278,8 @@ pub struct ImageFit {
     /// with the same network [default: action].
     #[arg(long, value_name = "METHOD")]
     pub method: Option<Method>,
-    /// How images dissolve that are to be generated: vp, subvp, ve, linear, heat or torus
-    /// [default: vp].
+    /// How images dissolve that are to be generated: linear, vp, subvp, ve, heat or torus
+    /// [default: linear; with --method score vp].
     #[arg(long, value_name = "PATH")]
     pub path: Option<Noising>,
     /// What is hidden, with --task inpaint: top, bottom, or a PNG or JPEG of the size of the images that

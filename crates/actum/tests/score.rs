@@ -28,23 +28,34 @@ fn normal(shape: (usize, usize), seed: u64) -> Array2<f64> {
     Array2::from_shape_simple_fn(shape, || rng.sample(StandardNormal))
 }
 
-fn processes() -> [Process; 3] {
+fn processes() -> [Process; 4] {
+    let exploding = Process::variance_exploding(0.1, 4.0).unwrap();
     [
         Process::default(),
         Process::sub_variance_preserving(0.1, 20.0).unwrap(),
-        Process::variance_exploding(0.1, 4.0).unwrap(),
+        exploding,
+        exploding.normalized(),
     ]
 }
 
 #[test]
 fn processes_have_the_moments_of_their_equations() {
     // By another program, at t = 0.3, where B = 0.9255.
-    let [vp, sub, _] = processes();
+    let [vp, sub, ..] = processes();
     let ve = Process::variance_exploding(0.01, 50.0).unwrap();
+    let normalized = ve.normalized();
+    assert_eq!(vp.normalized(), vp);
     for (process, alpha, sigma, f, g) in [
         (vp, 0.6295500003, 0.7769599714, -3.035, 2.4637369990),
         (sub, 0.6295500003, 0.6036667971, -3.035, 2.2619735527),
         (ve, 1.0, 0.1287333294, 0.0, 0.5313176563),
+        (
+            normalized,
+            0.9918154530,
+            0.1276797054,
+            -0.1388481961,
+            0.5269690620,
+        ),
     ] {
         let found = [
             process.mean(0.3)[0],
@@ -81,8 +92,8 @@ fn processes_have_the_moments_of_their_equations() {
     }
     // 1 - exp(-B) would have lost its digits.
     assert!((vp.deviation(1e-12)[0] / 1e-13f64.sqrt() - 1.0).abs() < 1e-9);
-    for (process, deviation) in [(vp, 1.0), (sub, 1.0), (ve, 50.0)] {
-        assert_eq!(process.prior_deviation(), deviation);
+    for (process, deviation) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, 0.99980006)] {
+        assert!((process.prior_deviation() / deviation - 1.0).abs() < 1e-8);
         assert!((process.deviation(1.0)[0] / deviation - 1.0).abs() < 1e-4);
         let prior = Cloud::new(process.prior([20_000, 2], 0)).unwrap();
         assert!(

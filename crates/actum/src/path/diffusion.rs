@@ -25,8 +25,9 @@ use crate::{
 /// | variance preserving | `e^(-B/2)` | `sqrt(1 - e^-B)` | `-beta/2` | `beta` |
 /// | sub-VP | `e^(-B/2)` | `1 - e^-B` | `-beta/2` | `beta (1 - e^-2B)` |
 /// | variance exploding | 1 | `smallest (largest/smallest)^t` | 0 | `(sigma^2)'` |
+/// | its [`normalized`](Process::normalized) form | c | `c sigma` | `c' / c` | `c^2 (sigma^2)'` |
 ///
-/// `beta` is linear in time and `B` its integral. Points should be of order one, for the noise does
+/// `beta` is linear in time and `B` its integral; `c = 1 / sqrt(1 + sigma^2)`. Points should be of order one, for the noise does
 /// not know their units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Process(Kind);
@@ -39,6 +40,8 @@ enum Kind {
     SubPreserving([f64; 2]),
     /// With sigma at both ends.
     Exploding([f64; 2]),
+    /// The same, divided by `sqrt(1 + sigma^2)`.
+    Normalized([f64; 2]),
 }
 
 impl Default for Process {
@@ -80,6 +83,22 @@ impl Process {
         Ok(Self(Kind::Exploding(sigmas)))
     }
 
+    /// The same process in units that grow with the points of VE, which are divided by
+    /// `sqrt(1 + sigma^2)`: those that start of order one stay so, as networks need them. Flows and
+    /// scores are the same in these units (docs/mathematics.md, section 13). The others stay as wide
+    /// as they are.
+    pub fn normalized(self) -> Self {
+        match self.0 {
+            Kind::Exploding(sigmas) => Self(Kind::Normalized(sigmas)),
+            _ => self,
+        }
+    }
+
+    /// Whether points that start of order one stay so.
+    pub(crate) fn is_bounded(self) -> bool {
+        !matches!(self.0, Kind::Exploding(_))
+    }
+
     /// What data are multiplied by, `[alpha_t, d alpha_t / dt]`, for t in [0, 1].
     pub fn mean(self, t: f64) -> [f64; 2] {
         match self.0 {
@@ -89,6 +108,11 @@ impl Process {
                 [alpha, -0.5 * beta * alpha]
             }
             Kind::Exploding(_) => [1.0, 0.0],
+            Kind::Normalized(sigmas) => {
+                let [sigma, rate] = exploding(sigmas, t);
+                let alpha = (1.0 + sigma * sigma).powf(-0.5);
+                [alpha, -sigma * rate * alpha.powi(3)]
+            }
         }
     }
 
@@ -105,10 +129,10 @@ impl Process {
                 let [integral, beta] = beta(betas, t);
                 [-(-integral).exp_m1(), beta * (-integral).exp()]
             }
-            Kind::Exploding([smallest, largest]) => {
-                let pace = (largest / smallest).ln();
-                let sigma = smallest * (pace * t).exp();
-                [sigma, pace * sigma]
+            Kind::Exploding(sigmas) => exploding(sigmas, t),
+            Kind::Normalized(sigmas) => {
+                let ([sigma, rate], [alpha, _]) = (exploding(sigmas, t), self.mean(t));
+                [alpha * sigma, rate * alpha.powi(3)]
             }
         }
     }
@@ -118,6 +142,10 @@ impl Process {
         match self.0 {
             Kind::Preserving(betas) | Kind::SubPreserving(betas) => -0.5 * beta(betas, t)[1],
             Kind::Exploding(_) => 0.0,
+            Kind::Normalized(_) => {
+                let [alpha, rate] = self.mean(t);
+                rate / alpha
+            }
         }
     }
 
@@ -129,7 +157,7 @@ impl Process {
                 let [integral, beta] = beta(betas, t);
                 (beta * -(-2.0 * integral).exp_m1()).sqrt()
             }
-            Kind::Exploding([smallest, largest]) => {
+            Kind::Exploding([smallest, largest]) | Kind::Normalized([smallest, largest]) => {
                 self.deviation(t)[0] * (2.0 * (largest / smallest).ln()).sqrt()
             }
         }
@@ -137,7 +165,8 @@ impl Process {
 
     /// A weight in time under which the motion of points of order one counts about alike at all
     /// times, `[w_t, dw_t/dt]`: `sigma^5` for VP, for sub-VP, whose sigma is that of VP squared, the
-    /// same function of time, and `1 / sigma'^2` for VE (docs/mathematics.md, section 14).
+    /// same function of time, `1 / sigma'^2` for VE, and for its normalized form `1 / theta'^2` with
+    /// theta = arctan(sigma) (docs/mathematics.md, section 14).
     pub fn weight(self, t: f64) -> [f64; 2] {
         let [sigma, rate] = self.deviation(t);
         match self.0 {
@@ -147,6 +176,12 @@ impl Process {
                 let weight = rate.powi(-2);
                 // Both sigma and its rate grow at rate / sigma.
                 [weight, -2.0 * weight * rate / sigma]
+            }
+            Kind::Normalized([smallest, largest]) => {
+                // theta' = pace sin(theta) cos(theta), and sigma and alpha are these.
+                let pace = (largest / smallest).ln();
+                let weight = (pace * sigma * self.mean(t)[0]).powi(-2);
+                [weight, -2.0 * weight * pace * (1.0 - 2.0 * sigma * sigma)]
             }
         }
     }
@@ -158,13 +193,14 @@ impl Process {
         0.5 * g * g / self.deviation(t)[0]
     }
 
-    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of VE's last noise, else 1.
+    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of the last noise of VE, in
+    /// its units, else 1.
     /// It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
     /// many times the spread of the data.
     pub fn prior_deviation(self) -> f64 {
         match self.0 {
-            Kind::Preserving(_) | Kind::SubPreserving(_) => 1.0,
-            Kind::Exploding([_, largest]) => largest,
+            Kind::Exploding(_) | Kind::Normalized(_) => self.deviation(1.0)[0],
+            _ => 1.0,
         }
     }
 
@@ -172,6 +208,13 @@ impl Process {
     pub fn prior(self, [n, d]: [usize; 2], seed: u64) -> Array2<f64> {
         normal([n, d], &mut ChaCha8Rng::seed_from_u64(seed)) * self.prior_deviation()
     }
+}
+
+/// Sigma and its rate at time t.
+fn exploding([smallest, largest]: [f64; 2], t: f64) -> [f64; 2] {
+    let pace = (largest / smallest).ln();
+    let sigma = smallest * (pace * t).exp();
+    [sigma, pace * sigma]
 }
 
 fn positive(name: &str, ends: [f64; 2]) -> Result<[f64; 2]> {

@@ -39,7 +39,8 @@ pub struct ImageSettings {
     pub task: Task,
     /// What is learned of a path.
     pub method: Method,
-    /// How images dissolve that are to be generated; VP where none is given.
+    /// How images dissolve that are to be generated; where none is given a straight line, and VP with
+    /// the method score.
     pub path: Option<Noising>,
     /// What is hidden where images are inpainted; the lower half where none is given.
     pub mask: Option<Hidden>,
@@ -79,15 +80,14 @@ pub enum Method {
 }
 
 /// How images dissolve, see [`Corruption`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Noising {
     /// The variance preserving process.
-    #[default]
     Vp,
     /// The sub-VP process.
     SubVp,
-    /// The variance exploding process, from 0.01 to 50.
+    /// The variance exploding process, from 0.01 to 50, [normalized](Process::normalized).
     Ve,
     /// A straight line to noise.
     Linear,
@@ -329,10 +329,9 @@ impl ImageSettings {
             "only inpainting has a mask: leave `mask` out, or take the task inpaint"
         );
         if self.method == Method::Score {
-            let path = self.path.unwrap_or_default();
             ensure!(
                 self.task == Task::Generate
-                    && matches!(path, Noising::Vp | Noising::SubVp | Noising::Ve),
+                    && matches!(self.noising(), Noising::Vp | Noising::SubVp | Noising::Ve),
                 Setting,
                 "the method score is for images that dissolve in noise: take the task generate and the \
                  path vp, subvp or ve, or the method action"
@@ -344,6 +343,13 @@ impl ImageSettings {
             );
         }
         schema::check_options(&self.fit)
+    }
+
+    fn noising(&self) -> Noising {
+        self.path.unwrap_or(match self.method {
+            Method::Action => Noising::Linear,
+            Method::Score => Noising::Vp,
+        })
     }
 
     /// What happens to images of shape `[height, width, channels]`.
@@ -360,10 +366,10 @@ impl ImageSettings {
                 let hidden = self.mask.as_ref().unwrap_or(&Hidden::Half(Half::Bottom));
                 Corruption::inpainting(shape, hidden.mask(height, width)?)
             }
-            Task::Generate => match self.path.unwrap_or_default() {
+            Task::Generate => match self.noising() {
                 Noising::Vp => process(Process::default()),
                 Noising::SubVp => process(Process::sub_variance_preserving(0.1, 20.0)?),
-                Noising::Ve => process(Process::variance_exploding(0.01, 50.0)?),
+                Noising::Ve => process(Process::variance_exploding(0.01, 50.0)?.normalized()),
                 Noising::Linear => Ok(Corruption::linear(shape)),
                 Noising::Heat => Ok(Corruption::heat(shape)),
                 Noising::Torus => Ok(Corruption::torus(shape)),

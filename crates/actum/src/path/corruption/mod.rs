@@ -60,7 +60,8 @@ enum Kind {
 }
 
 impl Corruption {
-    /// A diffusion [`Process`] on images of shape `[height, width, channels]`.
+    /// A diffusion [`Process`] on images of shape `[height, width, channels]`. Networks learn VE
+    /// when it is [normalized](Process::normalized).
     pub fn process(process: Process, shape: [usize; 3]) -> Self {
         let kind = Kind::Process(process);
         Self { kind, shape }
@@ -177,11 +178,11 @@ impl Corruption {
     /// The same for the objective from velocities, which needs no action that is finite at 0: then
     /// all parts of the way from images to noise count alike on the clock of
     /// [`pace`](Corruption::pace), and noise that is left over at its end, which shows most, is not
-    /// neglected. It is 1, but for VE, whose way is longer than any image is wide and counts by
-    /// its logarithm.
+    /// neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way is
+    /// longer than any image is wide and counts by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
         match self.kind {
-            Kind::Process(process) if process.deviation(0.0)[0] > 0.0 => process.weight(t),
+            Kind::Process(process) if !process.is_bounded() => process.weight(t),
             _ => [1.0, 0.0],
         }
     }
@@ -192,7 +193,7 @@ impl Corruption {
     pub fn pace(&self) -> (Vec<f64>, Vec<f64>) {
         let [first, last] = self.span();
         let process = match self.kind {
-            Kind::Process(process) if process.deviation(0.0)[0] == 0.0 => process,
+            Kind::Process(process) if process.is_bounded() => process,
             _ => return (vec![first, last], vec![last - first]),
         };
         // Closer to each other near 0, where VP goes as the root of time.

@@ -14,11 +14,13 @@ fn mask() -> Mask {
     Mask::new(Array2::from_shape_fn((4, 5), |(y, x)| (y + 2 * x) % 3 == 1)).unwrap()
 }
 
-fn processes() -> [Corruption; 3] {
+fn processes() -> [Corruption; 4] {
+    let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
     [
         Process::default(),
         Process::sub_variance_preserving(0.1, 20.0).unwrap(),
-        Process::variance_exploding(0.01, 50.0).unwrap(),
+        exploding,
+        exploding.normalized(),
     ]
     .map(|process| Corruption::process(process, SHAPE))
 }
@@ -77,10 +79,12 @@ fn moments_of_paths_to_noise() {
         // alpha and sigma in closed form, at these times.
         let integral = 0.1 * t + 9.95 * t * t;
         let alpha = (-0.5 * integral).exp();
+        let wide = (1.0 + 1e-4 * 5000f64.powf(2.0 * t)).sqrt();
         let cases = [
             (alpha, (1.0 - (-integral).exp()).sqrt()),
             (alpha, 1.0 - (-integral).exp()),
             (1.0, 0.01 * 5000f64.powf(t)),
+            (wide.recip(), 0.01 * 5000f64.powf(t) / wide),
             (1.0 - t, t),
         ];
         let linear = others()[0].clone();
@@ -356,10 +360,11 @@ fn starts_have_the_law_of_the_path_at_its_end() {
             corruption.start(&one, 1.0, 2).unwrap()
         );
     }
-    let [vp, _, ve] = processes();
+    let [vp, _, ve, normalized] = processes();
     let spread = |corruption: &Corruption| corruption.prior(500, 0).unwrap().std(0.0);
     assert!((spread(&vp) - 1.0).abs() < 0.02);
     assert!((spread(&ve) / 50.0 - 1.0).abs() < 0.02);
+    assert!((spread(&normalized) - 1.0).abs() < 0.02);
 }
 
 #[test]
@@ -515,20 +520,24 @@ fn weights_and_their_derivatives() {
             );
         }
         // VE alone has noise at first.
-        let noisy = corruption == processes()[2];
+        let noisy = processes()[2..].contains(&corruption);
         assert!(noisy || corruption.weight(start)[0] < 1e-2);
     }
-    let [vp, sub, ve] = processes();
+    let [vp, sub, ve, normalized] = processes();
     let sigma = (1.0 - (-0.1f64 * 0.3 - 9.95 * 0.09).exp()).sqrt();
     assert!((vp.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
     assert!((sub.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
     let rate = 0.01 * 5000f64.powf(0.3) * 5000f64.ln();
     assert!((ve.weight(0.3)[0] * rate * rate - 1.0).abs() < 1e-12);
+    // theta' by differences.
+    let theta = |t: f64| (0.01 * 5000f64.powf(t)).atan();
+    let rate = (theta(0.3 + 1e-6) - theta(0.3 - 1e-6)) / 2e-6;
+    assert!((normalized.weight(0.3)[0] * rate * rate - 1.0).abs() < 1e-8);
     assert_eq!(others()[0].weight(0.5), [0.125, 0.75]);
     assert_eq!(others()[1].weight(0.5), [0.125, 0.5]);
 }
 
-/// Along VP the way is an arc of a circle.
+/// Along VP and normalized VE the way is an arc of a circle.
 #[test]
 fn the_pace_is_the_way_that_points_go() {
     for corruption in all() {
@@ -538,17 +547,19 @@ fn the_pace_is_the_way_that_points_go() {
         assert_eq!(times.len(), distances.len() + 1);
         assert!(distances.iter().all(|d| *d > 0.0));
     }
-    let [vp, sub, ve] = processes();
-    let (times, distances) = vp.pace();
-    let mut way = 0.0;
-    for (t, distance) in times[1..].iter().zip(&distances) {
-        way += distance;
-        let integral = |t: f64| 0.1 * t + 9.95 * t * t;
-        let angle = |t: f64| (integral(t).exp_m1()).sqrt().atan();
-        let expected = angle(*t) - angle(1e-3);
-        assert!((way - expected).abs() < 1e-3, "{t}: {way}, {expected}");
-    }
-    assert_eq!(vp.weight_of_velocities(0.3), [1.0, 0.0]);
+    let [vp, sub, ve, normalized] = processes();
+    let check = |corruption: &Corruption, angle: fn(f64) -> f64| {
+        let (times, distances) = corruption.pace();
+        let mut way = 0.0;
+        for (t, distance) in times[1..].iter().zip(&distances) {
+            way += distance;
+            let expected = angle(*t) - angle(times[0]);
+            assert!((way - expected).abs() < 2e-3, "{t}: {way}, {expected}");
+        }
+        assert_eq!(corruption.weight_of_velocities(0.3), [1.0, 0.0]);
+    };
+    check(&vp, |t| (0.1 * t + 9.95 * t * t).exp_m1().sqrt().atan());
+    check(&normalized, |t| (0.01 * 5000f64.powf(t)).atan());
     assert_eq!(sub.weight_of_velocities(0.3), [1.0, 0.0]);
     assert_eq!(ve.weight_of_velocities(0.3), ve.weight(0.3));
 }
