@@ -1,5 +1,6 @@
-"""Time one Action Matching training step of a U-Net in PyTorch (eager, CPU, double backward):
+"""Time one Action Matching training step of a U-Net in PyTorch (eager, double backward):
 python unet_torch.py CHANNELS LEVELS SIZE BATCH [SECONDS]
+on the device of the variable DEVICE, or else the CPU.
 
 The network and the objective of crates/actum/examples/unet_step.rs. Prints one JSON line.
 """
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+torch.set_default_device(os.environ.get("DEVICE", "cpu"))
 torch.set_num_threads(int(os.environ.get("THREADS", os.cpu_count())))
 channels, levels, size, batch = map(int, sys.argv[1:5])
 seconds = float(sys.argv[5]) if len(sys.argv) > 5 else 5.0
@@ -98,12 +100,19 @@ def step():
     optimiser.step()
 
 
+def finish():
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 for _ in range(2):
     step()
+finish()
 took, start = [], time.perf_counter()
 while time.perf_counter() - start < seconds or len(took) < 4:
     before = time.perf_counter()
     step()
+    finish()
     took.append(time.perf_counter() - before)
 print(json.dumps({"peer": "torch", "channels": channels, "levels": levels, "size": size, "batch": batch,
                   "ms_per_step": round(sum(took) / len(took) * 1e3, 1), "best_ms": round(min(took) * 1e3, 1)}))

@@ -1,5 +1,6 @@
 //! Times one training step of a U-Net on images of one channel:
-//! `cargo run --release -p actum --example unet_step -- CHANNELS LEVELS SIZE BATCH [SECONDS]`.
+//! `cargo run --release -p actum --example unet_step -- CHANNELS LEVELS SIZE BATCH [SECONDS]`,
+//! on the device of the variable DEVICE, or else the CPU.
 //!
 //! The objective from velocities on the line from images to noise, one block to a level, Adam.
 //! Prints one JSON line.
@@ -7,13 +8,13 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use actum::{
-    action::{Sizes, UNet},
+    action::{Scalar, Sizes, UNet},
     error::ErrorKind,
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
     objective::Problem,
     path::{Draw, Sampled},
-    tensor::Device,
+    tensor::device,
     units::Units,
 };
 use ndarray::{Array2, Zip};
@@ -47,6 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [channels, levels, size, batch, rest @ ..] = arguments.as_slice() else {
         return Err("usage: unet_step CHANNELS LEVELS SIZE BATCH [SECONDS]".into());
     };
+    let device = device(&std::env::var("DEVICE").unwrap_or("cpu".into()))?;
     let sizes = Sizes {
         moved: 1,
         conditioning: 0,
@@ -56,6 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         levels: *levels as usize,
         blocks: 1,
         periodic: false,
+        scalar: Scalar::Product,
     };
     let pixels = sizes.height * sizes.width;
     let path = Sampled::new(pixels, [0.0, 1.0], true, move |times, rng| {
@@ -72,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch: *batch as usize,
         ..Options::default()
     };
-    let network = UNet::new(sizes, &Device::flex(), &mut rng)?;
+    let network = UNet::new(sizes, &device, &mut rng)?;
     let mut watch = Stopwatch {
         seconds: rest.first().copied().unwrap_or(5.0),
         started: Instant::now(),

@@ -1,41 +1,41 @@
 //! Between arrays and tensors, and where tensors live.
 
 pub use burn::tensor::Device;
-use burn::tensor::{Element, Tensor, TensorData};
+use burn::tensor::{DeviceType, Element, Tensor, TensorData};
 use ndarray::ArrayView2;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The device of a name: `cpu`, and `cuda`, `vulkan` or `metal` where the library was built with
 /// the feature of that name (the first GPU is taken).
 ///
 /// # Errors
-/// A device that is not built in.
+/// A device that is not built in, or that this machine does not have.
 pub fn device(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::flex()),
+    let built_in = [
+        ("cpu", DeviceType::Flex),
         #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
+        ("cuda", DeviceType::Cuda),
         #[cfg(feature = "vulkan")]
-        "vulkan" => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
+        ("vulkan", DeviceType::Vulkan),
         #[cfg(feature = "metal")]
-        "metal" => Ok(Device::metal(burn::tensor::DeviceKind::DefaultDevice)),
-        _ => {
-            let built_in = [
-                ("cpu", true),
-                ("cuda", cfg!(feature = "cuda")),
-                ("vulkan", cfg!(feature = "vulkan")),
-                ("metal", cfg!(feature = "metal")),
-            ];
-            let names = built_in.iter().filter(|(_, is)| *is).map(|(name, _)| *name);
-            Err(Error::missing(
-                format!(
-                    "the device `{name}` (GPUs need a build with the feature cuda, vulkan or metal)"
-                ),
-                names,
-            ))
-        }
-    }
+        ("metal", DeviceType::Metal),
+    ];
+    let Some((_, kind)) = built_in.iter().find(|(known, _)| *known == name) else {
+        return Err(Error::missing(
+            format!(
+                "the device `{name}` (GPUs need a build with the feature cuda, vulkan or metal)"
+            ),
+            built_in.map(|(name, _)| name),
+        ));
+    };
+    let mut found = Device::enumerate(kind.clone()).into_vec().into_iter();
+    found.next().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Missing,
+            format!("no GPU is reached through `{name}` on this machine; install its driver or use the device cpu"),
+        )
+    })
 }
 
 /// An array `[n, d]` as a tensor of the device's float type.

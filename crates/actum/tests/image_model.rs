@@ -1,7 +1,7 @@
 //! Models of images whose answers are known.
 
 use actum::{
-    action::{Sizes, UNet},
+    action::{Scalar, Sizes, UNet},
     data::Images,
     dynamics::Dynamics,
     error::ErrorKind,
@@ -29,6 +29,7 @@ fn at_rest(method: Method, corruption: Corruption) -> ImageModel {
         levels: 2,
         blocks: 1,
         periodic: false,
+        scalar: Scalar::Product,
     };
     let device = Device::flex();
     let network = UNet::new(sizes, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use actum::{
-    action::{Action, Sizes, UNet},
+    action::{Action, Scalar, Sizes, UNet},
     lagrangian::Lagrangian,
     objective::{Estimator, Objective, Problem},
     path::{Draw, Path, Sampled},
@@ -57,10 +57,12 @@ const SIZES: Sizes = Sizes {
     levels: 2,
     blocks: 1,
     periodic: false,
+    scalar: Scalar::Product,
 };
 
-/// One of each kind: a single level and channel; conditioning; two levels and blocks; circles.
-fn all_sizes() -> [Sizes; 4] {
+/// One of each kind: a single level and channel; conditioning; two levels and blocks; circles; the
+/// other scalar.
+fn all_sizes() -> [Sizes; 5] {
     let flat = Sizes {
         moved: 1,
         conditioning: 0,
@@ -81,7 +83,11 @@ fn all_sizes() -> [Sizes; 4] {
         periodic: true,
         ..SIZES
     };
-    [flat, SIZES, deep, circles]
+    let distance = Sizes {
+        scalar: Scalar::Distance,
+        ..SIZES
+    };
+    [flat, SIZES, deep, circles, distance]
 }
 
 /// A network all of whose parameters are random: a fresh one ends in zeros.
@@ -300,6 +306,27 @@ fn a_fresh_network_is_at_rest_and_begins_to_move() {
 }
 
 #[test]
+fn a_fresh_network_of_the_distance_draws_to_zero() {
+    let sizes = Sizes {
+        scalar: Scalar::Distance,
+        ..SIZES
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let fresh = UNet::new(sizes, &device(), &mut rng).unwrap().valid();
+    let moved = SIZES.moved * SIZES.height * SIZES.width;
+    let (t, x) = (random(1, 1, 1), random(1, fresh.dimension(), 2));
+    let mut expected: Vec<f64> = numbers(x.clone()).iter().map(|x| -x).collect();
+    expected[moved..].fill(0.0);
+    assert_close(
+        &numbers(fresh.gradient(t.clone(), x.clone())),
+        &expected,
+        1e-12,
+    );
+    let squares: f64 = expected.iter().map(|x| x * x).sum();
+    assert_close(&numbers(fresh.value(t, x)), &[-0.5 * squares], 1e-12);
+}
+
+#[test]
 fn on_circles_whole_turns_change_nothing() {
     let network = network(Sizes {
         periodic: true,
@@ -373,4 +400,15 @@ fn sizes_that_cannot_be_are_refused_with_those_that_can() {
         ..SIZES
     });
     assert!(deep.contains("at most 2 levels"), "{deep}");
+    let large = message(Sizes {
+        height: 255,
+        width: 130,
+        levels: 1,
+        ..SIZES
+    });
+    assert!(
+        large.contains("halve them 2 times, which is 3 levels")
+            && large.contains("multiples of 4, such as 252x128"),
+        "{large}"
+    );
 }

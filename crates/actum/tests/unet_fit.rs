@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use actum::{
-    action::{Sizes, UNet},
+    action::{Scalar, Sizes, UNet},
     dynamics::Dynamics,
     error::{ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
@@ -28,24 +28,30 @@ const SIZES: Sizes = Sizes {
     levels: 2,
     blocks: 1,
     periodic: false,
+    scalar: Scalar::Product,
 };
 
-/// Images of 4x4 pixels whose left half brightens and right half darkens while noise grows.
-fn path() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
+/// Images of 4x4 pixels whose left half brightens and right half darkens while noise grows or
+/// fades.
+fn path(noise_rate: f64) -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     let rates: Vec<f64> = (0..16)
         .map(|j| if j % 4 < 2 { 1.0 } else { -1.0 })
         .collect();
     Gaussian::new(16, move |t| Moments {
         mean: rates.iter().map(|r| r * t).collect(),
         mean_rate: rates.clone(),
-        deviation: 1.0 + 0.5 * t,
-        deviation_rate: 0.5,
+        deviation: 1.0 + noise_rate * t,
+        deviation_rate: noise_rate,
     })
 }
 
-fn network(seed: u64) -> UNet {
+fn network_of(scalar: Scalar, seed: u64) -> UNet {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    UNet::new(SIZES, &Device::flex(), &mut rng).unwrap()
+    UNet::new(Sizes { scalar, ..SIZES }, &Device::flex(), &mut rng).unwrap()
+}
+
+fn network(seed: u64) -> UNet {
+    network_of(Scalar::Product, seed)
 }
 
 fn problem(path: &dyn Path) -> Problem<'_> {
@@ -63,30 +69,37 @@ fn options(steps: usize) -> Options {
     }
 }
 
-/// `-1/2 int (|m'|^2 + 16 sigma'^2) dt = -1/2 (16 + 4)`.
+/// `-1/2 int (|m'|^2 + 16 sigma'^2) dt = -1/2 (16 + 4)`. What fades is within reach of a distance,
+/// which starts far above 0.
 #[test]
-fn both_estimators_reach_the_least_objective() {
-    let path = path();
-    assert!((path.least_objective() + 10.0).abs() < 1e-9);
-    for estimator in [Estimator::Samples, Estimator::Velocity] {
-        let options = Options {
-            batch: 64,
-            estimator,
-            ..options(350)
-        };
-        let dynamics = fit(network(0), &problem(&path), &options, &mut ()).unwrap();
-        let problem = problem(&path);
-        let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
-        let n = 4000;
-        let times = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let batch = objective.batch(times, vec![1.0; n], &mut rng);
-        let action = &dynamics.action;
-        let level = objective
-            .estimate(action, action, &batch, &Device::flex())
-            .value;
-        println!("{estimator:?}: {level}");
-        assert!((level + 10.0).abs() < 0.4, "{estimator:?}: {level}");
+fn both_estimators_and_scalars_reach_the_least_objective() {
+    for (scalar, noise_rate) in [(Scalar::Product, 0.5), (Scalar::Distance, -0.5)] {
+        let path = path(noise_rate);
+        assert!((path.least_objective() + 10.0).abs() < 1e-9);
+        for estimator in [Estimator::Samples, Estimator::Velocity] {
+            let options = Options {
+                batch: 64,
+                estimator,
+                ..options(350)
+            };
+            let network = network_of(scalar, 0);
+            let dynamics = fit(network, &problem(&path), &options, &mut ()).unwrap();
+            let problem = problem(&path);
+            let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
+            let n = 4000;
+            let times = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let batch = objective.batch(times, vec![1.0; n], &mut rng);
+            let action = &dynamics.action;
+            let level = objective
+                .estimate(action, action, &batch, &Device::flex())
+                .value;
+            println!("{scalar:?}, {estimator:?}: {level}");
+            assert!(
+                (level + 10.0).abs() < 0.4,
+                "{scalar:?}, {estimator:?}: {level}"
+            );
+        }
     }
 }
 
@@ -99,7 +112,7 @@ fn bits(dynamics: &Dynamics<UNet>) -> Vec<u64> {
 
 #[test]
 fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
-    let path = path();
+    let path = path(0.5);
     let run = |threads, seed| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.unwrap()
@@ -126,7 +139,7 @@ fn a_fit_goes_on_and_a_dynamics_comes_back_with_the_same_bits() {
             Ok(())
         }
     }
-    let path = path();
+    let path = path(0.5);
     let (problem, options) = (problem(&path), options(56));
     let whole = fit(network(0), &problem, &options, &mut ()).unwrap();
     let mut stop = StopAt(53, None);
@@ -152,7 +165,7 @@ fn a_fit_goes_on_and_a_dynamics_comes_back_with_the_same_bits() {
 #[test]
 fn the_push_is_the_change_of_the_value_in_single_precision() {
     use actum::action::Action;
-    let dynamics = fit(network(0), &problem(&path()), &options(30), &mut ()).unwrap();
+    let dynamics = fit(network(0), &problem(&path(0.5)), &options(30), &mut ()).unwrap();
     let network = dynamics.action;
     let ramp = |scale: f32, offset: f32| {
         let values: Vec<f32> = (0..48).map(|k| (k as f32 * scale + offset).sin()).collect();

@@ -1,8 +1,8 @@
-//! The U-Net by its own code for the CPU against its tensors under autodiff, in f32. That the
-//! tensors are right is the matter of `unet.rs`, in f64.
+//! The U-Net by its own code for the CPU against its tensors under autodiff, in f32, on the CPU
+//! and on the GPUs that are built in. That the tensors are right is the matter of `unet.rs`, in f64.
 
 use actum::{
-    action::{Action, Sizes, UNet},
+    action::{Action, Scalar, Sizes, UNet},
     lagrangian::Lagrangian,
     objective::{Estimator, Objective, Problem, Weight},
     path::{Draw, Path, Sampled},
@@ -26,10 +26,12 @@ const SIZES: Sizes = Sizes {
     levels: 2,
     blocks: 1,
     periodic: false,
+    scalar: Scalar::Product,
 };
 
-/// Lines that channels fill and do not, images of one pixel and of many rows, deep ones.
-fn all_sizes() -> [Sizes; 8] {
+/// Lines that channels fill and do not, images of one pixel and of many rows, deep ones, circles,
+/// both scalars.
+fn all_sizes() -> [Sizes; 10] {
     let sized = |[moved, conditioning]: [usize; 2],
                  [height, width]: [usize; 2],
                  [channels, levels, blocks]: [usize; 3]| Sizes {
@@ -41,6 +43,7 @@ fn all_sizes() -> [Sizes; 8] {
         levels,
         blocks,
         periodic: false,
+        scalar: Scalar::Product,
     };
     [
         sized([1, 0], [1, 1], [4, 1, 1]),
@@ -57,7 +60,30 @@ fn all_sizes() -> [Sizes; 8] {
             periodic: true,
             ..sized([1, 0], [4, 4], [8, 2, 1])
         },
+        Sizes {
+            scalar: Scalar::Distance,
+            ..SIZES
+        },
+        Sizes {
+            scalar: Scalar::Distance,
+            periodic: true,
+            ..SIZES
+        },
     ]
+}
+
+/// Where the tensors are, and how far they may be off: GPUs round the factors of products to 10 bits.
+fn places() -> Vec<(Device, f32)> {
+    let mut places = vec![(Device::flex(), 1e-4)];
+    for gpu in ["cuda", "vulkan", "metal"] {
+        let built_in = (gpu == "cuda" && cfg!(feature = "cuda"))
+            || (gpu == "vulkan" && cfg!(feature = "vulkan"))
+            || (gpu == "metal" && cfg!(feature = "metal"));
+        if built_in {
+            places.push((actum::tensor::device(gpu).unwrap(), 1e-2));
+        }
+    }
+    places
 }
 
 fn random(rows: usize, columns: usize, seed: u64) -> Tensor<2> {
@@ -101,11 +127,11 @@ fn largest(numbers: &[f32]) -> f32 {
 }
 
 #[track_caller]
-fn assert_close(ours: &[f32], theirs: &[f32], least: f32, what: &str) {
+fn assert_close(ours: &[f32], theirs: &[f32], least: f32, off: f32, what: &str) {
     assert_eq!(ours.len(), theirs.len(), "{what}");
     let scale = largest(theirs).max(least);
     for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
-        assert!((a - b).abs() < 1e-4 * scale, "{what}, {i}: {a} against {b}");
+        assert!((a - b).abs() < off * scale, "{what}, {i}: {a} against {b}");
     }
 }
 
@@ -113,28 +139,31 @@ fn assert_close(ours: &[f32], theirs: &[f32], least: f32, what: &str) {
 fn every_function_is_that_of_the_tensors() {
     for sizes in all_sizes() {
         let ours = network(sizes);
-        let theirs = ours.clone().train();
         let (n, d) = (3, ours.dimension());
-        let (t, x) = (random(n, 1, 1), random(n, d, 2));
-        let (dt, dx) = (random(n, 1, 3), random(n, d, 4));
-        let both = |f: &dyn Fn(&UNet) -> Tensor<2>, what: &str| {
-            assert_close(
-                &numbers(f(&ours)),
-                &numbers(f(&theirs)),
-                1e-3,
-                &format!("{what} of {sizes:?}"),
-            );
-        };
-        both(&|s| s.value(t.clone(), x.clone()), "value");
-        both(&|s| s.gradient(t.clone(), x.clone()), "gradient");
-        both(
-            &|s| s.push(t.clone(), x.clone(), dt.clone(), dx.clone()),
-            "push",
-        );
-        both(
-            &|s| s.curvature(t.clone(), x.clone(), dx.clone()),
-            "curvature",
-        );
+        let values = [
+            random(n, 1, 1),
+            random(n, d, 2),
+            random(n, 1, 3),
+            random(n, d, 4),
+        ];
+        for (device, off) in places() {
+            let theirs = ours.clone().to_device(&device).train();
+            type Function = fn(&UNet, [Tensor<2>; 4]) -> Tensor<2>;
+            let both = |f: Function, what: &str| {
+                let there = values.clone().map(|v| v.to_device(&device));
+                assert_close(
+                    &numbers(f(&ours, values.clone())),
+                    &numbers(f(&theirs, there)),
+                    1e-3,
+                    off,
+                    &format!("{what} of {sizes:?} on {device:?}"),
+                );
+            };
+            both(|s, [t, x, ..]| s.value(t, x), "value");
+            both(|s, [t, x, ..]| s.gradient(t, x), "gradient");
+            both(|s, [t, x, dt, dx]| s.push(t, x, dt, dx), "push");
+            both(|s, [t, x, _, dx]| s.curvature(t, x, dx), "curvature");
+        }
     }
 }
 
@@ -192,21 +221,36 @@ fn the_objective_and_its_gradient_are_those_of_autodiff() {
             let batch = objective.batch(times, vec![1.0, 0.8, 1.2, 1.0], &mut rng);
             let (level, gradient) = objective.differentiate(&network, &batch, &Device::flex());
 
-            let tracked = network.clone().train();
-            let estimate = objective.estimate(&tracked, &tracked, &batch, &Device::flex());
-            let gradients = estimate.surrogate.backward();
-            let mut theirs = Gradients(&gradients, vec![]);
-            tracked.visit(&mut theirs);
-            let what = format!("{estimator:?}, {growth}, {sizes:?}");
-            assert_close(&[level.value as f32], &[estimate.value as f32], 0.0, &what);
-            let single = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
-            let [ours, theirs_of] = [&level.interior, &estimate.interior].map(|v| single(v));
-            assert_close(&ours, &theirs_of, 0.0, &what);
-            assert_eq!(gradient.len(), theirs.1.len());
-            // That in the bias of the keys is 0, which a softmax does not see.
-            let least = 1e-2 * theirs.1.iter().fold(0.0, |most, g| largest(g).max(most));
-            for (k, (ours, theirs)) in gradient.into_iter().zip(&theirs.1).enumerate() {
-                assert_close(&numbers(ours), theirs, least, &format!("array {k}, {what}"));
+            for (device, off) in places() {
+                let tracked = network.clone().to_device(&device).train();
+                let estimate = objective.estimate(&tracked, &tracked, &batch, &device);
+                let gradients = estimate.surrogate.backward();
+                let mut theirs = Gradients(&gradients, vec![]);
+                tracked.visit(&mut theirs);
+                let what = format!("{estimator:?}, {growth}, {sizes:?} on {device:?}");
+                assert_close(
+                    &[level.value as f32],
+                    &[estimate.value as f32],
+                    0.0,
+                    off,
+                    &what,
+                );
+                let single =
+                    |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
+                let [ours, theirs_of] = [&level.interior, &estimate.interior].map(|v| single(v));
+                assert_close(&ours, &theirs_of, 0.0, off, &what);
+                assert_eq!(gradient.len(), theirs.1.len());
+                // That in the bias of the keys is 0, which a softmax does not see.
+                let least = 1e-2 * theirs.1.iter().fold(0.0, |most, g| largest(g).max(most));
+                for (k, (ours, theirs)) in gradient.iter().zip(&theirs.1).enumerate() {
+                    assert_close(
+                        &numbers(ours.clone()),
+                        theirs,
+                        least,
+                        off,
+                        &format!("array {k}, {what}"),
+                    );
+                }
             }
         }
     }

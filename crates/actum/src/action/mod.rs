@@ -8,7 +8,7 @@ mod unet;
 use burn::tensor::Tensor;
 
 pub use mlp::Mlp;
-pub use unet::{Sizes, UNet};
+pub use unet::{Scalar, Sizes, UNet};
 
 use crate::error::{Result, ensure};
 

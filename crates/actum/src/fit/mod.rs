@@ -451,6 +451,9 @@ impl Watch {
         let off = loss - self.mean;
         self.mean += share * off;
         self.variance = (1.0 - share) * (self.variance + share * off * off);
+        if self.count == 1 {
+            self.lowest = self.mean;
+        }
         self.lowest = self.lowest.min(self.mean);
     }
 }

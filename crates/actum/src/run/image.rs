@@ -220,6 +220,7 @@ impl ImageRun {
             levels: settings.network.levels_for(height, width),
             blocks: settings.network.blocks,
             periodic: corruption.is_periodic(),
+            scalar: settings.network.scalar,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         UNet::new(sizes, device, &mut rng)

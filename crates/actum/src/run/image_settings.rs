@@ -13,6 +13,7 @@ use serde::{
 
 use super::schema::{self, Schema};
 use crate::{
+    action::Scalar,
     data::Images,
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
@@ -231,6 +232,8 @@ pub struct ImageNetwork {
     pub levels: Option<usize>,
     /// Residual blocks of a level, on the way down and again on the way up.
     pub blocks: usize,
+    /// What the action is of the output of the network: `product` or `distance`.
+    pub scalar: Scalar,
 }
 
 impl Default for ImageNetwork {
@@ -239,6 +242,7 @@ impl Default for ImageNetwork {
             channels: 16,
             levels: None,
             blocks: 1,
+            scalar: Scalar::default(),
         }
     }
 }

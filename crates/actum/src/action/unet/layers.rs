@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData, module::conv2d, ops::ConvOptions},
+    tensor::{Device, Tensor, TensorData},
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -102,17 +102,33 @@ impl Convolution {
         }
     }
 
+    /// One product with a matrix of all pixels with their neighbours, which the heuristics of a GPU's
+    /// library do well by; its convolutions want to be tuned for every size.
     pub fn apply(&self, x: Jet<4>) -> Jet<4> {
         let weight = self.weight.val();
-        // The library takes the channels first.
-        let weight = weight.permute([3, 2, 0, 1]);
-        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let [_, _, inputs, outputs] = weight.dims();
+        let weight = weight.reshape([9 * inputs, outputs]);
         let convolve = |x: Tensor<4>| {
-            let x = x.permute([0, 3, 1, 2]);
-            conv2d(x, weight.clone(), None, options.clone()).permute([0, 2, 3, 1])
+            let [n, h, w, _] = x.dims();
+            let pixels = around(x).reshape([n * h * w, 9 * inputs]);
+            pixels.matmul(weight.clone()).reshape([n, h, w, outputs])
         };
         x.map(convolve).shift(self.bias.val().unsqueeze())
     }
+}
+
+/// The channels of every pixel and its eight neighbours, row by row, zeros outside: `[n, h, w, 9 c]`.
+fn around(x: Tensor<4>) -> Tensor<4> {
+    let [n, h, w, c] = x.dims();
+    let framed = Tensor::zeros([n, h + 2, w + 2, c], &x.device());
+    let framed = framed.slice_assign([0..n, 1..h + 1, 1..w + 1, 0..c], x);
+    let shifted = |k: usize| {
+        let (down, right) = (k / 3, k % 3);
+        framed
+            .clone()
+            .slice([0..n, down..down + h, right..right + w, 0..c])
+    };
+    Tensor::cat((0..9).map(shifted).collect(), 3)
 }
 
 /// Group normalisation with an affine map.

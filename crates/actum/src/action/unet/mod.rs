@@ -48,6 +48,31 @@ pub struct Sizes {
     /// numbers.
     #[serde(default)]
     pub periodic: bool,
+    /// What s is of the output of the network.
+    #[serde(default)]
+    pub scalar: Scalar,
+}
+
+/// What a [`UNet`] makes of its output h and of the images x: the two forms of the papers. In both
+/// the last layer of h starts at 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scalar {
+    /// `<h, x>`, which starts at rest, `s = 0`, and takes either sign.
+    #[default]
+    Product,
+    /// `-|h - x|^2 / 2`, which starts by drawing everything to 0 and is nowhere above 0.
+    Distance,
+}
+
+impl Scalar {
+    /// How much of `(|h|^2 + |x|^2) / 2` is taken off `<h, x>`.
+    fn squares(self) -> f32 {
+        match self {
+            Self::Product => 0.0,
+            Self::Distance => 1.0,
+        }
+    }
 }
 
 impl Sizes {
@@ -101,6 +126,20 @@ impl Sizes {
             height.checked_next_multiple_of(unit).unwrap_or(unit),
             width.checked_next_multiple_of(unit).unwrap_or(unit)
         );
+        let needed = (0..)
+            .find(|times| (height >> times) * (width >> times) <= ATTENDED)
+            .expect("halves end at 0");
+        let step = 1 << needed;
+        ensure!(
+            needed <= halvings,
+            Setting,
+            "images of {height}x{width} that are halved {halvings} times have more than the \
+             {ATTENDED} pixels that attention takes; halve them {needed} times, which is {} levels \
+             and sides that are multiples of {step}, such as {}x{}",
+            needed + 1,
+            height / step * step,
+            width / step * step
+        );
         Ok(())
     }
 
@@ -109,7 +148,7 @@ impl Sizes {
     }
 }
 
-/// `s_t(x) = <h(t, x), x>` with a U-Net h, for images as rows: `x` is
+/// `s_t(x) = <h(t, x), x>` with a U-Net h, or the other [`Scalar`], for images as rows: `x` is
 /// `[n, (moved + conditioning) * height * width]`, channel after channel, each in row-major order,
 /// the conditioning channels last.
 ///
@@ -119,11 +158,10 @@ impl Sizes {
 /// coarsest level; a skip from every block on the way down to one on the way up. It has as many
 /// output channels as are moved, and its last layer starts at 0.
 ///
-/// Of the two scalars that the papers make of such a network this is the one that starts at rest,
-/// s = 0, and can take either sign: along a diffusion s is about `(sigma'/2 sigma) |x|^2` near the
-/// data, which `h = c x` gives, while `-1/2 |h - x|^2` starts as a contraction of rate 1 and is
+/// The product is the default. It starts at rest and can take either sign: along a diffusion s is
+/// about `(sigma'/2 sigma) |x|^2` near the data, which `h = c x` gives, while `-|h - x|^2 / 2` is
 /// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
-/// same derivative in h at the start, x; but this one is linear in the last layer, in which the
+/// same derivative in h at the start, x; but the product is linear in the last layer, in which the
 /// objective is then convex. What it cannot have is a value at x = 0, which moves nothing.
 ///
 /// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
@@ -148,6 +186,9 @@ pub struct UNet {
     last: Convolution,
 }
 
+/// The most pixels that attention takes, which keeps a weight for each pair of them.
+const ATTENDED: usize = 64 * 64;
+
 /// How many images are seen at once: bounds the memory of activations that no graph keeps.
 const IMAGES: usize = 64;
 
@@ -157,7 +198,8 @@ impl UNet {
     ///
     /// # Errors
     /// A size of 0, but for conditioning channels; channels that are no multiple of 4; a height or
-    /// width that cannot be halved as often as there are levels below the first.
+    /// width that cannot be halved as often as there are levels below the first; more than 4096
+    /// pixels at the coarsest level.
     pub fn new(sizes: Sizes, device: &Device, rng: &mut impl Rng) -> Result<Self> {
         sizes.check()?;
         let Sizes {
@@ -288,7 +330,14 @@ impl UNet {
             }
         }
         let h = self.network(t, all);
-        h.product(&seen, |h, x| (h * x).sum_dim(1))
+        let dot = |a: Tensor<2>, b: Tensor<2>| (a * b).sum_dim(1);
+        match self.sizes.scalar {
+            Scalar::Product => h.product(&seen, dot),
+            Scalar::Distance => {
+                let off = h.add(seen.map(|x| -x));
+                off.product(&off, dot).map(|square| square * -0.5)
+            }
+        }
     }
 
     /// The columns that are moved of all.

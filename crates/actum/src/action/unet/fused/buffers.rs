@@ -103,7 +103,29 @@ impl<'a> Buffers<'a> {
 
     /// `s` for what is seen of the channels that move, after [`value`](Self::value).
     pub fn scalar(&self, seen: &[f32]) -> f32 {
-        dot(&self.last(&self.values, seen.len()), seen)
+        let squares = self.program.scalar.squares();
+        let h = self.last(&self.values, seen.len());
+        let each = h.iter().zip(seen);
+        each.map(|(h, x)| h * x - 0.5 * squares * (h * h + x * x))
+            .sum()
+    }
+
+    /// `ds/dh` for what is seen of the channels that move.
+    pub fn pulled(&self, seen: &[f32]) -> Vec<f32> {
+        self.less(seen, &self.last(&self.values, seen.len()))
+    }
+
+    /// The tangent of `ds/dh` for that of what is seen.
+    pub fn pulled_along(&self, change: &[f32]) -> Vec<f32> {
+        self.less(change, &self.last(&self.tangents, change.len()))
+    }
+
+    /// One factor less what the scalar takes off of the other: the derivative in the other.
+    fn less(&self, factor: &[f32], other: &[f32]) -> Vec<f32> {
+        let squares = self.program.scalar.squares();
+        let each = factor.iter().zip(other);
+        each.map(|(factor, other)| factor - squares * other)
+            .collect()
     }
 
     /// h or its tangent, channel after channel.
@@ -114,11 +136,11 @@ impl<'a> Buffers<'a> {
         out
     }
 
-    /// The derivative of s in so many numbers that are seen of the channels that move, after the
-    /// sweep [back](Self::back) to the image: from the network, and from the factor itself.
-    pub fn gradient(&self, numbers: usize) -> Vec<f32> {
+    /// The derivative of s in what is seen of the channels that move, after the sweep
+    /// [back](Self::back) to the image: from the network, and from the factor itself.
+    pub fn gradient(&self, seen: &[f32]) -> Vec<f32> {
         let image = self.program.image;
-        let mut out = self.last(&self.values, numbers);
+        let mut out = self.less(&self.last(&self.values, seen.len()), seen);
         self.program.buffers[image].add_to(&mut out, &self.first.numbers[image]);
         out
     }
@@ -132,12 +154,13 @@ impl<'a> Buffers<'a> {
             *value = (t * frequency + phase).cos() * frequency * dt;
         }
         self.tangents();
-        dot(&self.last(&self.tangents, seen.len()), seen)
-            + dot(&self.last(&self.values, seen.len()), change)
+        let [h, dh] = [&self.values, &self.tangents].map(|at| self.last(at, seen.len()));
+        dot(&dh, &self.less(seen, &h)) + dot(&self.less(&h, seen), change)
     }
 
     /// `ds/dy` in every buffer, given what is seen of the channels that move.
     pub fn back(&mut self, seen: &[f32]) {
+        let seeds = self.pulled(seen);
         let Self {
             program,
             values,
@@ -146,7 +169,7 @@ impl<'a> Buffers<'a> {
             room,
             ..
         } = self;
-        start(program, first, seen);
+        start(program, first, &seeds);
         let at = At {
             program,
             values,
@@ -165,8 +188,9 @@ impl<'a> Buffers<'a> {
     /// The product of the second derivatives of s in what is seen of the channels that move with
     /// the direction along which the tangents are.
     pub fn turned(&mut self, change: &[f32]) -> Vec<f32> {
-        self.second_sweep(change, true, None, true);
-        let mut out = self.last(&self.tangents, change.len());
+        let seeds = self.pulled_along(change);
+        self.second_sweep(&seeds, true, None, true);
+        let mut out = self.less(&self.last(&self.tangents, change.len()), change);
         let image = self.program.image;
         self.program.buffers[image].add_to(&mut out, &self.second.numbers[image]);
         out

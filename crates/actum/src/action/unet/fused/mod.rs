@@ -63,7 +63,7 @@ impl Network {
         self.rows(times, points, d, |buffers, _, moving, out| {
             let seen = moving.seen();
             buffers.back(&seen);
-            moving.back(&buffers.gradient(seen.len()), &mut out[..moved]);
+            moving.back(&buffers.gradient(&seen), &mut out[..moved]);
         })
     }
 
@@ -86,7 +86,7 @@ impl Network {
             buffers.back(&seen);
             buffers.along(times[i], 0.0, &seen, &change);
             let turned = buffers.turned(&change);
-            let bent = moving.bend(&buffers.gradient(seen.len()), direction);
+            let bent = moving.bend(&buffers.gradient(&seen), direction);
             out[0] = dot(&turned, &change) + bent;
         })
     }
@@ -172,7 +172,7 @@ impl Network {
         let value = buffers.scalar(&seen);
         let mut gradient = vec![0.0; d];
         buffers.back(&seen);
-        moving.back(&buffers.gradient(seen.len()), &mut gradient[..moved]);
+        moving.back(&buffers.gradient(&seen), &mut gradient[..moved]);
         let mut dx = vec![0.0; d];
         let [mut weight, mut excess] = [[0.0]; 2];
         direction(
@@ -191,7 +191,8 @@ impl Network {
         dx.iter_mut().for_each(|v| *v *= coefficient);
         let change = moving.along(&dx);
         let tangent = buffers.along(t, interior.dt * coefficient, &seen, &change);
-        let seeds = change.iter().zip(seen.iter());
+        let (turned, pulled) = (buffers.pulled_along(&change), buffers.pulled(&seen));
+        let seeds = turned.iter().zip(&pulled);
         let seeds: Vec<f32> = seeds.map(|(dx, x)| dx + weight[0] * x).collect();
         buffers.back_again(&seeds, true, &mut part.gradient);
         let term = if coefficient == 0.0 {
@@ -208,7 +209,8 @@ impl Network {
         let x = &rows.points[i * d..(i + 1) * d];
         let seen = self.load(buffers, rows.times[i], x).seen();
         part.terms.boundary.push(buffers.scalar(&seen));
-        let seeds: Vec<f32> = seen.iter().map(|x| x * rows.coefficients[i]).collect();
+        let pulled = buffers.pulled(&seen);
+        let seeds: Vec<f32> = pulled.iter().map(|x| x * rows.coefficients[i]).collect();
         buffers.back_again(&seeds, false, &mut part.gradient);
     }
 

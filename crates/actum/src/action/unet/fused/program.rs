@@ -15,7 +15,7 @@ use crate::{
     action::{
         fused::product::{LANES, Line},
         unet::{
-            UNet,
+            Scalar, UNet,
             layers::{Block, Convolution, Dense, FREQUENCIES, Norm},
         },
     },
@@ -151,6 +151,7 @@ pub(super) struct Program {
     pub image: usize,
     /// The buffer that the last operation writes.
     pub last: usize,
+    pub scalar: Scalar,
 }
 
 impl Program {
@@ -177,6 +178,7 @@ impl Program {
             features,
             image,
             last,
+            scalar: network.sizes.scalar,
         }
     }
 
