@@ -30,7 +30,7 @@ done
 sheets=("$data"/cifar10/*.png)
 python3 experiments/images/sheets.py "$out/train.npz" "${sheets[@]::${#sheets[@]}-1}"
 python3 experiments/images/sheets.py "$out/test.npz" "${sheets[-1]}"
-learn photographs-colorize "$out/train.npz" $((2 * steps)) --task colorize --mirror
+learn photographs-colorize "$out/train.npz" $((4 * steps)) --task colorize --mirror
 restore photographs-colorize "$out/test.npz"
 
 for path in vp subvp ve linear heat torus; do
@@ -40,3 +40,7 @@ for path in vp subvp ve linear heat torus; do
 done
 learn small-score "$train" $((3 * steps / 10)) --halve --method score
 actum score "$out/small-score" --data "$test"
+for path in linear vp; do
+  learn small-distance-$path "$train" $((3 * steps / 10)) --halve --path $path --set network.scalar=distance
+  actum score "$out/small-distance-$path" --data "$test"
+done

@@ -142,7 +142,7 @@ fn generate_fit_sample_score_and_resume() {
 #[test]
 fn every_path_generates() {
     let bench = Bench::new();
-    for path in ["subvp", "ve", "linear", "heat", "torus"] {
+    for path in ["vp", "subvp", "ve", "linear", "heat", "torus"] {
         bench.done(&format!(
             "fit -o {path} --path {path} --data whole.npz {SMALL}"
         ));
@@ -195,7 +195,7 @@ fn the_rival_does_all_that_generation_does() {
     bench.done("fit -o vp --resume --method score");
     assert_eq!(fs::read(&model).unwrap(), whole);
     // The same images and draws, another objective.
-    bench.done(&format!("fit -o action --data whole.npz {SMALL}"));
+    bench.done(&format!("fit -o action --path vp --data whole.npz {SMALL}"));
     assert_ne!(
         fs::read(bench.path("action/model.safetensors")).unwrap(),
         whole

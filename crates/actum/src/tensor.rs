@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The device of a name: `cpu`, and `cuda`, `vulkan` or `metal` where the library was built with
-/// the feature of that name (the first GPU is taken).
+/// the feature of that name (the first that its driver lists is taken).
 ///
 /// # Errors
 /// A device that is not built in, or that this machine does not have.

@@ -57,16 +57,22 @@ fn clouds(n: usize, seed: u64) -> Images {
 fn a_model_at_rest_has_the_density_of_its_prior() {
     let images = clouds(50, 0);
     let squares = images.points(3).mapv(|x| x * x).mean().unwrap();
-    let exploding = Process::variance_exploding(0.01, 5.0).unwrap();
-    for (corruption, deviation) in [
-        (Corruption::linear([4, 4, 1]), 1.0f64),
-        (Corruption::process(exploding, [4, 4, 1]), 5.0),
+    let exploding = Process::variance_exploding(0.5, 5.0).unwrap();
+    // With the units of points at time 0.
+    for (corruption, deviation, unit) in [
+        (Corruption::linear([4, 4, 1]), 1.0f64, 1.0f64),
+        (Corruption::process(exploding, [4, 4, 1]), 5.0, 1.0),
+        (
+            Corruption::process(exploding.normalized(), [4, 4, 1]),
+            5.0 / 26f64.sqrt(),
+            1.0 / 1.25f64.sqrt(),
+        ),
     ] {
         let model = at_rest(Method::Action, corruption);
         let bits = model
             .bits_per_dimension(&images, 3, ImageModel::SCHEME)
             .unwrap();
-        let variance = deviation * deviation;
+        let variance = (deviation / unit).powi(2);
         let nats = 0.5 * (squares / variance + (std::f64::consts::TAU * variance).ln());
         let expected = nats / std::f64::consts::LN_2 + 7.0;
         assert!((bits - expected).abs() < 1e-6, "{bits} {expected}");
@@ -98,9 +104,12 @@ fn a_score_at_rest_leaves_the_drift_of_the_process() {
 #[test]
 fn gaussian_images_are_learned_whose_density_is_known() {
     let learned = [
+        (Method::Action, Noising::Linear, 0.03),
         (Method::Action, Noising::Vp, 0.03),
+        (Method::Action, Noising::Ve, 0.06),
         (Method::Action, Noising::Torus, 0.06),
         (Method::Score, Noising::Vp, 0.06),
+        (Method::Score, Noising::Ve, 0.1),
     ];
     for (method, path, bound) in learned {
         let (bits, expected, ratios) = learn_clouds(ImageSettings {

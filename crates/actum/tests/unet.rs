@@ -407,8 +407,25 @@ fn sizes_that_cannot_be_are_refused_with_those_that_can() {
         ..SIZES
     });
     assert!(
-        large.contains("halve them 2 times, which is 3 levels")
-            && large.contains("multiples of 4, such as 252x128"),
+        large.contains("33150 pixels at its coarsest level of images of 255x130")
+            && large.contains("multiples of 4, such as 252x128, and take 3 levels"),
         "{large}"
     );
+    let shallow = message(Sizes {
+        height: 128,
+        width: 128,
+        levels: 1,
+        ..SIZES
+    });
+    assert!(
+        shallow.ends_with("attention takes at most 4096; take 2 levels"),
+        "{shallow}"
+    );
+    let flat = message(Sizes {
+        height: 1,
+        width: 5000,
+        levels: 1,
+        ..SIZES
+    });
+    assert!(flat.contains("such as 2x5000"), "{flat}");
 }

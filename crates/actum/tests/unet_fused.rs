@@ -75,12 +75,10 @@ fn all_sizes() -> [Sizes; 10] {
 /// Where the tensors are, and how far they may be off: GPUs round the factors of products to 10 bits.
 fn places() -> Vec<(Device, f32)> {
     let mut places = vec![(Device::flex(), 1e-4)];
-    for gpu in ["cuda", "vulkan", "metal"] {
-        let built_in = (gpu == "cuda" && cfg!(feature = "cuda"))
-            || (gpu == "vulkan" && cfg!(feature = "vulkan"))
-            || (gpu == "metal" && cfg!(feature = "metal"));
-        if built_in {
-            places.push((actum::tensor::device(gpu).unwrap(), 1e-2));
+    for name in ["cuda", "vulkan", "metal"] {
+        match actum::tensor::device(name) {
+            Ok(gpu) => places.push((gpu, 1e-2)),
+            Err(error) => eprintln!("not compared on {name}: {error}"),
         }
     }
     places

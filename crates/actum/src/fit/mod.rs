@@ -451,9 +451,32 @@ impl Watch {
         let off = loss - self.mean;
         self.mean += share * off;
         self.variance = (1.0 - share) * (self.variance + share * off * off);
-        if self.count == 1 {
-            self.lowest = self.mean;
+        self.lowest = if self.count == 1 {
+            self.mean
+        } else {
+            self.lowest.min(self.mean)
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fit_may_begin_high_and_fall_below_0_but_not_rise() {
+        let mut watch = Watch::default();
+        for k in 0..400 {
+            let loss = 1000.0 - 5.0 * f64::from(k);
+            assert_eq!(watch.check(loss), Ok(()));
+            watch.learn(loss);
         }
-        self.lowest = self.lowest.min(self.mean);
+        assert!(watch.mean < 0.0);
+        let mut rising = Watch::default();
+        let risen = (0..400).find_map(|k| {
+            rising.learn(10.0 * 1.05f64.powi(k));
+            rising.check(rising.mean).err()
+        });
+        assert!(risen.unwrap().contains("rose from 1.000e1"));
     }
 }

@@ -27,8 +27,8 @@ use crate::{
 /// | variance exploding | 1 | `smallest (largest/smallest)^t` | 0 | `(sigma^2)'` |
 /// | its [`normalized`](Process::normalized) form | c | `c sigma` | `c' / c` | `c^2 (sigma^2)'` |
 ///
-/// `beta` is linear in time and `B` its integral; `c = 1 / sqrt(1 + sigma^2)`. Points should be of order one, for the noise does
-/// not know their units.
+/// `beta` is linear in time and `B` its integral; `c = 1 / sqrt(1 + sigma^2)`. Points should be of
+/// order one, for the noise does not know their units.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Process(Kind);
 
@@ -84,9 +84,9 @@ impl Process {
     }
 
     /// The same process in units that grow with the points of VE, which are divided by
-    /// `sqrt(1 + sigma^2)`: those that start of order one stay so, as networks need them. Flows and
-    /// scores are the same in these units (docs/mathematics.md, section 13). The others stay as wide
-    /// as they are.
+    /// `sqrt(1 + sigma^2)`: those that start of order one stay so, as networks need them. Flows stay
+    /// flows and scores scores (docs/mathematics.md, section 13). The others stay as wide as they
+    /// are.
     pub fn normalized(self) -> Self {
         match self.0 {
             Kind::Exploding(sigmas) => Self(Kind::Normalized(sigmas)),
@@ -193,9 +193,8 @@ impl Process {
         0.5 * g * g / self.deviation(t)[0]
     }
 
-    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of the last noise of VE, in
-    /// its units, else 1.
-    /// It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
+    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of the last noise of VE,
+    /// in its units, else 1. It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
     /// many times the spread of the data.
     pub fn prior_deviation(self) -> f64 {
         match self.0 {

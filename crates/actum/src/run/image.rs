@@ -87,7 +87,7 @@ impl ImageRun {
         let seen = settings.data.view(images)?;
         let run = Self(Folder {
             path: folder.to_owned(),
-            settings: settings.clone(),
+            settings: settings.resolved(),
             source: ImageSource {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 data: data.to_owned(),

@@ -13,7 +13,7 @@ use serde::{
 
 use super::schema::{self, Schema};
 use crate::{
-    action::Scalar,
+    action::{Scalar, UNet},
     data::Images,
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
@@ -228,7 +228,8 @@ pub struct ImageNetwork {
     /// The width at full size, a multiple of 4.
     pub channels: usize,
     /// How many sizes of images there are, each half of the one above; where it is not given, as
-    /// many as halve both sides until one has at most 8 pixels or is odd.
+    /// many as halve both sides until one is odd, or has at most 8 pixels and attention takes what
+    /// is left.
     pub levels: Option<usize>,
     /// Residual blocks of a level, on the way down and again on the way up.
     pub blocks: usize,
@@ -252,7 +253,7 @@ impl ImageNetwork {
     pub(super) fn levels_for(&self, height: usize, width: usize) -> usize {
         let is_halved = |halvings: &u32| {
             let [h, w] = [height, width].map(|side| side >> halvings);
-            h.is_multiple_of(2) && w.is_multiple_of(2) && h.min(w) > 8
+            h.is_multiple_of(2) && w.is_multiple_of(2) && (h.min(w) > 8 || h * w > UNet::ATTENDED)
         };
         let most = || 1 + (0..).take_while(is_halved).count();
         self.levels.unwrap_or_else(most)
@@ -356,6 +357,14 @@ impl ImageSettings {
         })
     }
 
+    /// The same with the path named, for a run keeps its path whatever the default becomes.
+    pub(super) fn resolved(&self) -> Self {
+        Self {
+            path: (self.task == Task::Generate).then(|| self.noising()),
+            ..self.clone()
+        }
+    }
+
     /// What happens to images of shape `[height, width, channels]`.
     ///
     /// # Errors
@@ -397,6 +406,7 @@ mod tests {
             (7, 7, 1),
             (64, 24, 3),
             (256, 256, 6),
+            (8, 1024, 2),
         ] {
             assert_eq!(
                 network.levels_for(height, width),
@@ -409,5 +419,35 @@ mod tests {
             ..network
         };
         assert_eq!(two.levels_for(28, 28), 2);
+    }
+
+    #[test]
+    fn what_a_path_is_by_name_and_by_default() {
+        let shape = [4, 6, 1];
+        let corruption = |toml: &str| {
+            let settings = ImageSettings::parse(toml).unwrap();
+            let found = settings.corruption(shape).unwrap();
+            assert_eq!(settings.resolved().corruption(shape).unwrap(), found);
+            found
+        };
+        let vp = Corruption::process(Process::default(), shape);
+        assert_eq!(corruption(""), Corruption::linear(shape));
+        assert_eq!(corruption("method = \"score\""), vp);
+        assert_eq!(corruption("path = \"vp\""), vp);
+        let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
+        assert_eq!(
+            corruption("path = \"ve\""),
+            Corruption::process(exploding.normalized(), shape)
+        );
+        let kept = ImageSettings::default().resolved();
+        assert_eq!(kept.path, Some(Noising::Linear));
+    }
+
+    #[test]
+    fn a_scalar_by_name() {
+        let settings = ImageSettings::parse("[network]\nscalar = \"distance\"").unwrap();
+        assert_eq!(settings.network.scalar, Scalar::Distance);
+        let error = ImageSettings::parse("[network]\nscalar = \"sum\"").unwrap_err();
+        assert!(error.to_string().contains("scalar"), "{error}");
     }
 }

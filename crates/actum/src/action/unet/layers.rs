@@ -293,3 +293,32 @@ pub(super) fn double(x: Tensor<4>) -> Tensor<4> {
     rows.expand([n * h, 2, 2 * w * c])
         .reshape([n, 2 * h, 2 * w, c])
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{module::conv2d, ops::ConvOptions};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::tensor::numbers;
+
+    #[test]
+    fn a_convolution_is_that_of_the_library() {
+        let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(0));
+        let layer = Convolution::new(3, 5, Start::Random, &device, &mut rng);
+        let x: Vec<f32> = StandardNormal
+            .sample_iter(rng)
+            .take(2 * 4 * 6 * 3)
+            .collect();
+        let x = Tensor::<4>::from_data(TensorData::new(x, [2, 4, 6, 3]), &device);
+        let ours: Vec<f32> = numbers(layer.apply(Jet::constant(x.clone())).last());
+        let weight = layer.weight.val().permute([3, 2, 0, 1]);
+        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+        let theirs = conv2d(x.permute([0, 3, 1, 2]), weight, None, options);
+        let theirs: Vec<f32> = numbers(theirs.permute([0, 2, 3, 1]));
+        for (a, b) in ours.iter().zip(&theirs) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+}

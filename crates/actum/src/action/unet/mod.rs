@@ -22,7 +22,7 @@ use super::{
     fused::{Direction, Interior, Rows, Terms},
 };
 use crate::{
-    error::{Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
     tensor::numbers,
 };
 
@@ -53,15 +53,17 @@ pub struct Sizes {
     pub scalar: Scalar,
 }
 
-/// What a [`UNet`] makes of its output h and of the images x: the two forms of the papers. In both
-/// the last layer of h starts at 0.
+/// What a [`UNet`] makes of its output h and of the images x (of what it [sees](UNet) of them, on
+/// circles): the two forms of Neklyudov et al., *Action Matching* (ICML 2023), and Salimans and
+/// Ho, *Should EBMs model the energy or the score?* (2021). In both the last layer of h starts at 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scalar {
     /// `<h, x>`, which starts at rest, `s = 0`, and takes either sign.
     #[default]
     Product,
-    /// `-|h - x|^2 / 2`, which starts by drawing everything to 0 and is nowhere above 0.
+    /// `-|h - x|^2 / 2`, which is nowhere above 0 and starts by drawing images to 0 (on circles,
+    /// where `|x|` is the same everywhere, at rest).
     Distance,
 }
 
@@ -126,20 +128,27 @@ impl Sizes {
             height.checked_next_multiple_of(unit).unwrap_or(unit),
             width.checked_next_multiple_of(unit).unwrap_or(unit)
         );
-        let needed = (0..)
-            .find(|times| (height >> times) * (width >> times) <= ATTENDED)
-            .expect("halves end at 0");
-        let step = 1 << needed;
-        ensure!(
-            needed <= halvings,
-            Setting,
-            "images of {height}x{width} that are halved {halvings} times have more than the \
-             {ATTENDED} pixels that attention takes; halve them {needed} times, which is {} levels \
-             and sides that are multiples of {step}, such as {}x{}",
-            needed + 1,
-            height / step * step,
-            width / step * step
-        );
+        let pixels = |times: usize| (height >> times).saturating_mul(width >> times);
+        if pixels(halvings) > UNet::ATTENDED {
+            let needed = (halvings..).find(|times| pixels(*times) <= UNet::ATTENDED);
+            let step = 1 << needed.expect("halves end at 0");
+            let [h, w] = [height, width].map(|side| (side / step * step).max(step));
+            let remedy = if [h, w] == [height, width] {
+                String::new()
+            } else {
+                format!("crop or scale images to multiples of {step}, such as {h}x{w}, and ")
+            };
+            return Err(Error::new(
+                ErrorKind::Setting,
+                format!(
+                    "a U-Net of {levels} levels has {} pixels at its coarsest level of images of \
+                     {height}x{width}, and attention takes at most {}; {remedy}take {} levels",
+                    pixels(halvings),
+                    UNet::ATTENDED,
+                    step.ilog2() + 1
+                ),
+            ));
+        }
         Ok(())
     }
 
@@ -162,10 +171,11 @@ impl Sizes {
 /// about `(sigma'/2 sigma) |x|^2` near the data, which `h = c x` gives, while `-|h - x|^2 / 2` is
 /// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
 /// same derivative in h at the start, x; but the product is linear in the last layer, in which the
-/// objective is then convex. What it cannot have is a value at x = 0, which moves nothing.
+/// objective is then convex, and it learns more in as many steps (experiments/images). A value at
+/// x = 0 it cannot have, but that moves nothing.
 ///
 /// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
-/// the product of these.
+/// made of these.
 ///
 /// The conditioning channels are inputs of h alone and constants of s: the gradient has zeros
 /// there, and what a direction has there is passed over.
@@ -186,15 +196,15 @@ pub struct UNet {
     last: Convolution,
 }
 
-/// The most pixels that attention takes, which keeps a weight for each pair of them.
-const ATTENDED: usize = 64 * 64;
-
 /// How many images are seen at once: bounds the memory of activations that no graph keeps.
 const IMAGES: usize = 64;
 
 impl UNet {
+    /// The most pixels that attention takes, which keeps a weight for each pair of them.
+    pub(crate) const ATTENDED: usize = 64 * 64;
+
     /// A network whose weights are drawn from N(0, 1/inputs); biases, the last layer and the last
-    /// layer of every residual are 0: the population starts at rest.
+    /// layer of every residual are 0: with the product the population starts at rest.
     ///
     /// # Errors
     /// A size of 0, but for conditioning channels; channels that are no multiple of 4; a height or

@@ -220,9 +220,15 @@ impl Corruption {
     /// How far apart neighbouring levels are in the numbers that move, the bin that
     /// `likelihood::bits_per_dimension` asks for: [`Images::BIN`], a quarter of it on the torus.
     pub fn bin(&self) -> f64 {
+        Images::BIN * self.scale()
+    }
+
+    /// The number of a pixel at time 0 for a 1 in the image: below 1 where VE is normalized.
+    fn scale(&self) -> f64 {
         match self.kind {
-            Kind::Torus => Images::BIN / 4.0,
-            _ => Images::BIN,
+            Kind::Torus => 0.25,
+            Kind::Process(process) => process.mean(0.0)[0],
+            _ => 1.0,
         }
     }
 
@@ -462,7 +468,7 @@ impl Corruption {
             "expected points of {d} numbers, got {}",
             points.ncols()
         );
-        let [h, w, c] = self.shape;
+        let ([h, w, c], scale) = (self.shape, self.scale());
         let moved = Array2::from_shape_fn((points.nrows(), c * h * w), |(i, j)| {
             let known = match &self.kind {
                 Kind::SuperResolution => is_kept(j / w % h, j % w),
@@ -471,8 +477,8 @@ impl Corruption {
             };
             match self.kind {
                 _ if known => points[[i, c * h * w + j]],
-                Kind::Torus => 4.0 * (points[[i, j]].rem_euclid(1.0) - 0.5),
-                _ => points[[i, j]],
+                Kind::Torus => (points[[i, j]].rem_euclid(1.0) - 0.5) / scale,
+                _ => points[[i, j]] / scale,
             }
         });
         Images::of_points(moved.view(), self.shape, source)

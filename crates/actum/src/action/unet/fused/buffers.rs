@@ -12,7 +12,7 @@ use super::{
 };
 use crate::action::{
     fused::product::{LANES, Line},
-    unet::layers,
+    unet::{Scalar, layers},
 };
 
 type Gradient<'a> = &'a mut [Vec<Line>];
@@ -103,11 +103,12 @@ impl<'a> Buffers<'a> {
 
     /// `s` for what is seen of the channels that move, after [`value`](Self::value).
     pub fn scalar(&self, seen: &[f32]) -> f32 {
-        let squares = self.program.scalar.squares();
         let h = self.last(&self.values, seen.len());
         let each = h.iter().zip(seen);
-        each.map(|(h, x)| h * x - 0.5 * squares * (h * h + x * x))
-            .sum()
+        match self.program.scalar {
+            Scalar::Product => each.map(|(h, x)| h * x).sum(),
+            Scalar::Distance => each.map(|(h, x)| -0.5 * (h - x) * (h - x)).sum(),
+        }
     }
 
     /// `ds/dh` for what is seen of the channels that move.
@@ -120,7 +121,7 @@ impl<'a> Buffers<'a> {
         self.less(change, &self.last(&self.tangents, change.len()))
     }
 
-    /// One factor less what the scalar takes off of the other: the derivative in the other.
+    /// `factor - squares * other`, the derivative of s in the other.
     fn less(&self, factor: &[f32], other: &[f32]) -> Vec<f32> {
         let squares = self.program.scalar.squares();
         let each = factor.iter().zip(other);

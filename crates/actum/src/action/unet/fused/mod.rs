@@ -193,7 +193,9 @@ impl Network {
         let tangent = buffers.along(t, interior.dt * coefficient, &seen, &change);
         let (turned, pulled) = (buffers.pulled_along(&change), buffers.pulled(&seen));
         let seeds = turned.iter().zip(&pulled);
-        let seeds: Vec<f32> = seeds.map(|(dx, x)| dx + weight[0] * x).collect();
+        let seeds: Vec<f32> = seeds
+            .map(|(turned, pulled)| turned + weight[0] * pulled)
+            .collect();
         buffers.back_again(&seeds, true, &mut part.gradient);
         let term = if coefficient == 0.0 {
             0.0
@@ -210,7 +212,7 @@ impl Network {
         let seen = self.load(buffers, rows.times[i], x).seen();
         part.terms.boundary.push(buffers.scalar(&seen));
         let pulled = buffers.pulled(&seen);
-        let seeds: Vec<f32> = pulled.iter().map(|x| x * rows.coefficients[i]).collect();
+        let seeds: Vec<f32> = pulled.iter().map(|p| p * rows.coefficients[i]).collect();
         buffers.back_again(&seeds, false, &mut part.gradient);
     }
 
