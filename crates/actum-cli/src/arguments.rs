@@ -343,7 +343,12 @@ pub struct ImageRestore {
     pub seed: u64,
     /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
     /// makes the one in the middle of them, which errs least.
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 0.0,
+        allow_hyphen_values = true
+    )]
     pub temperature: f64,
     /// Take N steps of Runge and Kutta's scheme of order 4 [default: steps as errors need them].
     #[arg(long, value_name = "N")]
@@ -369,9 +374,9 @@ pub struct ImageScore {
     #[arg(short, value_name = "N", default_value_t = 256)]
     pub n: usize,
     /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
-    /// makes the one in the middle of them, which errs least.
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    pub temperature: f64,
+    /// makes the one in the middle of them, which errs least [default: 0].
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub temperature: Option<f64>,
     /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub device: String,

@@ -284,7 +284,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
     if run.settings().task != Task::Generate {
-        let temperature = arguments.temperature;
+        let temperature = arguments.temperature.unwrap_or(0.0);
         let found = model.restoration(&first(&data, n)?, temperature, 0, scheme)?;
         if arguments.json {
             output::json(&json!({
@@ -318,6 +318,15 @@ fn score(arguments: &ImageScore) -> Result<()> {
             ],
         );
         return Ok(());
+    }
+    if arguments.temperature.is_some() {
+        return Err(Error::new(
+            ErrorKind::Setting,
+            format!(
+                "{} generates images; a temperature is for runs that restore them: leave it out",
+                arguments.run.display()
+            ),
+        ));
     }
     let found = model.generation(&data, n, BITS_OF, 0, scheme)?;
     let method = run.settings().method;

@@ -149,6 +149,10 @@ fn every_path_generates() {
         bench.done(&format!("sample {path} -n 3 -o {path}.npz --steps 3"));
         assert_eq!(shape(&bench.path(&format!("{path}.npz"))).0, 3);
     }
+    bench.error(
+        "score heat --data whole.npz --temperature 1",
+        &["heat generates images", "leave it out"],
+    );
     let said = bench.done("score heat --data whole.npz -n 4");
     assert!(said.contains("unknown"), "{said}");
     let bits =
@@ -253,7 +257,7 @@ fn images_are_restored() {
     let found = bench.json("score inpaint --data whole.npz -n 2 --temperature 0.5 --json");
     assert_eq!(found["temperature"], 0.5);
     bench.error(
-        "restore inpaint --input whole.npz -o x.png --temperature=-1",
+        "restore inpaint --input whole.npz -o x.png --temperature -1",
         &["temperature", "-1"],
     );
     assert!(!bench.path("x.png").exists());
