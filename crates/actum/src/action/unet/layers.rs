@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData, module::conv2d, ops::ConvOptions},
 };
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -102,19 +102,30 @@ impl Convolution {
         }
     }
 
-    /// One product with a matrix of all pixels with their neighbours, which the heuristics of a GPU's
-    /// library do well by; its convolutions want to be tuned for every size.
     pub fn apply(&self, x: Jet<4>) -> Jet<4> {
         let weight = self.weight.val();
-        let [_, _, inputs, outputs] = weight.dims();
-        let weight = weight.reshape([9 * inputs, outputs]);
-        let convolve = |x: Tensor<4>| {
-            let [n, h, w, _] = x.dims();
-            let pixels = around(x).reshape([n * h * w, 9 * inputs]);
-            pixels.matmul(weight.clone()).reshape([n, h, w, outputs])
-        };
-        x.map(convolve).shift(self.bias.val().unsqueeze())
+        let on_cpu = weight.device().without_autodiff() == Device::flex();
+        let convolve = if on_cpu { by_library } else { by_product };
+        x.map(|x| convolve(x, weight.clone()))
+            .shift(self.bias.val().unsqueeze())
     }
+}
+
+/// Images `[n, h, w, inputs]` with weights `[3, 3, inputs, outputs]`.
+fn by_library(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    // The library takes the channels first.
+    let (x, weight) = (x.permute([0, 3, 1, 2]), weight.permute([3, 2, 0, 1]));
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    conv2d(x, weight, None, options).permute([0, 2, 3, 1])
+}
+
+/// The same as one product with a matrix of all pixels and their neighbours. The library's convolutions
+/// are fast on GPUs once they are tuned for every size, which takes minutes; products need no tuning.
+fn by_product(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    let ([n, h, w, inputs], [_, _, _, outputs]) = (x.dims(), weight.dims());
+    let pixels = around(x).reshape([n * h * w, 9 * inputs]);
+    let product = pixels.matmul(weight.reshape([9 * inputs, outputs]));
+    product.reshape([n, h, w, outputs])
 }
 
 /// The channels of every pixel and its eight neighbours, row by row, zeros outside: `[n, h, w, 9 c]`.
@@ -296,7 +307,6 @@ pub(super) fn double(x: Tensor<4>) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{module::conv2d, ops::ConvOptions};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
@@ -304,19 +314,17 @@ mod tests {
     use crate::tensor::numbers;
 
     #[test]
-    fn a_convolution_is_that_of_the_library() {
-        let (device, mut rng) = (Device::flex(), ChaCha8Rng::seed_from_u64(0));
-        let layer = Convolution::new(3, 5, Start::Random, &device, &mut rng);
-        let x: Vec<f32> = StandardNormal
-            .sample_iter(rng)
-            .take(2 * 4 * 6 * 3)
-            .collect();
-        let x = Tensor::<4>::from_data(TensorData::new(x, [2, 4, 6, 3]), &device);
-        let ours: Vec<f32> = numbers(layer.apply(Jet::constant(x.clone())).last());
-        let weight = layer.weight.val().permute([3, 2, 0, 1]);
-        let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-        let theirs = conv2d(x.permute([0, 3, 1, 2]), weight, None, options);
-        let theirs: Vec<f32> = numbers(theirs.permute([0, 2, 3, 1]));
+    fn a_convolution_by_a_product_is_that_of_the_library() {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut random = |shape: [usize; 4]| {
+            let count = shape.iter().product();
+            let values: Vec<f32> = StandardNormal.sample_iter(&mut rng).take(count).collect();
+            Tensor::<4>::from_data(TensorData::new(values, shape), &Device::flex())
+        };
+        let (x, weight) = (random([2, 4, 6, 3]), random([3, 3, 3, 5]));
+        let ours: Vec<f32> = numbers(by_product(x.clone(), weight.clone()));
+        let theirs: Vec<f32> = numbers(by_library(x, weight));
+        assert_eq!(ours.len(), 2 * 4 * 6 * 5);
         for (a, b) in ours.iter().zip(&theirs) {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
