@@ -370,7 +370,7 @@ pub struct ImageScore {
     /// Real images, best such that were not learned from; `shapes` are fresh ones.
     #[arg(long, value_name = "WHAT")]
     pub data: String,
-    /// How many to make or restore, at most.
+    /// How many to make or restore, at most; the real images are drawn at random.
     #[arg(short, value_name = "N", default_value_t = 256)]
     pub n: usize,
     /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0

@@ -285,7 +285,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
     let scheme = ImageModel::SCHEME;
     if run.settings().task != Task::Generate {
         let temperature = arguments.temperature.unwrap_or(0.0);
-        let found = model.restoration(&first(&data, n)?, temperature, 0, scheme)?;
+        let found = model.restoration(&data.sample(n, 0)?, temperature, 0, scheme)?;
         if arguments.json {
             output::json(&json!({
                 "run": arguments.run,

@@ -210,3 +210,18 @@ fn what_is_restored_keeps_what_is_known() {
     let bits = model.bits_per_dimension(&images, 0, ImageModel::SCHEME);
     assert_eq!(bits.unwrap_err().kind(), ErrorKind::Setting);
 }
+
+/// A file may have all dark images first.
+#[test]
+fn real_images_to_compare_with_are_drawn_at_random() {
+    let mut pixels = Array4::zeros((1000, 4, 4, 1));
+    for (i, mut image) in pixels.outer_iter_mut().enumerate() {
+        image.fill(if i < 500 { 20u8 } else { 220 });
+    }
+    let sorted = Images::new(pixels, "sorted").unwrap();
+    let model = at_rest(Method::Action, Corruption::linear([4, 4, 1]));
+    let found = model.generation(&sorted, 500, 2, 0, ImageModel::SCHEME);
+    let real = found.unwrap().real.unwrap();
+    // Half of them 6.25 apart from the others.
+    assert!(real.energy < 0.2, "{real:?}");
+}

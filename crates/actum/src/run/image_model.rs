@@ -218,8 +218,8 @@ impl ImageModel {
         bits_per_dimension(&density, d, self.corruption.bin())
     }
 
-    /// Compares `n` generated images with the first `n` of `data`, and `bits_of` of these with the
-    /// density.
+    /// Compares `n` generated images with `n` of `data` that are drawn at random, and `bits_of` of
+    /// these with the density.
     ///
     /// # Errors
     /// As [`sample`](Self::sample); fewer images than that, or fewer than 2.
@@ -238,6 +238,7 @@ impl ImageModel {
             data.len()
         );
         let bits_of = bits_of.min(n);
+        let data = &data.sample(FITTED.max(2 * n), seed)?;
         let some = |from: usize, to: usize| data.select(&(from..to).collect::<Vec<_>>());
         let real = Cloud::new(some(0, n)?.points(seed))?;
         let likeness = |images: &Images, seed: u64| -> Result<Likeness> {

@@ -160,6 +160,16 @@ impl Images {
         Self::new(self.pixels.select(Axis(0), indices), self.source.clone())
     }
 
+    /// At most `n` of the images, drawn at random without repetition: files are often sorted.
+    ///
+    /// # Errors
+    /// `n` of 0.
+    pub fn sample(&self, n: usize, seed: u64) -> Result<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let indices = rand::seq::index::sample(&mut rng, self.len(), n.min(self.len()));
+        self.select(&indices.into_vec())
+    }
+
     /// Images of half the height and width, whose levels are the rounded means of 2 x 2 pixels.
     ///
     /// # Errors

@@ -391,3 +391,19 @@ fn shapes_are_varied_and_repeat() {
     assert_eq!(no.draw(1, 0).unwrap_err().kind(), ErrorKind::Shape);
     assert_eq!(shapes.draw(0, 0).unwrap_err().kind(), ErrorKind::Shape);
 }
+
+#[test]
+fn a_sample_has_no_image_twice() {
+    let pixels = Array4::from_shape_fn((9, 1, 1, 1), |(i, ..)| i as u8);
+    let images = Images::new(pixels, "numbered").unwrap();
+    let numbers = |n: usize, seed: u64| -> Vec<u8> {
+        let sample = images.sample(n, seed).unwrap();
+        (0..sample.len()).map(|i| sample.image(i)[0]).collect()
+    };
+    let mut all = numbers(20, 0);
+    all.sort_unstable();
+    assert_eq!(all, (0..9).collect::<Vec<u8>>());
+    assert_eq!(numbers(4, 1), numbers(4, 1));
+    assert_ne!(numbers(8, 1), numbers(8, 2));
+    assert!(images.sample(0, 0).is_err());
+}
