@@ -171,8 +171,8 @@ impl Sizes {
 /// about `(sigma'/2 sigma) |x|^2` near the data, which `h = c x` gives, while `-|h - x|^2 / 2` is
 /// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
 /// same derivative in h at the start, x; but the product is linear in the last layer, in which the
-/// objective is then convex, and it learns more in as many steps (experiments/images). A value at
-/// x = 0 it cannot have, but that moves nothing.
+/// objective is then convex, and it has fewer bits per dimension after as many steps
+/// (experiments/images). A value at x = 0 it cannot have, but that moves nothing.
 ///
 /// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
 /// made of these.
