@@ -279,11 +279,21 @@ fn first(images: &Images, n: usize) -> Result<Images> {
 
 fn score(arguments: &ImageScore) -> Result<()> {
     let run = ImageRun::open(&arguments.run)?;
+    let restores = run.settings().task != Task::Generate;
+    if !restores && arguments.temperature.is_some() {
+        return Err(Error::new(
+            ErrorKind::Setting,
+            format!(
+                "{} generates images; a temperature is for runs that restore them: leave it out",
+                arguments.run.display()
+            ),
+        ));
+    }
     let model = run.model(&tensor::device(&arguments.device)?)?;
     let data = run.view(&read(&arguments.data, FRESH)?)?;
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
-    if run.settings().task != Task::Generate {
+    if restores {
         let temperature = arguments.temperature.unwrap_or(0.0);
         let found = model.restoration(&data.sample(n, 0)?, temperature, 0, scheme)?;
         if arguments.json {
@@ -318,15 +328,6 @@ fn score(arguments: &ImageScore) -> Result<()> {
             ],
         );
         return Ok(());
-    }
-    if arguments.temperature.is_some() {
-        return Err(Error::new(
-            ErrorKind::Setting,
-            format!(
-                "{} generates images; a temperature is for runs that restore them: leave it out",
-                arguments.run.display()
-            ),
-        ));
     }
     let found = model.generation(&data, n, BITS_OF, 0, scheme)?;
     let method = run.settings().method;

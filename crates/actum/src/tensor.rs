@@ -33,7 +33,10 @@ pub fn device(name: &str) -> Result<Device> {
     found.next().ok_or_else(|| {
         Error::new(
             ErrorKind::Missing,
-            format!("no GPU is reached through `{name}` on this machine; install its driver or use the device cpu"),
+            format!(
+                "no GPU is reached through `{name}` on this machine; install its driver or use the \
+                 device cpu"
+            ),
         )
     })
 }

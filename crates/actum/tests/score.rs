@@ -92,8 +92,9 @@ fn processes_have_the_moments_of_their_equations() {
     }
     // 1 - exp(-B) would have lost its digits.
     assert!((vp.deviation(1e-12)[0] / 1e-13f64.sqrt() - 1.0).abs() < 1e-9);
-    for (process, deviation) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, 0.99980006)] {
-        assert!((process.prior_deviation() / deviation - 1.0).abs() < 1e-8);
+    let last = 50.0 / 2501f64.sqrt();
+    for (process, deviation) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, last)] {
+        assert_eq!(process.prior_deviation(), deviation);
         assert!((process.deviation(1.0)[0] / deviation - 1.0).abs() < 1e-4);
         let prior = Cloud::new(process.prior([20_000, 2], 0)).unwrap();
         assert!(

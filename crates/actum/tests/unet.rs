@@ -369,63 +369,40 @@ fn sizes_that_cannot_be_are_refused_with_those_that_can() {
         let network = UNet::new(sizes, &device(), &mut ChaCha8Rng::seed_from_u64(0));
         network.err().map_or(String::new(), |e| e.to_string())
     };
+    let sized = |height, width, levels| Sizes {
+        height,
+        width,
+        levels,
+        ..SIZES
+    };
     for (height, width, levels) in [(28, 28, 3), (14, 14, 2), (8, 12, 3), (32, 32, 6)] {
-        let sizes = Sizes {
-            height,
-            width,
-            levels,
-            ..SIZES
-        };
+        let sizes = sized(height, width, levels);
         assert_eq!(message(sizes), "", "{sizes:?}");
     }
-    let odd = message(Sizes {
-        height: 14,
-        width: 30,
-        levels: 3,
-        ..SIZES
-    });
-    assert!(
-        odd.contains("at most 2 levels, or images of 16x32"),
-        "{odd}"
-    );
-    let thin = message(Sizes {
+    let thin = Sizes {
         channels: 6,
         ..SIZES
-    });
-    assert!(thin.contains("multiple of 4, got 6; take 8"), "{thin}");
-    let none = message(Sizes { levels: 0, ..SIZES });
-    assert!(none.contains("levels must be at least 1"), "{none}");
-    let deep = message(Sizes {
-        levels: 90,
-        ..SIZES
-    });
-    assert!(deep.contains("at most 2 levels"), "{deep}");
-    let large = message(Sizes {
-        height: 255,
-        width: 130,
-        levels: 1,
-        ..SIZES
-    });
-    assert!(
-        large.contains("33150 pixels at its coarsest level of images of 255x130")
-            && large.contains("multiples of 4, such as 252x128, and take 3 levels"),
-        "{large}"
-    );
-    let shallow = message(Sizes {
-        height: 128,
-        width: 128,
-        levels: 1,
-        ..SIZES
-    });
-    assert!(
-        shallow.ends_with("attention takes at most 4096; take 2 levels"),
-        "{shallow}"
-    );
-    let flat = message(Sizes {
-        height: 1,
-        width: 5000,
-        levels: 1,
-        ..SIZES
-    });
-    assert!(flat.contains("such as 2x5000"), "{flat}");
+    };
+    for (sizes, said) in [
+        (sized(14, 30, 3), "at most 2 levels, or images of 16x32"),
+        (thin, "multiple of 4, got 6; take 8"),
+        (sized(4, 6, 0), "levels must be at least 1"),
+        (sized(4, 6, 90), "at most 2 levels"),
+        (
+            sized(255, 130, 1),
+            "33150 pixels at its coarsest level of images of 255x130",
+        ),
+        (
+            sized(255, 130, 1),
+            "multiples of 4, such as 252x128, and take 3 levels",
+        ),
+        (
+            sized(128, 128, 1),
+            "attention takes at most 4096; take 2 levels",
+        ),
+        (sized(1, 5000, 1), "such as 2x5000"),
+    ] {
+        let found = message(sizes);
+        assert!(found.contains(said), "{found}");
+    }
 }

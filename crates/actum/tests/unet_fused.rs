@@ -135,6 +135,7 @@ fn assert_close(ours: &[f32], theirs: &[f32], least: f32, off: f32, what: &str) 
 
 #[test]
 fn every_function_is_that_of_the_tensors() {
+    let places = places();
     for sizes in all_sizes() {
         let ours = network(sizes);
         let (n, d) = (3, ours.dimension());
@@ -144,16 +145,16 @@ fn every_function_is_that_of_the_tensors() {
             random(n, 1, 3),
             random(n, d, 4),
         ];
-        for (device, off) in places() {
-            let theirs = ours.clone().to_device(&device).train();
+        for (device, off) in &places {
+            let theirs = ours.clone().to_device(device).train();
             type Function = fn(&UNet, [Tensor<2>; 4]) -> Tensor<2>;
             let both = |f: Function, what: &str| {
-                let there = values.clone().map(|v| v.to_device(&device));
+                let there = values.clone().map(|v| v.to_device(device));
                 assert_close(
                     &numbers(f(&ours, values.clone())),
                     &numbers(f(&theirs, there)),
                     1e-3,
-                    off,
+                    *off,
                     &format!("{what} of {sizes:?} on {device:?}"),
                 );
             };
@@ -199,6 +200,7 @@ impl ModuleVisitor for Gradients<'_> {
 /// With a weight in time that is 0 at an end, and with growth, so that value and push count.
 #[test]
 fn the_objective_and_its_gradient_are_those_of_autodiff() {
+    let places = places();
     for sizes in all_sizes() {
         let network = network(sizes);
         let path = path(sizes);
@@ -219,9 +221,9 @@ fn the_objective_and_its_gradient_are_those_of_autodiff() {
             let batch = objective.batch(times, vec![1.0, 0.8, 1.2, 1.0], &mut rng);
             let (level, gradient) = objective.differentiate(&network, &batch, &Device::flex());
 
-            for (device, off) in places() {
-                let tracked = network.clone().to_device(&device).train();
-                let estimate = objective.estimate(&tracked, &tracked, &batch, &device);
+            for (device, off) in &places {
+                let tracked = network.clone().to_device(device).train();
+                let estimate = objective.estimate(&tracked, &tracked, &batch, device);
                 let gradients = estimate.surrogate.backward();
                 let mut theirs = Gradients(&gradients, vec![]);
                 tracked.visit(&mut theirs);
@@ -230,13 +232,13 @@ fn the_objective_and_its_gradient_are_those_of_autodiff() {
                     &[level.value as f32],
                     &[estimate.value as f32],
                     0.0,
-                    off,
+                    *off,
                     &what,
                 );
                 let single =
                     |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<f32>>();
                 let [ours, theirs_of] = [&level.interior, &estimate.interior].map(|v| single(v));
-                assert_close(&ours, &theirs_of, 0.0, off, &what);
+                assert_close(&ours, &theirs_of, 0.0, *off, &what);
                 assert_eq!(gradient.len(), theirs.1.len());
                 // That in the bias of the keys is 0, which a softmax does not see.
                 let least = 1e-2 * theirs.1.iter().fold(0.0, |most, g| largest(g).max(most));
@@ -245,7 +247,7 @@ fn the_objective_and_its_gradient_are_those_of_autodiff() {
                         &numbers(ours.clone()),
                         theirs,
                         least,
-                        off,
+                        *off,
                         &format!("array {k}, {what}"),
                     );
                 }

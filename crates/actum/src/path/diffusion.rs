@@ -194,12 +194,13 @@ impl Process {
     }
 
     /// The deviation of the prior, the Gaussian that stands for `q_1`: that of the last noise of VE,
-    /// in its units, else 1. It is right where `alpha_1 x` is small beside it: betas that add up to 10 or so, a last noise
-    /// many times the spread of the data.
+    /// in its units, else 1. It is right where `alpha_1 x` is small beside it: betas that add up to
+    /// 10 or so, a last noise many times the spread of the data.
     pub fn prior_deviation(self) -> f64 {
         match self.0 {
-            Kind::Exploding(_) | Kind::Normalized(_) => self.deviation(1.0)[0],
-            _ => 1.0,
+            Kind::Preserving(_) | Kind::SubPreserving(_) => 1.0,
+            Kind::Exploding([_, largest]) => largest,
+            Kind::Normalized([_, largest]) => largest / (1.0 + largest * largest).sqrt(),
         }
     }
 

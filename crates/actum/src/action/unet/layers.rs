@@ -119,8 +119,8 @@ fn by_library(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     conv2d(x, weight, None, options).permute([0, 2, 3, 1])
 }
 
-/// The same as one product with a matrix of all pixels and their neighbours. The library's convolutions
-/// are fast on GPUs once they are tuned for every size, which takes minutes; products need no tuning.
+/// The same as one product with a matrix of all pixels and their neighbours. On GPUs the library wants to
+/// tune its convolutions for every size, which takes more than a minute; products need no tuning.
 fn by_product(x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     let ([n, h, w, inputs], [_, _, _, outputs]) = (x.dims(), weight.dims());
     let pixels = around(x).reshape([n * h * w, 9 * inputs]);

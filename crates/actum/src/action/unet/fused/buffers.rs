@@ -159,9 +159,8 @@ impl<'a> Buffers<'a> {
         dot(&dh, &self.less(seen, &h)) + dot(&self.less(&h, seen), change)
     }
 
-    /// `ds/dy` in every buffer, given what is seen of the channels that move.
-    pub fn back(&mut self, seen: &[f32]) {
-        let seeds = self.pulled(seen);
+    /// `ds/dy` in every buffer, given [`ds/dh`](Self::pulled).
+    pub fn back(&mut self, pulled: &[f32]) {
         let Self {
             program,
             values,
@@ -170,7 +169,7 @@ impl<'a> Buffers<'a> {
             room,
             ..
         } = self;
-        start(program, first, &seeds);
+        start(program, first, pulled);
         let at = At {
             program,
             values,

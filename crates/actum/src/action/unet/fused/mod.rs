@@ -62,7 +62,8 @@ impl Network {
         let (d, moved) = (self.dimension(), self.moved());
         self.rows(times, points, d, |buffers, _, moving, out| {
             let seen = moving.seen();
-            buffers.back(&seen);
+            let pulled = buffers.pulled(&seen);
+            buffers.back(&pulled);
             moving.back(&buffers.gradient(&seen), &mut out[..moved]);
         })
     }
@@ -83,7 +84,8 @@ impl Network {
             let seen = moving.seen();
             let direction = &directions[i * d..][..moved];
             let change = moving.along(direction);
-            buffers.back(&seen);
+            let pulled = buffers.pulled(&seen);
+            buffers.back(&pulled);
             buffers.along(times[i], 0.0, &seen, &change);
             let turned = buffers.turned(&change);
             let bent = moving.bend(&buffers.gradient(&seen), direction);
@@ -171,7 +173,8 @@ impl Network {
         let seen = moving.seen();
         let value = buffers.scalar(&seen);
         let mut gradient = vec![0.0; d];
-        buffers.back(&seen);
+        let pulled = buffers.pulled(&seen);
+        buffers.back(&pulled);
         moving.back(&buffers.gradient(&seen), &mut gradient[..moved]);
         let mut dx = vec![0.0; d];
         let [mut weight, mut excess] = [[0.0]; 2];
@@ -191,7 +194,7 @@ impl Network {
         dx.iter_mut().for_each(|v| *v *= coefficient);
         let change = moving.along(&dx);
         let tangent = buffers.along(t, interior.dt * coefficient, &seen, &change);
-        let (turned, pulled) = (buffers.pulled_along(&change), buffers.pulled(&seen));
+        let turned = buffers.pulled_along(&change);
         let seeds = turned.iter().zip(&pulled);
         let seeds: Vec<f32> = seeds
             .map(|(turned, pulled)| turned + weight[0] * pulled)
