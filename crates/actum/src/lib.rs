@@ -6,7 +6,7 @@
 //! modules are the method:
 //!
 //! ```
-//! use actum::{action::Mlp, cloud::Cloud, data::Snapshots, fit, flow, objective, tensor::Device};
+//! use actum::{action::{Architecture, Mlp, Shape}, cloud::Cloud, data::Snapshots, fit, flow, objective};
 //! use actum::{lagrangian::Lagrangian, path::{Between, Coupling, Interpolation}, units::Units};
 //! use ndarray::array;
 //! use rand::SeedableRng;
@@ -20,7 +20,7 @@
 //! let path = Between::new(&snapshots, Coupling::Exact, Interpolation::Linear, &units.scale())?;
 //! // ... whose motion an action learns ...
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-//! let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng)?;
+//! let network = Mlp { width: 16, depth: 2 }.engine(Shape::Columns(2), &mut rng)?;
 //! let problem = objective::Problem::new(&path, Lagrangian::kinetic(), units);
 //! let options = fit::Options { steps: 200, batch: 32, learning_rate: 1e-2, average: 0.9, ..Default::default() };
 //! let dynamics = fit::fit(network, &problem, &options, &mut ())?;
@@ -36,7 +36,9 @@
 // The order is that of dependence, which the blank lines keep from being sorted.
 pub mod error;
 
-pub mod file;
+pub mod store;
+
+mod simd;
 
 pub mod cloud;
 
@@ -52,13 +54,12 @@ pub mod lagrangian;
 
 pub mod path;
 
-pub mod gallery;
-
-pub mod tensor;
-
 pub mod action;
 
-pub mod gaussian;
+#[cfg(feature = "tensor")]
+pub mod tensor;
+
+pub mod gallery;
 
 pub mod objective;
 
@@ -67,8 +68,6 @@ pub mod dynamics;
 pub mod fit;
 
 pub mod flow;
-
-pub mod likelihood;
 
 pub mod score;
 

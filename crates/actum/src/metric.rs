@@ -16,8 +16,9 @@ pub use self::image::{psnr, ssim};
 use crate::{
     cloud::Cloud,
     error::{Result, ensure},
+    simd::exp,
     transport::{
-        Costs, Ground, LANES, Line, entropic, exact, exp, monotone, same_dimension, tiled, units,
+        Costs, Ground, LANES, Line, entropic, exact, monotone, same_dimension, tiled, units,
     },
 };
 

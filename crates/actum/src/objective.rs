@@ -2,27 +2,16 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
 use ndarray::Array2;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{
-        Action,
-        fused::{
-            At, Choice, Curvature, Direction, Directions, Interior, Network, Rows, Terms, Workspace,
-        },
-        parameters,
-    },
+    action::{At, Choice, Curvature, Engine, Interior, Rows},
     error::{Result, ensure},
     lagrangian::Lagrangian,
     path::{Masses, Path},
-    tensor::{column, matrix, numbers},
     units::Units,
 };
 
@@ -118,26 +107,10 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// How the Laplacian of the noise is computed, chosen by cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Laplacian {
-    /// As the sum over the coordinate directions.
-    Exact,
-    /// By one Rademacher vector for every point (Hutchinson's estimator): no bias, more variance.
-    Probe,
-}
-
-impl Laplacian {
-    /// Exact in one and two dimensions. There it at most doubles the products of a step: each
-    /// direction costs three products beside the six of the rest.
-    pub fn of(dimension: usize) -> Self {
-        if dimension <= 2 {
-            Self::Exact
-        } else {
-            Self::Probe
-        }
-    }
-}
+/// The most dimensions in which the Laplacian of the noise is the sum over all of them. There it at
+/// most doubles the products of a step: each direction costs three products beside the six of the
+/// rest. Beyond, one vector of random signs for every point stands for it (Hutchinson 1989).
+const AXES: usize = 2;
 
 /// What one estimate of the objective is made from, in the network's units.
 pub struct Batch {
@@ -172,16 +145,6 @@ struct Boundary {
     points: Array2<f64>,
     /// The signed weight of every point, times its mass, `[n]`.
     weights: Vec<f64>,
-}
-
-/// One estimate of the objective.
-pub struct Estimate {
-    /// A graph whose gradient in the parameters is that of the objective, `[1]`.
-    pub surrogate: Tensor<1>,
-    /// The value of the objective, in the network's units.
-    pub value: f64,
-    /// The interior term at every point before it is divided by the density, `[n]`.
-    pub interior: Vec<f64>,
 }
 
 /// The level of one estimate of the objective whose gradient was asked for.
@@ -349,8 +312,7 @@ impl<'a> Objective<'a> {
                 .iter()
                 .map(|t| 0.5 * scaled.sigma([*t, *t])[0].powi(2))
                 .collect(),
-            probes: (Laplacian::of(path.dimension()) == Laplacian::Probe)
-                .then(|| rademacher(points.dim(), rng)),
+            probes: (path.dimension() > AXES).then(|| rademacher(points.dim(), rng)),
         });
         Batch {
             points,
@@ -367,111 +329,60 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// The objective of `action` on a batch. `frozen` is the same action without autodiff;
-    /// `device` is where both live.
-    pub fn estimate(
-        &self,
-        action: &impl Action,
-        frozen: &impl Action,
-        batch: &Batch,
-        device: &Device,
-    ) -> Estimate {
+    /// The objective of a network on a batch. Its gradient in the parameters is left in the engine.
+    ///
+    /// # Panics
+    /// If the network is of another dimension than the batch.
+    pub fn differentiate(&self, engine: &mut dyn Engine, batch: &Batch) -> Level {
         let (n, d) = batch.points.dim();
-        let times = column(&batch.times, device);
-        let points = matrix(batch.points.view(), device);
-
-        let gradients: Vec<f64> = numbers(frozen.gradient(times.clone(), points.clone()));
-        let values: Vec<f64> = if batch.needs_values() {
-            numbers(frozen.value(times.clone(), points.clone()))
-        } else {
-            vec![0.0; n]
+        let coefficients = batch.coefficients();
+        let boundary: Vec<[Vec<f64>; 2]> = batch
+            .boundary
+            .iter()
+            .map(|side| {
+                let weights = side.weights.iter().map(|w| w / n as f64);
+                [vec![side.time; n], weights.collect()]
+            })
+            .collect();
+        let sides = batch.boundary.iter().zip(&boundary);
+        let boundary: Vec<Rows> = sides
+            .map(|(side, [times, coefficients])| Rows {
+                times,
+                points: side.points.view(),
+                coefficients,
+            })
+            .collect();
+        let interior = Interior {
+            rows: Rows {
+                times: &batch.times,
+                points: batch.points.view(),
+                coefficients: &coefficients,
+            },
+            dt: match self.estimator {
+                Estimator::Samples => 1.0,
+                Estimator::Velocity => 0.0,
+            },
+            curvature: batch.noise.as_ref().map(|noise| Curvature {
+                weights: &noise.half_variance,
+                probes: noise.probes.as_ref().map(|probes| probes.view()),
+            }),
         };
-        let mut direction = Array2::zeros((n, d));
-        let mut excess = vec![0.0; n];
-        let mut value_weights = vec![0.0; n];
-        let rows = direction
-            .rows_mut()
-            .into_iter()
-            .zip(gradients.chunks_exact(d));
-        for (i, (mut direction, p)) in rows.enumerate() {
-            let direction = direction.as_slice_mut().expect("row-major");
-            (excess[i], value_weights[i]) = self.linearise(batch, i, p, values[i], direction);
-        }
-
-        let dt = match self.estimator {
-            Estimator::Samples => times.ones_like(),
-            Estimator::Velocity => times.zeros_like(),
+        let choose = |rows: Range<usize>, at: At<'_>, choice: Choice<'_>| {
+            let each = at.gradients.chunks_exact(d).zip(at.values);
+            let directions = choice.directions.chunks_exact_mut(d);
+            for (k, ((gradient, value), direction)) in each.zip(directions).enumerate() {
+                (choice.excess[k], choice.values[k]) =
+                    self.linearise(batch, rows.start + k, gradient, *value, direction);
+            }
         };
-        let dx = matrix(direction.view(), device);
-        let mut tangent = action.push(times.clone(), points.clone(), dt, dx);
-        if let Some(noise) = &batch.noise {
-            let half_variance = column(&noise.half_variance, device);
-            let along = |e: Array2<f64>| {
-                let e = matrix(e.view(), device);
-                half_variance.clone() * action.curvature(times.clone(), points.clone(), e)
-            };
-            tangent = match &noise.probes {
-                Some(probes) => tangent + along(probes.clone()),
-                None => (0..d).fold(tangent, |tangent, j| {
-                    let mut unit = Array2::zeros((n, d));
-                    unit.column_mut(j).fill(1.0);
-                    tangent + along(unit)
-                }),
-            };
-        }
-        let terms: Vec<f64> = numbers(tangent.clone().without_autodiff());
-        let interior = batch.interior(
-            terms
-                .iter()
-                .zip(&excess)
-                .map(|(term, excess)| term - excess),
-            &values,
-        );
-        let mut surrogate = (tangent * column(&batch.coefficients(), device)).sum();
-        if batch.needs_values() {
-            let values = action.value(times, points);
-            surrogate = surrogate + (values * column(&value_weights, device)).sum();
-        }
-        let mut outer = 0.0;
-        for side in &batch.boundary {
-            let weights: Vec<f64> = side.weights.iter().map(|w| w / n as f64).collect();
-            let t = Tensor::full([n, 1], side.time, device);
-            let sum = (action.value(t, matrix(side.points.view(), device))
-                * column(&weights, device))
-            .sum();
-            outer += numbers::<f64, 1>(sum.clone().without_autodiff())[0];
-            surrogate = surrogate + sum;
-        }
-        Estimate {
-            surrogate,
-            value: batch.mean(&interior) + outer,
+        let terms = engine
+            .step(interior, &boundary, &choose)
+            .expect("a batch has the dimension of the action");
+        let interior = batch.interior(&terms.interior, &terms.values);
+        Level {
+            value: batch.mean(&interior) + terms.boundary,
             interior,
         }
-    }
-
-    /// The objective by [code of the action's own](Action::step), else by autodiff, with its
-    /// gradient in the parameters, flat, in the order the network visits them.
-    pub fn differentiate<A: Action + Module>(
-        &self,
-        action: &A,
-        batch: &Batch,
-        device: &Device,
-    ) -> (Level, Vec<Tensor<1>>) {
-        let own = self.by_rows(batch, |interior, boundary, direction| {
-            action.step(interior, boundary, direction)
-        });
-        if let Some((level, gradient)) = own {
-            let tensor = |values: Vec<f32>| Tensor::from_data(values.as_slice(), device);
-            return (level, gradient.into_iter().map(tensor).collect());
-        }
-        let tracked = action.clone().train();
-        let estimate = self.estimate(&tracked, action, batch, device);
-        let gradients = estimate.surrogate.backward();
-        let level = Level {
-            value: estimate.value,
-            interior: estimate.interior,
-        };
-        (level, parameters::gradients(&tracked, &gradients))
     }
 
     /// At interior point `i` with the gradient `p` `[d]` and value of the action: writes the
@@ -502,112 +413,6 @@ impl<'a> Objective<'a> {
             weight / (batch.times.len() as f64 * batch.density[i]),
         )
     }
-
-    /// The objective by the [fused](crate::action::fused) layout of an action, which leaves the
-    /// gradient in `workspace`: the same as by [autodiff](Self::differentiate), sooner.
-    ///
-    /// # Panics
-    /// If the network is of another dimension than the batch.
-    pub fn differentiate_fused(
-        &self,
-        network: &Network,
-        batch: &Batch,
-        workspace: &mut Workspace,
-    ) -> Level {
-        let level = self.by_rows(batch, |interior, boundary, direction| {
-            // Within the pool its parallel loops need no switch of threads.
-            let terms = rayon::scope(|_| workspace.step(network, interior, boundary, direction));
-            Some((terms.expect("a batch has the dimension of the action"), ()))
-        });
-        level.expect("the step has terms").0
-    }
-
-    /// The level from a step over the rows of a batch, with what else the step returns.
-    fn by_rows<T>(
-        &self,
-        batch: &Batch,
-        step: impl FnOnce(Interior<'_>, &[Rows<'_>], &Direction<'_>) -> Option<(Terms, T)>,
-    ) -> Option<(Level, T)> {
-        let (n, d) = batch.points.dim();
-        let times = single(&batch.times);
-        let points = single(&batch.points);
-        let coefficients = single(&batch.coefficients());
-        let boundary: Vec<[Vec<f32>; 3]> = batch
-            .boundary
-            .iter()
-            .map(|side| {
-                let weights = side.weights.iter().map(|w| (w / n as f64) as f32);
-                [
-                    vec![side.time as f32; n],
-                    single(&side.points),
-                    weights.collect(),
-                ]
-            })
-            .collect();
-        let boundary: Vec<Rows> = boundary
-            .iter()
-            .map(|[times, points, coefficients]| Rows {
-                times,
-                points,
-                coefficients,
-            })
-            .collect();
-        let diffusion = batch.noise.as_ref().map(|noise| {
-            let probes = noise.probes.as_ref().map(single);
-            (single(&noise.half_variance), probes)
-        });
-        let curvature = diffusion.as_ref().map(|(weights, probes)| Curvature {
-            weights,
-            directions: match probes {
-                Some(probes) => Directions::Probes(probes),
-                None => Directions::Axes,
-            },
-        });
-        let direction = |rows: Range<usize>, at: At<'_>, choice: Choice<'_>| {
-            let (mut p, mut v) = (vec![0.0; d], vec![0.0; d]);
-            let each = at.gradients.chunks_exact(d).zip(at.values);
-            for (k, (gradient, value)) in each.enumerate() {
-                for (p, gradient) in p.iter_mut().zip(gradient) {
-                    *p = f64::from(*gradient);
-                }
-                let value = f64::from(*value);
-                let (excess, weight) = self.linearise(batch, rows.start + k, &p, value, &mut v);
-                for (direction, v) in choice.directions[k * d..(k + 1) * d].iter_mut().zip(&v) {
-                    *direction = *v as f32;
-                }
-                choice.excess[k] = excess as f32;
-                choice.values[k] = weight as f32;
-            }
-        };
-        let interior = Interior {
-            rows: Rows {
-                times: &times,
-                points: &points,
-                coefficients: &coefficients,
-            },
-            dt: match self.estimator {
-                Estimator::Samples => 1.0,
-                Estimator::Velocity => 0.0,
-            },
-            curvature,
-        };
-        let (terms, rest) = step(interior, &boundary, &direction)?;
-
-        let values: Vec<f64> = terms.values.iter().map(|s| f64::from(*s)).collect();
-        let interior = batch.interior(terms.interior.iter().map(|t| f64::from(*t)), &values);
-        let signed = boundary.iter().flat_map(|rows| rows.coefficients);
-        let outer: f64 = terms
-            .boundary
-            .iter()
-            .zip(signed)
-            .map(|(s, c)| f64::from(*s) * f64::from(*c))
-            .sum();
-        let level = Level {
-            value: batch.mean(&interior) + outer,
-            interior,
-        };
-        Some((level, rest))
-    }
 }
 
 /// Signs at random, `[n, d]`: vectors e with `E[e e'] = I`.
@@ -616,16 +421,7 @@ pub(crate) fn rademacher(shape: (usize, usize), rng: &mut dyn Rng) -> Array2<f64
     Array2::from_shape_simple_fn(shape, || sign(rng.random()))
 }
 
-fn single<'a>(values: impl IntoIterator<Item = &'a f64>) -> Vec<f32> {
-    values.into_iter().map(|x| *x as f32).collect()
-}
-
 impl Batch {
-    /// Whether the objective depends on the action's values at interior points.
-    fn needs_values(&self) -> bool {
-        self.growth.is_some() || self.source.is_some()
-    }
-
     /// What multiplies the directional derivative of every interior point, `[n]`.
     fn coefficients(&self) -> Vec<f64> {
         let n = self.times.len() as f64;
@@ -636,14 +432,13 @@ impl Batch {
 
     /// The interior term at every point from the directional derivatives less their excess, and
     /// the values.
-    fn interior(&self, terms: impl Iterator<Item = f64>, values: &[f64]) -> Vec<f64> {
-        terms
-            .enumerate()
-            .map(|(i, term)| {
-                let source = self.source.as_ref().map_or(0.0, |source| source[i]);
-                self.weights[i] * term + source * values[i]
-            })
-            .collect()
+    fn interior(&self, terms: &[f64], values: &[f64]) -> Vec<f64> {
+        let each = terms.iter().enumerate();
+        each.map(|(i, term)| {
+            let source = self.source.as_ref().map_or(0.0, |source| source[i]);
+            self.weights[i] * term + source * values[i]
+        })
+        .collect()
     }
 
     /// The integral over time of an interior term.

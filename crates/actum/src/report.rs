@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    action::Action,
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
@@ -110,8 +109,8 @@ pub fn neighbours(snapshots: &Snapshots, at: usize, unseen: &[usize]) -> [Option
 ///
 /// # Panics
 /// If an index is not below the number of snapshots.
-pub fn score<A: Action>(
-    dynamics: &Dynamics<A>,
+pub fn score(
+    dynamics: &Dynamics,
     snapshots: &Snapshots,
     from: usize,
     at: usize,
@@ -204,7 +203,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// Snapshots of another dimension than the dynamics.
-pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Result<Vec<Summary>> {
+pub fn summaries(dynamics: &Dynamics, snapshots: &Snapshots) -> Result<Vec<Summary>> {
     let scale = dynamics.units.scale();
     let lagrangian = &dynamics.lagrangian;
     let comparable = !lagrangian.is_noisy() && lagrangian.known_drift().is_none();
@@ -262,7 +261,7 @@ fn quantile(values: &Array1<f64>, weights: &Array1<f64>, share: f64) -> f64 {
 ///
 /// # Errors
 /// As [`simulate`].
-pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<f64> {
+pub fn total_action(dynamics: &Dynamics, start: &Cloud) -> Result<f64> {
     const INSTANTS: usize = 128;
     let units = &dynamics.units;
     let times: Vec<f64> = (0..=INSTANTS)

@@ -15,12 +15,12 @@ use crate::{
         columns, has_default_weights,
     },
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 /// The numbers of a table without a header, `[rows, columns]`.
 pub(super) fn read_matrix(path: &Path, delimiter: u8) -> Result<Array2<f64>> {
-    let text = file::read(path)?;
+    let text = store::read(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter)
@@ -311,7 +311,7 @@ pub(super) fn write(path: &Path, snapshots: &Snapshots, delimiter: u8) -> Result
         Some(_) => columns::velocity_names(snapshots.columns())?,
         None => Vec::new(),
     };
-    file::replace(path, |out| {
+    store::replace(path, |out| {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
             .from_writer(out);
@@ -357,7 +357,7 @@ pub(super) fn write_trajectories(
     delimiter: u8,
 ) -> Result<()> {
     columns::check_reserved(names, &["particle", "t", "w"])?;
-    file::replace(path, |out| {
+    store::replace(path, |out| {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
             .from_writer(out);

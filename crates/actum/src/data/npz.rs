@@ -16,7 +16,7 @@ use crate::{
         snapshots::{Finite, default_columns},
     },
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 /// What an array says of itself before its data.
@@ -744,7 +744,7 @@ impl<W: Write> Writer<W> {
 /// Writes one array of levels, in row-major order.
 pub(super) fn write_levels(path: &Path, name: &str, levels: &Array4<u8>) -> Result<()> {
     let bytes = levels.as_slice().expect("row-major order");
-    file::replace(path, |out| {
+    store::replace(path, |out| {
         let mut writer = Writer(ZipWriter::new_stream(out));
         writer.begin(name, "|u1", levels.shape(), bytes.len())?;
         writer.0.write_all(bytes)?;
@@ -756,7 +756,7 @@ pub(super) fn write_levels(path: &Path, name: &str, levels: &Array4<u8>) -> Resu
 pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
     let clouds = snapshots.clouds();
     let n: usize = clouds.iter().map(|cloud| cloud.len()).sum();
-    file::replace(path, |out| {
+    store::replace(path, |out| {
         let mut writer = Writer(ZipWriter::new_stream(out));
         let shape = [n, snapshots.dimension()];
         writer.numbers("X", &shape, clouds.iter().flat_map(|cloud| cloud.points()))?;
@@ -790,7 +790,7 @@ pub(super) fn write_trajectories(
     weights: ParticleWeights,
     columns: &[String],
 ) -> Result<()> {
-    file::replace(path, |out| {
+    store::replace(path, |out| {
         let mut writer = Writer(ZipWriter::new_stream(out));
         writer.numbers("X", points.raw_dim().slice(), points.iter())?;
         writer.numbers("t", &[times.len()], times.iter())?;

@@ -31,7 +31,7 @@ use crate::{
         snapshots::Finite,
     },
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 /// Bytes of a file on disk.
@@ -444,7 +444,7 @@ fn save(path: &Path, table: &[(&str, Values)]) -> Result<()> {
         )
         .because(error)
     })?;
-    file::replace(path, |out| out.write_all(&bytes))
+    store::replace(path, |out| out.write_all(&bytes))
 }
 
 pub(super) fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {

@@ -15,7 +15,7 @@ use crate::{
         snapshots::{Whole, hexadecimal},
     },
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 /// How to deal a file into pieces.
@@ -123,7 +123,7 @@ impl Pieces {
 
 impl Dealt {
     fn piece(&self, i: usize) -> Result<Snapshots> {
-        let bytes = file::read(&self.folder.path().join(i.to_string()))?;
+        let bytes = store::read(&self.folder.path().join(i.to_string()))?;
         let numbers: Vec<f64> = bytes
             .chunks_exact(8)
             .map(|x| f64::from_le_bytes(x.try_into().expect("eight bytes")))
@@ -240,7 +240,7 @@ pub(super) fn deal(
     let here = count.min(how.most.max(1));
     let least = (how.piece / 10).max(Deal::LEAST / 2);
     let folder = tempfile::Builder::new()
-        .prefix(file::TEMPORARY)
+        .prefix(store::TEMPORARY)
         .tempdir_in(folder)
         .map_err(|cause| {
             Error::io(

@@ -1,39 +1,35 @@
 //! What a fit returns: an action, its Lagrangian and the units of the data.
 
-pub(crate) mod store;
+use std::{path::Path as FilePath, sync::Arc};
 
-use std::{cell::RefCell, path::Path as FilePath};
-
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
-use ndarray::{Array1, Array2, Axis};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{
-        Action, Mlp, Sizes, UNet,
-        fused::{Network, Workspace},
-    },
+    action::{Action, Device, Saved},
     error::{Error, ErrorKind, Result, ensure},
     lagrangian::{Lagrangian, Scaled},
-    tensor::{matrix, numbers},
+    store::{self, versioned},
     units::Units,
 };
 
 /// A learned motion, in the user's units: `dx = v_t(x) dt + sigma_t dW`, `d log w = g_t(x) dt`.
-#[derive(Debug, Clone)]
-pub struct Dynamics<A> {
-    /// The action, in the network's units, without autodiff.
-    pub action: A,
+#[derive(Clone)]
+pub struct Dynamics {
+    action: Arc<dyn Action>,
     /// What the action was charged for, and so how it moves points.
     pub lagrangian: Lagrangian,
     /// From the user's units to the network's and back.
     pub units: Units,
-    device: Device,
+}
+
+impl std::fmt::Debug for Dynamics {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.debug_struct("Dynamics")
+            .field("lagrangian", &self.lagrangian)
+            .field("units", &self.units)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the action says about points at one time, in the user's units.
@@ -51,15 +47,16 @@ pub struct Description {
     pub energy: Array1<f64>,
 }
 
-/// How many rows the network sees at once: bounds the memory of its activations.
-const ROWS: usize = 8192;
-
-impl<A: Action> Dynamics<A> {
-    /// Joins the parts; `device` is where the action's parameters are.
+impl Dynamics {
+    /// Joins the parts; the action is in the network's units.
     ///
     /// # Errors
     /// An action or a metric of another dimension than the units.
-    pub fn new(action: A, lagrangian: Lagrangian, units: Units, device: Device) -> Result<Self> {
+    pub fn new(
+        action: impl Action + 'static,
+        lagrangian: Lagrangian,
+        units: Units,
+    ) -> Result<Self> {
         ensure!(
             action.dimension() == units.dimension(),
             Shape,
@@ -69,11 +66,15 @@ impl<A: Action> Dynamics<A> {
         );
         lagrangian.check(units.dimension())?;
         Ok(Self {
-            action,
+            action: Arc::new(action),
             lagrangian,
             units,
-            device,
         })
+    }
+
+    /// The action, in the network's units.
+    pub fn action(&self) -> &Arc<dyn Action> {
+        &self.action
     }
 
     /// The velocity `b + grad c*(grad s)` at time `t` of every point, `[n, d]`, all in the user's
@@ -195,18 +196,11 @@ impl<A: Action> Dynamics<A> {
         Ok(sigma * sigma)
     }
 
-    /// Where the parameters of the action are.
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
-    }
-
     /// The motion in the network's units, for many calls.
-    pub(crate) fn evaluator(&self) -> Evaluator<'_, A> {
+    pub(crate) fn evaluator(&self) -> Evaluator<'_> {
         Evaluator {
             dynamics: self,
             scaled: self.lagrangian.scaled(&self.units),
-            network: self.action.fused(),
-            workspace: RefCell::new(Workspace::default()),
         }
     }
 
@@ -222,28 +216,18 @@ impl<A: Action> Dynamics<A> {
     }
 }
 
-/// A [`Dynamics`] in the network's units, with the memory that its evaluations share.
-pub(crate) struct Evaluator<'a, A> {
-    dynamics: &'a Dynamics<A>,
+/// A [`Dynamics`] in the network's units.
+pub(crate) struct Evaluator<'a> {
+    dynamics: &'a Dynamics,
     pub scaled: Scaled<'a>,
-    network: Option<Network>,
-    workspace: RefCell<Workspace>,
 }
 
-impl<A: Action> Evaluator<'_, A> {
+impl Evaluator<'_> {
     /// `v = b + grad c*(grad s)` at a time of points `[n, d]`.
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
-        let gradients = match &self.network {
-            Some(network) => {
-                let workspace = &mut *self.workspace.borrow_mut();
-                fused_rows(t, points, points.ncols(), |times, points, out| {
-                    workspace.gradient(network, times, points, out)
-                })
-            }
-            None => self.by_rows(t, points, points.ncols(), |t, x| {
-                self.dynamics.action.gradient(t, x)
-            }),
-        };
+        let gradients = self.within_pool(t, points, |action, times, points| {
+            action.gradient(times, points)
+        });
         self.total(t, points, gradients)
     }
 
@@ -256,18 +240,20 @@ impl<A: Action> Evaluator<'_, A> {
 
     /// `s` `[n]` and `grad s` `[n, d]`.
     pub fn local(&self, t: f64, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
-        let action = &self.dynamics.action;
-        let Some(network) = &self.network else {
-            let values = self.by_rows(t, points, 1, |t, x| action.value(t, x));
-            let gradients = self.by_rows(t, points, points.ncols(), |t, x| action.gradient(t, x));
-            return (values.column(0).to_owned(), gradients);
-        };
-        let mut values = vec![0.0; points.nrows()];
-        let workspace = &mut *self.workspace.borrow_mut();
-        let gradients = fused_rows(t, points, points.ncols(), |times, points, out| {
-            workspace.value_and_gradient(network, times, points, &mut values, out)
-        });
-        (values.into_iter().map(f64::from).collect(), gradients)
+        self.within_pool(t, points, |action, times, points| {
+            action.value_and_gradient(times, points)
+        })
+    }
+
+    /// Calls `f` where parallel loops need no switch of threads.
+    fn within_pool<R: Send>(
+        &self,
+        t: f64,
+        points: &Array2<f64>,
+        f: impl FnOnce(&dyn Action, &[f64], ArrayView2<f64>) -> R + Send,
+    ) -> R {
+        let times = vec![t; points.nrows()];
+        rayon::scope(|_| f(&*self.dynamics.action, &times, points.view()))
     }
 
     /// `div v`, `[n]`, or its estimate `e' (grad v) e` by one probe e for every point, `[n, d]`,
@@ -311,26 +297,9 @@ impl<A: Action> Evaluator<'_, A> {
 
     /// `e' (grad^2 s) e`, `[n]`.
     fn curvature(&self, t: f64, points: &Array2<f64>, directions: &Array2<f64>) -> Array1<f64> {
-        let out = match &self.network {
-            Some(network) => {
-                let directions: Vec<f32> = directions.iter().map(|e| *e as f32).collect();
-                let workspace = &mut *self.workspace.borrow_mut();
-                fused_rows(t, points, 1, |times, points, out| {
-                    workspace.curvature(network, times, points, &directions, out)
-                })
-            }
-            None => {
-                let device = &self.dynamics.device;
-                let rows = directions.axis_chunks_iter(Axis(0), ROWS);
-                let directions: Vec<_> = rows.map(|rows| matrix(rows, device)).collect();
-                let mut directions = directions.into_iter();
-                self.by_rows(t, points, 1, |t, x| {
-                    let e = directions.next().expect("as many chunks");
-                    self.dynamics.action.curvature(t, x, e)
-                })
-            }
-        };
-        out.column(0).to_owned()
+        self.within_pool(t, points, |action, times, points| {
+            action.curvature(times, points, directions.view())
+        })
     }
 
     /// The known drift `[n, d]`, where there is one.
@@ -346,104 +315,14 @@ impl<A: Action> Evaluator<'_, A> {
             None => learned,
         }
     }
-
-    fn by_rows(
-        &self,
-        t: f64,
-        points: &Array2<f64>,
-        columns: usize,
-        mut f: impl FnMut(Tensor<2>, Tensor<2>) -> Tensor<2>,
-    ) -> Array2<f64> {
-        let device = &self.dynamics.device;
-        let mut out = Vec::with_capacity(points.nrows() * columns);
-        for rows in points.axis_chunks_iter(Axis(0), ROWS) {
-            let times = Tensor::full([rows.nrows(), 1], t, device);
-            out.extend(numbers::<f64, 2>(f(times, matrix(rows, device))));
-        }
-        Array2::from_shape_vec((points.nrows(), columns), out)
-            .expect("the action returns one row for every point")
-    }
-}
-
-/// What `write` leaves in `columns` numbers for every point, given times `[n]` and points `[n, d]`
-/// in f32, called where its parallel loops need no switch of threads.
-fn fused_rows(
-    t: f64,
-    points: &Array2<f64>,
-    columns: usize,
-    write: impl FnOnce(&[f32], &[f32], &mut [f32]) -> Result<()> + Send,
-) -> Array2<f64> {
-    let times = vec![t as f32; points.nrows()];
-    let single: Vec<f32> = points.iter().map(|x| *x as f32).collect();
-    let mut out = vec![0.0; points.nrows() * columns];
-    rayon::scope(|_| write(&times, &single, &mut out))
-        .expect("points have the dimension of the action");
-    let out = out.into_iter().map(f64::from).collect();
-    Array2::from_shape_vec((points.nrows(), columns), out).expect("a row for every point")
-}
-
-/// A network that a file can hold: its sizes are written beside its numbers.
-pub trait Stored: Action + Module {
-    /// What the network is made from, besides its columns.
-    type Sizes: Serialize + DeserializeOwned;
-
-    /// The sizes of this network.
-    fn sizes(&self) -> Self::Sizes;
-
-    /// A network of these sizes for `dimension` columns, whatever its numbers.
-    ///
-    /// # Errors
-    /// Sizes that no network has.
-    fn of_sizes(sizes: Self::Sizes, dimension: usize, device: &Device) -> Result<Self>;
-}
-
-/// The sizes of an [`Mlp`].
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct MlpSizes {
-    width: usize,
-    depth: usize,
-}
-
-impl Stored for Mlp {
-    type Sizes = MlpSizes;
-
-    fn sizes(&self) -> MlpSizes {
-        MlpSizes {
-            width: self.width(),
-            depth: self.depth(),
-        }
-    }
-
-    fn of_sizes(sizes: MlpSizes, dimension: usize, device: &Device) -> Result<Self> {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        Self::new(dimension, sizes.width, sizes.depth, device, &mut rng)
-    }
-}
-
-impl Stored for UNet {
-    type Sizes = UNetSizes;
-
-    fn sizes(&self) -> UNetSizes {
-        UNetSizes { unet: self.sizes() }
-    }
-
-    fn of_sizes(sizes: UNetSizes, _: usize, device: &Device) -> Result<Self> {
-        Self::new(sizes.unet, device, &mut ChaCha8Rng::seed_from_u64(0))
-    }
-}
-
-/// The sizes of a [`UNet`], under its name.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct UNetSizes {
-    unet: Sizes,
 }
 
 /// Everything about a [`Dynamics`] except its numbers.
 #[derive(Serialize, Deserialize)]
-struct Header<S> {
+struct Header {
     version: String,
     #[serde(flatten)]
-    sizes: S,
+    network: Saved,
     lagrangian: Lagrangian,
     units: Units,
 }
@@ -451,22 +330,31 @@ struct Header<S> {
 /// The key of the header in a safetensors file.
 const HEADER: &str = "actum";
 
-impl<A: Stored> Dynamics<A> {
+impl Dynamics {
     /// Writes the parameters as safetensors, with the units and the Lagrangian in its metadata;
     /// whole or not at all.
     ///
     /// # Errors
-    /// The file cannot be written; a known drift that is a function.
+    /// The file cannot be written; an action that is no network of this library; a known drift that
+    /// is a function.
     pub fn save(&self, path: &FilePath) -> Result<()> {
+        let engine = self.action.as_engine();
+        let Some((engine, network)) = engine.and_then(|e| Some((e, e.saved()?))) else {
+            return Err(Error::new(
+                ErrorKind::Setting,
+                "cannot save this action: only the networks of this library have a place in a file",
+            ));
+        };
         let header = Header {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            sizes: self.action.sizes(),
+            network,
             lagrangian: self.lagrangian.clone(),
             units: self.units.clone(),
         };
         let header = serde_json::to_string(&header)
             .map_err(|cause| Error::new(ErrorKind::Setting, "cannot save it").because(cause))?;
-        store::write(path, &store::collect(&self.action), &[(HEADER, &header)])
+        let arrays = engine.unpack(engine.parameters());
+        store::write_arrays(path, &arrays, &[(HEADER, &header)])
     }
 
     /// Reads what [`save`](Dynamics::save) wrote, onto `device`.
@@ -474,7 +362,7 @@ impl<A: Stored> Dynamics<A> {
     /// # Errors
     /// The file is missing, truncated, of another version, or not one of these.
     pub fn load(path: &FilePath, device: &Device) -> Result<Self> {
-        let (arrays, metadata) = store::read(path)?;
+        let (arrays, metadata) = store::read_arrays(path)?;
         let text = metadata.get(HEADER).ok_or_else(|| {
             Error::new(
                 ErrorKind::Format,
@@ -484,8 +372,7 @@ impl<A: Stored> Dynamics<A> {
                 ),
             )
         })?;
-        let header: Header<A::Sizes> =
-            versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
+        let header: Header = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
         ensure!(
             header.units.is_whole(),
             Format,
@@ -494,43 +381,11 @@ impl<A: Stored> Dynamics<A> {
             header.units
         );
         let within = |e: Error| e.within(path.display());
-        let blank = A::of_sizes(header.sizes, header.units.dimension(), device).map_err(within)?;
-        let action = store::restore(blank.valid(), &arrays, device).map_err(within)?;
-        Self::new(action, header.lagrangian, header.units, device.clone())
+        let network = header.network.blank(header.units.dimension());
+        let mut network = network.map_err(within)?;
+        let values = network.pack(&arrays).map_err(within)?;
+        network.update(&mut |parameters, _| parameters.copy_from_slice(&values));
+        let network = device.place(network)?;
+        Self::new(network, header.lagrangian, header.units)
     }
-}
-
-/// Reads JSON with a field `version`, which is checked before the rest is looked at.
-pub(crate) fn versioned<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    let broken = |cause: serde_json::Error| {
-        Error::new(ErrorKind::Format, "it is damaged: its JSON cannot be read").because(cause)
-    };
-    let value: serde_json::Value = serde_json::from_slice(text).map_err(broken)?;
-    check_version(value["version"].as_str().unwrap_or_default())?;
-    serde_json::from_slice(text).map_err(broken)
-}
-
-/// Whether files written by `version` can be read: same major, and same minor before 1.0.
-fn check_version(version: &str) -> Result<()> {
-    let ours = env!("CARGO_PKG_VERSION");
-    let compatible = |v: &str| {
-        let mut parts = v.split('.').map(str::to_owned);
-        let major = parts.next()?;
-        Some(if major == "0" {
-            (major, parts.next())
-        } else {
-            (major, None)
-        })
-    };
-    ensure!(
-        compatible(version).is_some() && compatible(version) == compatible(ours),
-        Version,
-        "written by version {} of actum, this is {ours}; fit again or use that version",
-        if version.is_empty() {
-            "(unknown)"
-        } else {
-            version
-        }
-    );
-    Ok(())
 }

@@ -2,18 +2,14 @@
 
 use std::path::Path as FilePath;
 
-use burn::{module::Module, tensor::Device};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, State, Watch, times::TimeSampler, weights::Weights};
+use super::{Good, Options, TrainState, Watch, adam::Adam, times::TimeSampler};
 use crate::{
-    action::{Action, parameters},
-    dynamics::{
-        store::{self, Array},
-        versioned,
-    },
+    action::Engine,
     error::{Error, ErrorKind, Result, ensure},
+    store::{self, Array, versioned},
 };
 
 /// A state of a fit from which going on equals never having stopped.
@@ -42,20 +38,19 @@ const KEY: &str = "actum-checkpoint";
 const PARTS: [&str; 4] = ["value", "average", "first", "second"];
 
 impl Checkpoint {
-    pub(super) fn of<A: Action + Module>(state: &State<A>, options: &Options) -> Self {
-        let places = store::collect(state.weights.network());
-        let parts = PARTS.into_iter().zip(state.weights.parts());
-        let arrays = parts
-            .flat_map(|(part, values)| {
-                let arrays = places.iter().zip(values);
-                arrays.map(move |(place, values)| Array {
-                    name: format!("{part}.{}", place.name),
-                    shape: place.shape.clone(),
-                    values,
-                })
+    pub(super) fn of(network: &dyn Engine, good: &Good, options: &Options) -> Self {
+        let state = &good.state;
+        let [first, second] = state.adam.moments();
+        let parts = [&good.parameters, state.adam.average(), first, second];
+        let arrays = PARTS.into_iter().zip(parts).flat_map(|(part, values)| {
+            let arrays = network.unpack(values).into_iter();
+            arrays.map(move |array| Array {
+                name: format!("{part}.{}", array.name),
+                ..array
             })
-            .collect();
+        });
         Self {
+            arrays: arrays.collect(),
             rest: Rest {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 step: state.step,
@@ -66,7 +61,6 @@ impl Checkpoint {
                 rate_factor: state.rate_factor,
                 tries: state.tries,
             },
-            arrays,
         }
     }
 
@@ -81,7 +75,7 @@ impl Checkpoint {
     /// The file cannot be written.
     pub fn save(&self, path: &FilePath) -> Result<()> {
         let rest = serde_json::to_string(&self.rest).expect("the rest is plain data");
-        store::write(path, &self.arrays, &[(KEY, &rest)])
+        store::write_arrays(path, &self.arrays, &[(KEY, &rest)])
     }
 
     /// Reads what [`save`](Checkpoint::save) wrote.
@@ -89,7 +83,7 @@ impl Checkpoint {
     /// # Errors
     /// The file is missing, truncated, of another version, or not a checkpoint.
     pub fn load(path: &FilePath) -> Result<Self> {
-        let (arrays, metadata) = store::read(path)?;
+        let (arrays, metadata) = store::read_arrays(path)?;
         let broken = || {
             Error::new(
                 ErrorKind::Format,
@@ -101,12 +95,14 @@ impl Checkpoint {
         Ok(Self { rest, arrays })
     }
 
-    /// A network like `blank` with the average of the parameters.
-    pub(crate) fn averaged<A: Module>(&self, blank: A, device: &Device) -> Result<A> {
-        self.part(PARTS[1], blank, device)
+    /// Gives a network the average of the parameters.
+    pub(crate) fn average_into(&self, network: &mut dyn Engine) -> Result<()> {
+        let average = self.part(PARTS[1], network)?;
+        network.update(&mut |parameters, _| parameters.copy_from_slice(&average));
+        Ok(())
     }
 
-    fn part<A: Module>(&self, part: &str, blank: A, device: &Device) -> Result<A> {
+    fn part(&self, part: &str, network: &dyn Engine) -> Result<Vec<f32>> {
         let prefix = format!("{part}.");
         let arrays: Vec<Array> = self
             .arrays
@@ -116,15 +112,15 @@ impl Checkpoint {
                 Some(Array { name, ..a.clone() })
             })
             .collect();
-        store::restore(blank, &arrays, device)
+        network.pack(&arrays)
     }
 
-    pub(super) fn restore<A: Action + Module>(
+    /// The state, with its parameters given to the network.
+    pub(super) fn restore(
         &self,
-        fresh: State<A>,
+        network: &mut dyn Engine,
         options: &Options,
-        device: &Device,
-    ) -> Result<State<A>> {
+    ) -> Result<TrainState> {
         ensure!(
             self.rest.options == *options,
             Setting,
@@ -132,14 +128,15 @@ impl Checkpoint {
             self.rest.options,
             options
         );
-        let part = |part| self.part(part, fresh.weights.network().clone(), device);
         let [value, average, first, second] = PARTS;
-        let flat = |name| Ok::<_, Error>(parameters::flat(&part(name)?));
         let step = self.rest.step;
-        let moments = [flat(first)?, flat(second)?];
-        Ok(State {
+        let part = |part| self.part(part, network);
+        let adam = Adam::resumed(step, part(average)?, [part(first)?, part(second)?])?;
+        let value = part(value)?;
+        network.update(&mut |parameters, _| parameters.copy_from_slice(&value));
+        Ok(TrainState {
             step,
-            weights: Weights::resumed(part(value)?, step, flat(average)?, moments)?,
+            adam,
             rng: self.rest.rng.clone(),
             times: self.rest.times.clone(),
             watch: self.rest.watch,

@@ -1,15 +1,14 @@
 //! Minimising the objective: steps, averaging, the guard, checkpoints.
 
+mod adam;
 mod checkpoint;
 mod times;
-mod weights;
 
 use std::{
     ops::ControlFlow,
     time::{Duration, Instant},
 };
 
-use burn::{module::Module, tensor::Device};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -17,16 +16,13 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 
 use crate::{
-    action::{
-        Action,
-        fused::{Update, Workspace},
-    },
+    action::Engine,
     dynamics::Dynamics,
     error::{Result, ensure},
     objective::{Batch, Estimator, Objective, Problem},
 };
+use adam::{Adam, Update};
 use times::TimeSampler;
-use weights::Weights;
 
 /// How to minimise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,7 +157,7 @@ const REMEMBER_EVERY: usize = 50;
 /// How often the guard goes back before it gives up.
 const TRIES: usize = 5;
 
-/// Solves `problem`: minimises the objective over the parameters of `action` and returns the
+/// Solves `problem`: minimises the objective over the parameters of `network` and returns the
 /// average of the parameters over the last steps as a [`Dynamics`].
 ///
 /// # Errors
@@ -169,37 +165,37 @@ const TRIES: usize = 5;
 /// or units of another dimension than the path; an objective that left the finite numbers and did
 /// not come back ([`ErrorKind::Diverged`](crate::error::ErrorKind::Diverged)); an observer that
 /// asked to stop ([`ErrorKind::Interrupted`](crate::error::ErrorKind::Interrupted)) or failed.
-pub fn fit<A: Action + Module>(
-    action: A,
+pub fn fit(
+    network: Box<dyn Engine>,
     problem: &Problem,
     options: &Options,
     observer: &mut dyn Observer,
-) -> Result<Dynamics<A>> {
-    Training::new(action, problem, options)?.run(observer)
+) -> Result<Dynamics> {
+    Training::new(network, problem, options)?.run(observer)
 }
 
 /// Goes on from a checkpoint: the result has the same bits as if the earlier fit of the same
-/// problem had never stopped. The parameters of `action` are replaced by the checkpoint's.
+/// problem had never stopped. The parameters of `network` are replaced by the checkpoint's.
 ///
 /// # Errors
 /// As [`fit`], and a checkpoint of other options or of another network.
-pub fn resume<A: Action + Module>(
-    action: A,
+pub fn resume(
+    network: Box<dyn Engine>,
     problem: &Problem,
     options: &Options,
     checkpoint: &Checkpoint,
     observer: &mut dyn Observer,
-) -> Result<Dynamics<A>> {
-    let mut training = Training::new(action, problem, options)?;
-    training.state = checkpoint.restore(training.state, options, &training.device)?;
+) -> Result<Dynamics> {
+    let mut training = Training::new(network, problem, options)?;
+    training.state = checkpoint.restore(&mut *training.network, options)?;
     training.run(observer)
 }
 
-/// Everything that changes from step to step.
+/// Everything that changes from step to step, but for the parameters, which the network has.
 #[derive(Clone)]
-struct State<A> {
+struct TrainState {
     step: usize,
-    weights: Weights<A>,
+    adam: Adam,
     rng: ChaCha8Rng,
     times: TimeSampler,
     watch: Watch,
@@ -208,14 +204,14 @@ struct State<A> {
     tries: usize,
 }
 
-impl<A: Action + Module> State<A> {
-    fn new(action: A, options: &Options) -> Self {
+impl TrainState {
+    fn new(network: &dyn Engine, options: &Options) -> Self {
         // The stream of the parameters' draws is 0: steps must not repeat them.
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         rng.set_stream(1);
         Self {
             step: 0,
-            weights: Weights::new(action),
+            adam: Adam::new(network.parameters()),
             times: TimeSampler::new(options.adaptive_times, &mut rng),
             rng,
             watch: Watch::default(),
@@ -232,15 +228,21 @@ struct Drawn {
     times: TimeSampler,
 }
 
-struct Training<'a, A> {
+struct Training<'a> {
+    network: Box<dyn Engine>,
     problem: &'a Problem<'a>,
     objective: Objective<'a>,
     options: &'a Options,
-    device: Device,
-    state: State<A>,
+    state: TrainState,
     /// Drawn for the next step while the last one was computed; no part of the state.
     ahead: Option<Result<Drawn>>,
-    workspace: Workspace,
+}
+
+/// What the guard can go back to.
+#[derive(Clone)]
+struct Good {
+    state: TrainState,
+    parameters: Vec<f32>,
 }
 
 /// Draws for the step after `step` others.
@@ -258,38 +260,52 @@ fn draw(
     Ok(Drawn { batch, rng, times })
 }
 
-impl<'a, A: Action + Module> Training<'a, A> {
-    fn new(action: A, problem: &'a Problem<'a>, options: &'a Options) -> Result<Self> {
+impl<'a> Training<'a> {
+    fn new(
+        network: Box<dyn Engine>,
+        problem: &'a Problem<'a>,
+        options: &'a Options,
+    ) -> Result<Self> {
         options.check()?;
         ensure!(
-            action.dimension() == problem.path.dimension(),
+            network.dimension() == problem.path.dimension(),
             Shape,
             "the action has {} columns, the path {}",
-            action.dimension(),
+            network.dimension(),
             problem.path.dimension()
         );
         Ok(Self {
             problem,
             objective: Objective::new(problem, options.estimator)?,
             options,
-            device: action.devices().swap_remove(0).without_autodiff(),
-            state: State::new(action, options),
+            state: TrainState::new(&*network, options),
+            network,
             ahead: None,
-            workspace: Workspace::default(),
         })
     }
 
-    fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics<A>> {
-        let mut good = self.state.clone();
+    fn good(&self) -> Good {
+        Good {
+            state: self.state.clone(),
+            parameters: self.network.parameters().to_vec(),
+        }
+    }
+
+    fn checkpoint(&self, good: &Good) -> Checkpoint {
+        Checkpoint::of(&*self.network, good, self.options)
+    }
+
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics> {
+        let mut good = self.good();
         let mut saved = Instant::now();
         while self.state.step < self.options.steps {
             let before = self
                 .state
                 .step
                 .is_multiple_of(REMEMBER_EVERY)
-                .then(|| self.state.clone());
+                .then(|| self.good());
             let drawn = self.ahead.take().unwrap_or_else(|| {
-                let State {
+                let TrainState {
                     step, rng, times, ..
                 } = &self.state;
                 draw(&self.objective, self.options, *step, rng, times)
@@ -307,14 +323,14 @@ impl<'a, A: Action + Module> Training<'a, A> {
                     // fit can go back as far.
                     let mut due = false;
                     if let Some(before) = before {
-                        due = before.step.is_multiple_of(CHECKPOINT_EVERY)
+                        due = before.state.step.is_multiple_of(CHECKPOINT_EVERY)
                             || saved.elapsed() > CHECKPOINT_AFTER;
                         good = before;
                     }
                     if done {
-                        observer.checkpoint(&Checkpoint::of(&self.state, self.options))?;
+                        observer.checkpoint(&self.checkpoint(&self.good()))?;
                     } else if stop || due {
-                        observer.checkpoint(&Checkpoint::of(&good, self.options))?;
+                        observer.checkpoint(&self.checkpoint(&good))?;
                         saved = Instant::now();
                     }
                     ensure!(
@@ -322,39 +338,49 @@ impl<'a, A: Action + Module> Training<'a, A> {
                         Interrupted,
                         "stopped after {step} of {} steps; the first {} are saved",
                         self.options.steps,
-                        good.step
+                        good.state.step
                     );
                 }
                 Err(reason) => {
                     let from = self.state.step;
-                    good.tries = self.state.tries + 1;
-                    good.rate_factor *= 0.5;
-                    self.state = good.clone();
-                    if good.tries > TRIES {
-                        observer.checkpoint(&Checkpoint::of(&good, self.options))?;
+                    good.state.tries = self.state.tries + 1;
+                    good.state.rate_factor *= 0.5;
+                    self.state = good.state.clone();
+                    self.network
+                        .update(&mut |parameters, _| parameters.copy_from_slice(&good.parameters));
+                    let TrainState {
+                        step: to,
+                        tries,
+                        rate_factor,
+                        ..
+                    } = self.state;
+                    if tries > TRIES {
+                        observer.checkpoint(&self.checkpoint(&good))?;
                     }
                     ensure!(
-                        good.tries <= TRIES,
+                        tries <= TRIES,
                         Diverged,
                         "{reason}; went back {TRIES} times and lowered the learning rate to {:.1e} \
                          without success: check the data for extreme values, or lower \
                          `learning_rate`",
-                        self.options.learning_rate * good.rate_factor
+                        self.options.learning_rate * rate_factor
                     );
                     observer.rollback(&Rollback {
                         from,
-                        to: good.step,
-                        rate_factor: good.rate_factor,
+                        to,
+                        rate_factor,
                         reason,
                     });
                 }
             }
         }
-        let action = self.state.weights.averaged(&self.device);
+        let average = self.state.adam.average();
+        self.network
+            .update(&mut |parameters, _| parameters.copy_from_slice(average));
         let Problem {
             lagrangian, units, ..
         } = self.problem;
-        Dynamics::new(action, lagrangian.clone(), units.clone(), self.device)
+        Dynamics::new(self.network, lagrangian.clone(), units.clone())
     }
 
     /// One step, or what went wrong; then the state is no longer of use.
@@ -362,35 +388,38 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let Drawn { batch, rng, times } = drawn;
         let state = &mut self.state;
         let (options, step) = (self.options, state.step);
-        let watch = &state.watch;
         let rate = options.rate(step) * state.rate_factor;
-        let mut gradient_norm = 0.0;
-        let decide = |value: f64, norm: f64| {
-            watch.check(value)?;
-            if !norm.is_finite() {
-                return Err(format!("the gradient became {norm} at step {}", step + 1));
-            }
-            gradient_norm = norm;
-            let k = step as f64;
-            Ok(Update {
-                rate,
-                scale: (options.clip / norm).min(1.0),
-                keep: options.average.min((1.0 + k) / (10.0 + k)),
-            })
-        };
-        let (objective, device) = (&self.objective, &self.device);
-        let (weights, workspace) = (&mut state.weights, &mut self.workspace);
+        let (objective, network) = (&self.objective, &mut *self.network);
         // Times that adapt wait for what this step finds.
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
         let mut ahead = None;
         // The step stays on its thread: a GPU has a stream for each.
-        let level = rayon::in_place_scope(|scope| {
+        let (level, gradient_norm) = rayon::in_place_scope(|scope| {
             if is_next_known {
                 let ahead = &mut ahead;
                 let (rng, times) = (&rng, &times);
                 scope.spawn(move |_| *ahead = Some(draw(objective, options, step + 1, rng, times)));
             }
-            weights.descend(objective, &batch, device, workspace, decide)
+            // Within the pool, parallel loops need no switch of threads.
+            let level = rayon::scope(|_| objective.differentiate(network, &batch));
+            state.watch.check(level.value)?;
+            let norm = adam::norm(network.parameter_gradient());
+            if !norm.is_finite() {
+                return Err(format!("the gradient became {norm} at step {}", step + 1));
+            }
+            let k = step as f64;
+            let update = Update {
+                rate,
+                scale: (options.clip / norm).min(1.0),
+                keep: options.average.min((1.0 + k) / (10.0 + k)),
+            };
+            let adam = &mut state.adam;
+            rayon::scope(|_| {
+                network.update(&mut |parameters, gradient| {
+                    adam.step(parameters, gradient, update);
+                });
+            });
+            Ok((level, norm))
         })?;
         self.ahead = ahead;
         let loss = level.value;

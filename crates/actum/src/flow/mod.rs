@@ -1,12 +1,12 @@
 //! Moving points: Runge-Kutta schemes on a velocity field, with noise, and weights that grow.
 
 mod brownian;
+pub mod likelihood;
 mod scheme;
 
 use ndarray::{Array2, Array3, Axis, concatenate, s};
 
 use crate::{
-    action::Action,
     cloud::Cloud,
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
@@ -153,8 +153,8 @@ pub fn diffuse(
 /// As [`integrate`], a cloud of another dimension, a time outside of the span the dynamics was
 /// learned on, a scheme that ignores noise where there is some, noise backward in time, and
 /// weights that all vanish or overflow.
-pub fn simulate<A: Action>(
-    dynamics: &Dynamics<A>,
+pub fn simulate(
+    dynamics: &Dynamics,
     start: &Cloud,
     from: f64,
     times: &[f64],
@@ -239,7 +239,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        gaussian::{Gaussian, Moments},
+        gallery::gaussian::{Gaussian, Moments},
         lagrangian::Lagrangian,
         units::Units,
     };
@@ -254,13 +254,8 @@ mod tests {
         };
         // The oracle lives in [0, 1]; these units are 10 times as long and last 4 times as long.
         let units = Units::isotropic(vec![5.0, 0.0], 10.0, [2.0, 6.0]).unwrap();
-        let dynamics = Dynamics::new(
-            Gaussian::new(2, moments),
-            Lagrangian::kinetic(),
-            units,
-            burn::tensor::Device::flex(),
-        )
-        .unwrap();
+        let dynamics =
+            Dynamics::new(Gaussian::new(2, moments), Lagrangian::kinetic(), units).unwrap();
         let start = Cloud::new(array![[5.0, 10.0], [15.0, 10.0]]).unwrap();
         let moved = simulate(&dynamics, &start, 2.0, &[4.0, 6.0], Scheme::default(), 0).unwrap();
         // In the network's coordinates the points start at (0, 1) and (1, 1), so that z = (0, 0)
@@ -292,7 +287,6 @@ mod tests {
                     .with_mass(move |t| [(rate * t).exp(), rate * (rate * t).exp()]),
                 Lagrangian::kinetic().growth(1.0).unwrap(),
                 Units::identity(1),
-                burn::tensor::Device::flex(),
             )
             .unwrap()
         };

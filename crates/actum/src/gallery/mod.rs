@@ -30,6 +30,7 @@
 mod bernoulli;
 mod cycle;
 mod fokker_planck;
+pub mod gaussian;
 mod hydrogen;
 mod modes;
 mod spreading;

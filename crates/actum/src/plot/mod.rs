@@ -49,7 +49,7 @@ use resvg::{tiny_skia, usvg};
 use crate::{
     cloud::Cloud,
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 pub use curves::{Axis, Chart, Curve, Look, curves};
@@ -138,8 +138,8 @@ impl Picture {
         };
         let paths = [with(".svg"), with(".png")];
         let png = self.png()?;
-        file::replace(&paths[0], |w| w.write_all(self.svg.as_bytes()))?;
-        file::replace(&paths[1], |w| w.write_all(&png))?;
+        store::replace(&paths[0], |w| w.write_all(self.svg.as_bytes()))?;
+        store::replace(&paths[1], |w| w.write_all(&png))?;
         Ok(paths)
     }
 

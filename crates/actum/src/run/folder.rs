@@ -6,7 +6,6 @@ use std::{
     path::{Path as FilePath, PathBuf},
 };
 
-use burn::{module::Module, tensor::Device};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -14,11 +13,12 @@ use super::{
     schema::{self, Schema},
 };
 use crate::{
-    dynamics::{Dynamics, Stored, versioned},
+    action::{Device, Engine},
+    dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
-    file,
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
     objective::Problem,
+    store::{self, versioned},
 };
 
 const SETTINGS: &str = "settings.toml";
@@ -61,7 +61,7 @@ impl<O: Origin> Folder<O> {
             O::FIT,
             path.display()
         );
-        let bytes = file::read(&file)?;
+        let bytes = store::read(&file)?;
         let within = |e: Error| e.within(file.display());
         let value: serde_json::Value = versioned(&bytes).map_err(within)?;
         ensure!(
@@ -114,9 +114,9 @@ impl<O: Origin> Folder<O> {
     }
 
     /// Fits, and keeps all there is to keep.
-    pub fn fit<A: Stored>(
+    pub fn fit(
         &self,
-        network: A,
+        network: Box<dyn Engine>,
         problem: &Problem,
         checkpoint: Option<&Checkpoint>,
         observer: &mut dyn Observer,
@@ -143,14 +143,14 @@ impl<O: Origin> Folder<O> {
             }
         }
         let settings = schema::to_toml(&self.settings);
-        file::replace(&self.path.join(SETTINGS), |out| {
+        store::replace(&self.path.join(SETTINGS), |out| {
             out.write_all(settings.as_bytes())
         })?;
         let source = serde_json::to_string_pretty(&self.source).expect("a source is plain data");
-        file::replace(&self.path.join(SOURCE), |out| writeln!(out, "{source}"))
+        store::replace(&self.path.join(SOURCE), |out| writeln!(out, "{source}"))
     }
 
-    pub fn dynamics<A: Stored + Module>(&self, device: &Device) -> Result<Dynamics<A>> {
+    pub fn dynamics(&self, device: &Device) -> Result<Dynamics> {
         let path = self.path.join(MODEL);
         ensure!(
             path.is_file(),
@@ -239,7 +239,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        file::replace(&self.folder.join(LOG), |out| {
+        store::replace(&self.folder.join(LOG), |out| {
             for line in &self.lines {
                 let line = serde_json::to_string(line).expect("a record is plain data");
                 writeln!(out, "{line}")?;
@@ -252,7 +252,7 @@ impl Observer for Recorder<'_> {
 }
 
 fn read_log(path: &FilePath) -> Result<Vec<Record>> {
-    let bytes = file::read(path)?;
+    let bytes = store::read(path)?;
     String::from_utf8_lossy(&bytes)
         .lines()
         .enumerate()

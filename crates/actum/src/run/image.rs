@@ -5,7 +5,6 @@ use std::{
     path::{Path as FilePath, PathBuf},
 };
 
-use burn::tensor::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use super::{
     folder::{Folder, Origin, SAMPLES},
 };
 use crate::{
-    action::{Sizes, UNet},
+    action::{Architecture, Device, Engine, ImageShape, Saved, Shape},
     data::Images,
     dynamics::Dynamics,
     error::{Result, ensure},
@@ -98,7 +97,9 @@ impl ImageRun {
         });
         let checkpoint = run.0.checkpoint_for(existing)?;
         let corruption = run.corruption()?;
-        let network = run.network(&corruption, device)?;
+        let network = run.network(&corruption)?;
+        let saved = network.saved().expect("a network of this library");
+        let network = device.place(network)?;
         let path = Corrupted::new(seen.clone(), corruption.clone())?;
         let path = if settings.data.mirrored {
             path.with_mirrored()
@@ -127,7 +128,7 @@ impl ImageRun {
         let mut painter = Painter {
             file: folder.join(SAMPLES),
             shown: seen.select(&(0..SHOWN.min(seen.len())).collect::<Vec<_>>())?,
-            blank: network.clone(),
+            saved,
             method: settings.method,
             corruption,
             units,
@@ -208,22 +209,18 @@ impl ImageRun {
         Ok(images)
     }
 
-    fn network(&self, corruption: &Corruption, device: &Device) -> Result<UNet> {
-        let [height, width, moved] = corruption.shape();
-        let settings = self.settings();
-        let sizes = Sizes {
-            moved,
+    fn network(&self, corruption: &Corruption) -> Result<Box<dyn Engine>> {
+        let [height, width, target] = corruption.shape();
+        let shape = Shape::Images(ImageShape {
+            target,
             conditioning: corruption.conditioning(),
             height,
             width,
-            channels: settings.network.channels,
-            levels: settings.network.levels_for(height, width),
-            blocks: settings.network.blocks,
             periodic: corruption.is_periodic(),
-            scalar: settings.network.scalar,
-        };
+        });
+        let settings = self.settings();
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
-        UNet::new(sizes, device, &mut rng)
+        settings.network.engine(shape, &mut rng)
     }
 }
 
@@ -234,7 +231,7 @@ const SHOWN: usize = 16;
 struct Painter<'a> {
     file: PathBuf,
     shown: Images,
-    blank: UNet,
+    saved: Saved,
     method: Method,
     corruption: Corruption,
     units: Units,
@@ -253,9 +250,10 @@ impl Observer for Painter<'_> {
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         if checkpoint.step() > 0 {
-            let action = checkpoint.averaged(self.blank.clone(), &self.device)?;
-            let (units, device) = (self.units.clone(), self.device.clone());
-            let dynamics = Dynamics::new(action, Lagrangian::kinetic(), units, device)?;
+            let mut network = self.saved.blank(self.units.dimension())?;
+            checkpoint.average_into(&mut *network)?;
+            let network = self.device.place(network)?;
+            let dynamics = Dynamics::new(network, Lagrangian::kinetic(), self.units.clone())?;
             let model = ImageModel::new(self.method, dynamics, self.corruption.clone())?;
             // For the eye: what costs less than a few steps of the fit.
             let scheme = Scheme::RungeKutta4(10);

@@ -8,29 +8,25 @@ use serde::Serialize;
 
 use super::Method;
 use crate::{
-    action::UNet,
     cloud::Cloud,
     data::Images,
     dynamics::Dynamics,
     error::{Result, ensure},
-    flow::{Scheme, simulate},
-    likelihood::{Divergence, bits_per_dimension, log_density},
+    flow::{
+        Scheme,
+        likelihood::{TraceEstimator, bits_per_dimension, log_density},
+        simulate,
+    },
     metric,
     path::Corruption,
-    score::{Potential, Score},
+    score::Score,
 };
 
 /// A learned motion of images, and what it undoes.
 #[derive(Debug, Clone)]
 pub struct ImageModel {
-    motion: Motion,
+    motion: Dynamics,
     corruption: Corruption,
-}
-
-#[derive(Debug, Clone)]
-enum Motion {
-    Action(Dynamics<UNet>),
-    Score(Dynamics<Potential<UNet>>),
 }
 
 /// Images that a model made.
@@ -105,7 +101,7 @@ impl ImageModel {
     /// # Errors
     /// Something learned of points of another dimension (`Shape`); a score of images that do not
     /// dissolve under a process (`Setting`).
-    pub fn new(method: Method, learned: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
+    pub fn new(method: Method, learned: Dynamics, corruption: Corruption) -> Result<Self> {
         let (found, expected) = (learned.units.dimension(), corruption.dimension());
         ensure!(
             found == expected,
@@ -113,8 +109,8 @@ impl ImageModel {
             "the images are points of {expected} numbers, the motion is of {found}"
         );
         let motion = match method {
-            Method::Action => Motion::Action(learned),
-            Method::Score => Motion::Score(Score::new(learned, corruption.as_process()).motion()?),
+            Method::Action => learned,
+            Method::Score => Score::new(learned, corruption.as_process()).motion()?,
         };
         Ok(Self { motion, corruption })
     }
@@ -196,7 +192,7 @@ impl ImageModel {
     }
 
     /// The bits that each number of images takes, by [Hutchinson's
-    /// estimate](Divergence::Hutchinson), dequantised.
+    /// estimate](TraceEstimator::Hutchinson), dequantised.
     ///
     /// # Errors
     /// A path [without a prior](Corruption::has_prior) (`Setting`); images of another size; a motion
@@ -208,13 +204,8 @@ impl ImageModel {
         self.corruption.log_prior(&Array2::zeros((0, d)))?;
         let base = |x: &Array2<f64>| self.corruption.log_prior(x).expect("a path with a prior");
         let x = self.corruption.points(images, seed)?;
-        let divergence = Divergence::Hutchinson { seed };
-        let density = match &self.motion {
-            Motion::Action(motion) => {
-                log_density(motion, &x, first, last, base, divergence, scheme)
-            }
-            Motion::Score(motion) => log_density(motion, &x, first, last, base, divergence, scheme),
-        }?;
+        let divergence = TraceEstimator::Hutchinson { seed };
+        let density = log_density(&self.motion, &x, first, last, base, divergence, scheme)?;
         bits_per_dimension(&density, d, self.corruption.bin())
     }
 
@@ -311,10 +302,7 @@ impl ImageModel {
     fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
         let [first, last] = self.corruption.span();
         let start = Cloud::new(start)?;
-        let moved = match &self.motion {
-            Motion::Action(motion) => simulate(motion, &start, last, &[first], scheme, 0),
-            Motion::Score(motion) => simulate(motion, &start, last, &[first], scheme, 0),
-        }?;
+        let moved = simulate(&self.motion, &start, last, &[first], scheme, 0)?;
         Ok(Made {
             images: self.corruption.images(moved.at(0).view(), source)?,
             evaluations: moved.evaluations,

@@ -13,7 +13,7 @@ use serde::{
 
 use super::schema::{self, Schema};
 use crate::{
-    action::{Scalar, UNet},
+    action::UNet,
     data::Images,
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
@@ -48,7 +48,7 @@ pub struct ImageSettings {
     /// What of the data is seen.
     pub data: ImageData,
     /// The size of the U-Net.
-    pub network: ImageNetwork,
+    pub network: UNet,
     /// How to minimise.
     pub fit: Options,
 }
@@ -221,45 +221,6 @@ impl ImageData {
     }
 }
 
-/// The size of the U-Net, see [`Sizes`](crate::action::Sizes).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageNetwork {
-    /// The width at full size, a multiple of 4.
-    pub channels: usize,
-    /// How many sizes of images there are, each half of the one above; where it is not given, as
-    /// many as halve both sides until one is odd, or has at most 8 pixels and attention takes what
-    /// is left.
-    pub levels: Option<usize>,
-    /// Residual blocks of a level, on the way down and again on the way up.
-    pub blocks: usize,
-    /// What the action is of the output of the network: `product` or `distance`.
-    pub scalar: Scalar,
-}
-
-impl Default for ImageNetwork {
-    fn default() -> Self {
-        Self {
-            channels: 16,
-            levels: None,
-            blocks: 1,
-            scalar: Scalar::default(),
-        }
-    }
-}
-
-impl ImageNetwork {
-    /// The levels for images of so many pixels.
-    pub(super) fn levels_for(&self, height: usize, width: usize) -> usize {
-        let is_halved = |halvings: &u32| {
-            let [h, w] = [height, width].map(|side| side >> halvings);
-            h.is_multiple_of(2) && w.is_multiple_of(2) && (h.min(w) > 8 || h * w > UNet::ATTENDED)
-        };
-        let most = || 1 + (0..).take_while(is_halved).count();
-        self.levels.unwrap_or_else(most)
-    }
-}
-
 impl Default for ImageSettings {
     /// What two cores train in minutes on 14 x 14 pixels.
     fn default() -> Self {
@@ -269,7 +230,7 @@ impl Default for ImageSettings {
             path: None,
             mask: None,
             data: ImageData::default(),
-            network: ImageNetwork::default(),
+            network: UNet::default(),
             fit: Options {
                 steps: 2000,
                 batch: 64,
@@ -396,32 +357,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_halve_while_sides_are_even_and_above_eight() {
-        let network = ImageNetwork::default();
-        for (height, width, levels) in [
-            (28, 28, 3),
-            (14, 14, 2),
-            (32, 32, 3),
-            (8, 8, 1),
-            (7, 7, 1),
-            (64, 24, 3),
-            (256, 256, 6),
-            (8, 1024, 2),
-        ] {
-            assert_eq!(
-                network.levels_for(height, width),
-                levels,
-                "{height} {width}"
-            );
-        }
-        let two = ImageNetwork {
-            levels: Some(2),
-            ..network
-        };
-        assert_eq!(two.levels_for(28, 28), 2);
-    }
-
-    #[test]
     fn what_a_path_is_by_name_and_by_default() {
         let shape = [4, 6, 1];
         let corruption = |toml: &str| {
@@ -446,7 +381,7 @@ mod tests {
     #[test]
     fn a_scalar_by_name() {
         let settings = ImageSettings::parse("[network]\nscalar = \"distance\"").unwrap();
-        assert_eq!(settings.network.scalar, Scalar::Distance);
+        assert_eq!(settings.network.scalar, crate::action::Scalar::Distance);
         let error = ImageSettings::parse("[network]\nscalar = \"sum\"").unwrap_err();
         assert!(error.to_string().contains("scalar"), "{error}");
     }

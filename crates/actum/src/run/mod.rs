@@ -18,7 +18,6 @@ mod settings;
 
 use std::{fs, path::Path as FilePath};
 
-use burn::tensor::Device;
 use ndarray::s;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -26,21 +25,19 @@ use serde::{Deserialize, Serialize};
 
 pub use image::{ImageRun, ImageSource};
 pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
-pub use image_settings::{
-    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, Noising, Task,
-};
-pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
+pub use image_settings::{Half, Hidden, ImageData, ImageSettings, Method, Noising, Task};
+pub use settings::{Data, Growth, Joining, Mass, Settings, Terms};
 
 use crate::{
-    action::Mlp,
+    action::{Architecture, Device, Shape},
     cloud::Cloud,
     data::{Pieces, Snapshots, TimeAxis},
     dynamics::Dynamics,
     error::{Error, Result, ensure},
-    file,
     fit::{Checkpoint, Observer, Rollback, Step},
     objective::Problem,
     path::Between,
+    store,
 };
 use folder::{FILES, Folder, Origin};
 
@@ -145,13 +142,10 @@ impl Run {
 
         let (path, lagrangian, units) = settings.problem(pieces)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
-        let network = Mlp::new(
-            seen.dimension(),
-            settings.network.width,
-            settings.network.depth,
-            device,
-            &mut rng,
-        )?;
+        let network = settings
+            .network
+            .engine(Shape::Columns(seen.dimension()), &mut rng)?;
+        let network = device.place(network)?;
 
         let problem = Problem::new(&path, lagrangian, units);
         run.fit(network, &problem, checkpoint.as_ref(), observer)?;
@@ -180,7 +174,7 @@ impl Run {
     ///
     /// # Errors
     /// The fit is not finished, or its file is damaged.
-    pub fn dynamics(&self, device: &Device) -> Result<Dynamics<Mlp>> {
+    pub fn dynamics(&self, device: &Device) -> Result<Dynamics> {
         self.0.dynamics(device)
     }
 
@@ -338,7 +332,7 @@ impl Existing {
                 for entry in entries {
                     let entry = entry.map_err(|cause| Error::io("read", folder, cause))?;
                     let name = entry.file_name();
-                    let left_over = name.to_string_lossy().starts_with(file::TEMPORARY);
+                    let left_over = name.to_string_lossy().starts_with(store::TEMPORARY);
                     ensure!(
                         left_over || FILES.iter().any(|f| *f == name),
                         Exists,

@@ -9,8 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{Error, ErrorKind, Result, ensure},
-    file,
     fit::Options,
+    store,
 };
 
 /// Settings of a kind of run.
@@ -59,7 +59,7 @@ fn lay_over(tree: &mut toml::Table, written: toml::Table) {
 }
 
 pub(super) fn read<S: Schema>(path: &FilePath) -> Result<S> {
-    let bytes = file::read(path)?;
+    let bytes = store::read(path)?;
     let text = String::from_utf8(bytes).map_err(|cause| {
         Error::new(ErrorKind::Format, format!("{} is not text", path.display())).because(cause)
     })?;

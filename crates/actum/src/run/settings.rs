@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Schema};
 use crate::{
+    action::Mlp,
     data::{Deal, Pieces, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
@@ -36,7 +37,7 @@ pub struct Settings {
     /// What the motion is charged for.
     pub lagrangian: Terms,
     /// The size of the network.
-    pub network: Network,
+    pub network: Mlp,
     /// How to minimise.
     pub fit: Options,
 }
@@ -293,25 +294,6 @@ impl Default for Joining {
     }
 }
 
-/// The size of the network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Network {
-    /// Units of a hidden layer, at least 1.
-    pub width: usize,
-    /// Hidden layers, at least 1.
-    pub depth: usize,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            width: 128,
-            depth: 3,
-        }
-    }
-}
-
 impl Schema for Settings {
     fn check(&self) -> Result<()> {
         Settings::check(self)
@@ -449,9 +431,7 @@ impl Settings {
             Setting,
             "`dims` must be at least 1, got 0"
         );
-        for (name, value) in [("width", self.network.width), ("depth", self.network.depth)] {
-            ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
-        }
+        self.network.check()?;
         if let Growth::Lambda(lambda) = self.lagrangian.growth {
             Lagrangian::kinetic().growth(lambda)?;
         }

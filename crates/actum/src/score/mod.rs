@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use actum::{action::Mlp, cloud::Cloud, fit, flow::Scheme, path::{Diffusion, Process}};
-//! use actum::{score, tensor::Device, units::Units};
+//! use actum::{action::{Architecture, Shape}, score, units::Units};
 //! use ndarray::array;
 //! use rand::SeedableRng;
 //!
@@ -21,7 +21,7 @@
 //! let units = Units::isotropic(vec![0.0], 1.0, [1e-2, 1.0])?;
 //! let problem = score::Problem::denoising(&path, units)?;
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-//! let network = Mlp::new(1, 32, 2, &Device::flex(), &mut rng)?;
+//! let network = Mlp { width: 32, depth: 2 }.engine(Shape::Columns(1), &mut rng)?;
 //! let options = fit::Options { steps: 500, batch: 256, learning_rate: 1e-2, average: 0.9, ..Default::default() };
 //! let learned = score::fit(network, &problem, &options, &mut ())?;
 //! // ... so that noise can be turned into data.
@@ -36,7 +36,6 @@
 mod motion;
 mod sampling;
 
-use burn::module::Module;
 use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -45,7 +44,7 @@ pub use motion::Potential;
 pub use sampling::{Step, langevin, probability_flow, reverse};
 
 use crate::{
-    action::Action,
+    action::Engine,
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     fit,
@@ -161,7 +160,7 @@ impl<'a> Problem<'a> {
     ///
     /// # Errors
     /// A dynamics of another Lagrangian or other units than the problem's.
-    pub fn score<A: Action>(&self, dynamics: Dynamics<A>) -> Result<Score<A>> {
+    pub fn score(&self, dynamics: Dynamics) -> Result<Score> {
         ensure!(
             dynamics.units == self.path.units && dynamics.lagrangian == self.lagrangian,
             Setting,
@@ -198,12 +197,12 @@ fn without_mass(path: &dyn Path) -> Result<()> {
 ///
 /// # Errors
 /// As [`fit::fit`], and the estimator `samples`, which would learn how `q_t` moves.
-pub fn fit<A: Action + Module>(
-    network: A,
+pub fn fit(
+    network: Box<dyn Engine>,
     problem: &Problem,
     options: &fit::Options,
     observer: &mut dyn fit::Observer,
-) -> Result<Score<A>> {
+) -> Result<Score> {
     ensure!(
         options.estimator == Estimator::Velocity,
         Setting,
@@ -215,16 +214,16 @@ pub fn fit<A: Action + Module>(
 
 /// A learned score.
 #[derive(Debug, Clone)]
-pub struct Score<A> {
-    dynamics: Dynamics<A>,
+pub struct Score {
+    dynamics: Dynamics,
     /// What the score was multiplied with `sigma_t / length` of.
     process: Option<Process>,
 }
 
-impl<A: Action> Score<A> {
+impl Score {
     /// The score in [what was fitted](Self::dynamics), such as from a file: by
     /// [denoising](Problem::denoising) under a process, or otherwise.
-    pub fn new(dynamics: Dynamics<A>, process: Option<Process>) -> Self {
+    pub fn new(dynamics: Dynamics, process: Option<Process>) -> Self {
         Self { dynamics, process }
     }
 
@@ -243,7 +242,7 @@ impl<A: Action> Score<A> {
     }
 
     /// What was fitted, a multiple of the score as if it were a velocity, for a file.
-    pub fn dynamics(&self) -> &Dynamics<A> {
+    pub fn dynamics(&self) -> &Dynamics {
         &self.dynamics
     }
 }

@@ -1,7 +1,8 @@
 //! The motion that has the densities of a learned score.
 
-use burn::tensor::Tensor;
-use ndarray::Array2;
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
 use super::Score;
 use crate::{
@@ -10,24 +11,22 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     lagrangian::Lagrangian,
     path::Process,
-    tensor::{column, matrix, numbers},
     units::Units,
 };
 
 /// The action of the [probability flow](Score::motion) of a score, `f |x|^2/2 - g^2/2 log q_t`, in the
 /// network's units.
-#[derive(Debug, Clone)]
-pub struct Potential<A> {
+pub struct Potential {
     /// Its gradient is `sigma_t` times the score.
-    network: A,
+    network: Arc<dyn Action>,
     process: Process,
     units: Units,
 }
 
-impl<A: Action> Score<A> {
+impl Score {
     /// The motion that keeps the densities `q_t` of a process, as if it were learned by Action Matching:
     /// [`simulate`](crate::flow::simulate) moves points by it and
-    /// [`log_density`](crate::likelihood::log_density) follows their density. It is
+    /// [`log_density`](crate::flow::likelihood::log_density) follows their density. It is
     ///
     /// `dx/dt = f x - g^2/2 grad log q_t`
     ///
@@ -38,7 +37,7 @@ impl<A: Action> Score<A> {
     /// # Errors
     /// A score that was not learned by denoising under a process; one in standardised columns, where
     /// distances have other units than the noise.
-    pub fn motion(self) -> Result<Dynamics<Potential<A>>> {
+    pub fn motion(self) -> Result<Dynamics> {
         let process = self.process.ok_or_else(|| {
             let what = "only the score of data that dissolve in noise says how they move; this one was \
                         not learned by `Problem::denoising`";
@@ -51,18 +50,17 @@ impl<A: Action> Score<A> {
             "the flow of a score is a gradient only where all columns have the same unit, and these \
              are divided by {scale}"
         );
-        let device = self.dynamics.device().clone();
-        let Dynamics { action, units, .. } = self.dynamics;
+        let units = self.dynamics.units.clone();
         let potential = Potential {
-            network: action,
+            network: self.dynamics.action().clone(),
             process,
             units: units.clone(),
         };
-        Dynamics::new(potential, Lagrangian::kinetic(), units, device)
+        Dynamics::new(potential, Lagrangian::kinetic(), units)
     }
 }
 
-impl<A> Potential<A> {
+impl Potential {
     /// a and b of `a (|x|^2/2 + x . center) - b s` at a time of the user, s what the network learned.
     fn factors(&self, t: f64) -> [f64; 2] {
         let Self { process, units, .. } = self;
@@ -72,58 +70,51 @@ impl<A> Potential<A> {
         [process.drift(t) / rate, noise / rate]
     }
 
-    /// The factors at times `[n, 1]` of the network as columns `[n, 1]`.
-    fn factors_at(&self, t: &Tensor<2>, f: impl Fn(f64) -> [f64; 2]) -> [Tensor<2>; 2] {
-        let times: Vec<f64> = numbers(t.clone());
-        let each = times.iter().map(|t| f(self.units.time_out(*t)));
+    /// Both at every one of the network's times, as columns `[n, 1]`.
+    fn factors_at(&self, times: &[f64]) -> [Array2<f64>; 2] {
+        let each = times.iter().map(|t| self.factors(self.units.time_out(*t)));
         let (a, b): (Vec<f64>, Vec<f64>) = each.map(<(f64, f64)>::from).unzip();
-        [a, b].map(|factor| column(&factor, &t.device()))
+        [a, b].map(|factors| Array1::from(factors).insert_axis(Axis(1)))
     }
 
     /// `x + center`, `[n, d]`: points from where the user's coordinates are 0.
-    fn position(&self, x: Tensor<2>) -> Tensor<2> {
+    fn position(&self, points: ArrayView2<f64>) -> Array2<f64> {
         let zero = Array2::zeros((1, self.units.dimension()));
-        let zero = self.units.points_in(zero.view());
-        x.clone() - matrix(zero.view(), &x.device())
+        &points - &self.units.points_in(zero.view())
+    }
+
+    fn join(&self, times: &[f64], squares: Array1<f64>, of_network: Array1<f64>) -> Array1<f64> {
+        let [a, b] = self.factors_at(times);
+        &a.column(0) * squares - &b.column(0) * of_network
     }
 }
 
-impl<A: Action> Action for Potential<A> {
+fn squares(rows: ArrayView2<f64>) -> Array1<f64> {
+    rows.map_axis(Axis(1), |row| row.dot(&row))
+}
+
+impl Action for Potential {
     fn dimension(&self) -> usize {
         self.network.dimension()
     }
 
-    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        let squares = self.position(x.clone()).square().sum_dim(1);
-        a * squares * 0.5 - b * self.network.value(t, x)
+    fn value(&self, times: &[f64], points: ArrayView2<f64>) -> Array1<f64> {
+        let half = squares(self.position(points).view()) * 0.5;
+        self.join(times, half, self.network.value(times, points))
     }
 
-    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        a * self.position(x.clone()) - b * self.network.gradient(t, x)
+    fn gradient(&self, times: &[f64], points: ArrayView2<f64>) -> Array2<f64> {
+        let [a, b] = self.factors_at(times);
+        a * self.position(points) - b * self.network.gradient(times, points)
     }
 
-    /// The rates of the factors by a central difference.
-    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
-        let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        let [a_rate, b_rate] = self.factors_at(&t, |t| {
-            // Short beside t, for VP has no noise before 0; VE has, and may begin there.
-            let h = 1e-5 * if t > 0.0 { t } else { 1.0 };
-            let [later, earlier] = [t + h, t - h].map(|t| self.factors(t));
-            [0, 1].map(|k| (later[k] - earlier[k]) / (2.0 * h * self.units.rate(t)))
-        });
-        let position = self.position(x.clone());
-        let squares = position.clone().square().sum_dim(1);
-        let value = self.network.value(t.clone(), x.clone());
-        let of_time = a_rate * squares * 0.5 - b_rate * value;
-        let of_points = a * (position * dx.clone()).sum_dim(1);
-        dt.clone() * of_time + of_points - b * self.network.push(t, x, dt, dx)
-    }
-
-    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
-        let [a, b] = self.factors_at(&t, |t| self.factors(t));
-        let squares = direction.clone().square().sum_dim(1);
-        a * squares - b * self.network.curvature(t, x, direction)
+    fn curvature(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+        directions: ArrayView2<f64>,
+    ) -> Array1<f64> {
+        let of_network = self.network.curvature(times, points, directions);
+        self.join(times, squares(directions), of_network)
     }
 }

@@ -4,17 +4,11 @@ use ndarray::Array2;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Ground, OVERFLOW};
+use super::{Ground, LANES, Line, OVERFLOW};
 use crate::error::{Result, ensure};
-
-/// How many columns are priced together.
-pub(crate) const LANES: usize = 16;
 
 /// How many rows are priced together.
 pub(crate) const ROWS: usize = 8;
-
-/// A number for each column of a tile.
-pub(crate) type Line = [f64; LANES];
 
 /// A number for each column, in tiles, the last one filled up with `rest`.
 pub(crate) fn tiled(values: &[f64], rest: f64) -> Vec<Line> {

@@ -8,16 +8,17 @@
 mod costs;
 mod entropic;
 mod exact;
-mod exponential;
 mod line;
 mod simplex;
 mod sinkhorn;
 mod unbalanced;
 
-pub(crate) use costs::{Costs, LANES, Line, ROWS, tiled};
+pub(crate) use crate::simd::LANES;
+pub(crate) use costs::{Costs, ROWS, tiled};
+/// A number for each column of a tile.
+pub(crate) type Line = crate::simd::Line<f64>;
 pub use entropic::{Entropic, entropic};
 pub use exact::exact;
-pub(crate) use exponential::exp;
 pub use line::line;
 pub(crate) use line::monotone;
 pub use unbalanced::{Unbalanced, unbalanced};

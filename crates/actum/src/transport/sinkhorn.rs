@@ -8,9 +8,8 @@ use ndarray::Array1;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{
-    Costs, Ground, LANES, Line, Plan, ROWS, exp, exponential::exp_within, same_dimension, tiled,
-};
+use super::{Costs, Ground, LANES, Line, Plan, ROWS, same_dimension, tiled};
+use crate::simd::{exp, exp_within};
 use crate::{
     cloud::Cloud,
     error::{Error, ErrorKind, Result, ensure},

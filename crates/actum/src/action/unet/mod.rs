@@ -1,37 +1,128 @@
-//! The U-Net as an action on images.
+//! The U-Net, for images.
+//!
+//! Its architecture is a list of operations (`program`), written once. The engine of this folder
+//! runs the list over the buffers of one image; the tensor adapter runs it over tensors.
 
-mod fused;
-mod jet;
-mod layers;
+mod attend;
+mod buffers;
+mod engine;
+mod image;
+mod moving;
+mod norm;
+mod product;
+mod program;
+mod second_order;
 
-use std::f64::consts::{FRAC_PI_2, TAU};
-
-use burn::{
-    module::Module,
-    tensor::{DType, Device, Tensor, TensorData},
-};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use self::{
-    jet::Jet,
-    layers::{Attention, Block, Clock, Convolution, GROUP, Norm, Start, double, halve},
-};
-use super::{
-    Action,
-    fused::{Direction, Interior, Rows, Terms},
-};
-use crate::{
-    error::{Error, ErrorKind, Result, ensure},
-    tensor::numbers,
-};
+use super::{Architecture, Engine, ImageShape, Shape};
+use crate::error::{Error, ErrorKind, Result, ensure};
 
-/// The sizes of a [`UNet`].
+pub use engine::UNetEngine;
+#[cfg(feature = "tensor")]
+pub(crate) use program::{Op, Program, waves};
+
+/// How many neighbouring channels are normalised together.
+pub(crate) const GROUP: usize = 4;
+/// What is added to their variance.
+pub(crate) const EPSILON: f32 = 1e-5;
+/// How many frequencies time is seen by.
+pub(crate) const FREQUENCIES: usize = 8;
+/// The most pixels that attention takes, which keeps a weight for each pair of them.
+pub(crate) const ATTENDED: usize = 64 * 64;
+
+/// The size of a U-Net, `s_t(x) = <h(t, x), x>` with a network h, or the other [`Scalar`].
+///
+/// h is the network of Ho, Jain and Abbeel (2020) with mean pooling and doubled pixels between the
+/// levels: residual blocks of group normalisation (four channels to a group), swish and 3x3
+/// convolutions, to which dense features of time are added; one head of self-attention at the
+/// coarsest level; a skip from every block on the way down to one on the way up. It has as many
+/// output channels as are moved, and its last layer starts at 0.
+///
+/// The product is the default. It starts at rest and can take either sign: along a diffusion s is
+/// about `(sigma'/2 sigma) |x|^2` near the data, which `h = c x` gives, while `-|h - x|^2 / 2` is
+/// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
+/// same derivative in h at the start, x; but the product is linear in the last layer, in which the
+/// objective is then convex, and it has fewer bits per dimension after as many steps
+/// (experiments/images). A value at x = 0 it cannot have, but that moves nothing.
+///
+/// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
+/// made of these.
+///
+/// The conditioning channels are inputs of h alone and constants of s: the gradient has zeros
+/// there, and what a direction has there is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UNet {
+    /// The width at full size, a multiple of 4; it is twice as wide below.
+    pub channels: usize,
+    /// How many sizes of images there are, each half of the one above; where it is not given, as
+    /// many as halve both sides until one is odd, or has at most 8 pixels and attention takes what
+    /// is left.
+    pub levels: Option<usize>,
+    /// Residual blocks of a level, on the way down and again on the way up.
+    pub blocks: usize,
+    /// What the action is of the output of the network: `product` or `distance`.
+    pub scalar: Scalar,
+}
+
+impl Default for UNet {
+    fn default() -> Self {
+        Self {
+            channels: 16,
+            levels: None,
+            blocks: 1,
+            scalar: Scalar::default(),
+        }
+    }
+}
+
+impl UNet {
+    /// The levels for images of so many pixels.
+    fn levels_for(&self, height: usize, width: usize) -> usize {
+        let is_halved = |halvings: &u32| {
+            let [h, w] = [height, width].map(|side| side >> halvings);
+            h.is_multiple_of(2) && w.is_multiple_of(2) && (h.min(w) > 8 || h * w > ATTENDED)
+        };
+        let most = || 1 + (0..).take_while(is_halved).count();
+        self.levels.unwrap_or_else(most)
+    }
+
+    /// All that is to be known of a network for images of this shape.
+    pub fn sizes(&self, images: ImageShape) -> Sizes {
+        Sizes {
+            target: images.target,
+            conditioning: images.conditioning,
+            height: images.height,
+            width: images.width,
+            channels: self.channels,
+            levels: self.levels_for(images.height, images.width),
+            blocks: self.blocks,
+            periodic: images.periodic,
+            scalar: self.scalar,
+        }
+    }
+}
+
+impl Architecture for UNet {
+    fn engine(&self, shape: Shape, mut rng: &mut dyn Rng) -> Result<Box<dyn Engine>> {
+        match shape {
+            Shape::Images(images) => Ok(Box::new(UNetEngine::new(self.sizes(images), &mut rng)?)),
+            Shape::Columns(columns) => Err(Error::new(
+                ErrorKind::Shape,
+                format!("a U-Net is for images, got points of {columns} columns; use an `Mlp`"),
+            )),
+        }
+    }
+}
+
+/// A [`UNet`] with the shape of its images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// The channels of an image that are moved, at least 1.
-    pub moved: usize,
+    pub target: usize,
     /// The channels that are fed and never moved.
     pub conditioning: usize,
     /// Rows of pixels: a multiple of `2^(levels - 1)`.
@@ -69,7 +160,7 @@ pub enum Scalar {
 
 impl Scalar {
     /// How much of `(|h|^2 + |x|^2) / 2` is taken off `<h, x>`.
-    fn squares(self) -> f32 {
+    pub(crate) fn squares(self) -> f32 {
         match self {
             Self::Product => 0.0,
             Self::Distance => 1.0,
@@ -79,17 +170,31 @@ impl Scalar {
 
 impl Sizes {
     /// The channels that the network sees of those that move, and as many that it gives.
-    fn seen(&self) -> usize {
+    pub(crate) fn seen(&self) -> usize {
         if self.periodic {
-            2 * self.moved
+            2 * self.target
         } else {
-            self.moved
+            self.target
         }
+    }
+
+    pub(crate) fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// The number of columns.
+    pub(crate) fn dimension(&self) -> usize {
+        (self.target + self.conditioning) * self.pixels()
+    }
+
+    /// The columns that are moved.
+    pub(crate) fn moved(&self) -> usize {
+        self.target * self.pixels()
     }
 
     fn check(&self) -> Result<()> {
         let Self {
-            moved,
+            target,
             height,
             width,
             channels,
@@ -98,7 +203,7 @@ impl Sizes {
             ..
         } = *self;
         for (name, value) in [
-            ("moved", moved),
+            ("target", target),
             ("height", height),
             ("width", width),
             ("channels", channels),
@@ -129,8 +234,8 @@ impl Sizes {
             width.checked_next_multiple_of(unit).unwrap_or(unit)
         );
         let pixels = |times: usize| (height >> times).saturating_mul(width >> times);
-        if pixels(halvings) > UNet::ATTENDED {
-            let needed = (halvings..).find(|times| pixels(*times) <= UNet::ATTENDED);
+        if pixels(halvings) > ATTENDED {
+            let needed = (halvings..).find(|times| pixels(*times) <= ATTENDED);
             let step = 1 << needed.expect("halves end at 0");
             let [h, w] = [height, width].map(|side| (side / step * step).max(step));
             let remedy = if [h, w] == [height, width] {
@@ -144,314 +249,14 @@ impl Sizes {
                     "a U-Net of {levels} levels has {} pixels at its coarsest level of images of \
                      {height}x{width}, and attention takes at most {}; {remedy}take {} levels",
                     pixels(halvings),
-                    UNet::ATTENDED,
+                    ATTENDED,
                     step.ilog2() + 1
                 ),
             ));
         }
         Ok(())
     }
-
-    fn pixels(&self) -> usize {
-        self.height * self.width
-    }
 }
 
-/// `s_t(x) = <h(t, x), x>` with a U-Net h, or the other [`Scalar`], for images as rows: `x` is
-/// `[n, (moved + conditioning) * height * width]`, channel after channel, each in row-major order,
-/// the conditioning channels last.
-///
-/// h is the network of Ho, Jain and Abbeel (2020) with mean pooling and doubled pixels between the
-/// levels: residual blocks of group normalisation (four channels to a group), swish and 3x3
-/// convolutions, to which dense features of time are added; one head of self-attention at the
-/// coarsest level; a skip from every block on the way down to one on the way up. It has as many
-/// output channels as are moved, and its last layer starts at 0.
-///
-/// The product is the default. It starts at rest and can take either sign: along a diffusion s is
-/// about `(sigma'/2 sigma) |x|^2` near the data, which `h = c x` gives, while `-|h - x|^2 / 2` is
-/// nowhere above 0, so that what expands is out of its reach but far from its top. Both have the
-/// same derivative in h at the start, x; but the product is linear in the last layer, in which the
-/// objective is then convex, and it has fewer bits per dimension after as many steps
-/// (experiments/images). A value at x = 0 it cannot have, but that moves nothing.
-///
-/// On circles h sees `(cos 2 pi x, sin 2 pi x)` in place of x, gives as many channels, and s is
-/// made of these.
-///
-/// The conditioning channels are inputs of h alone and constants of s: the gradient has zeros
-/// there, and what a direction has there is passed over.
-#[derive(Module, Debug)]
-pub struct UNet {
-    #[module(skip)]
-    sizes: Sizes,
-    clock: Clock,
-    first: Convolution,
-    /// All blocks on the way down, level after level.
-    down: Vec<Block>,
-    before: Block,
-    attention: Attention,
-    after: Block,
-    /// All blocks on the way up.
-    up: Vec<Block>,
-    norm: Norm,
-    last: Convolution,
-}
-
-/// How many images are seen at once: bounds the memory of activations that no graph keeps.
-const IMAGES: usize = 64;
-
-impl UNet {
-    /// The most pixels that attention takes, which keeps a weight for each pair of them.
-    pub(crate) const ATTENDED: usize = 64 * 64;
-
-    /// A network whose weights are drawn from N(0, 1/inputs); biases, the last layer and the last
-    /// layer of every residual are 0: with the product the population starts at rest.
-    ///
-    /// # Errors
-    /// A size of 0, but for conditioning channels; channels that are no multiple of 4; a height or
-    /// width that cannot be halved as often as there are levels below the first; more than 4096
-    /// pixels at the coarsest level.
-    pub fn new(sizes: Sizes, device: &Device, rng: &mut impl Rng) -> Result<Self> {
-        sizes.check()?;
-        let Sizes {
-            conditioning,
-            channels,
-            levels,
-            blocks,
-            ..
-        } = sizes;
-        let seen = sizes.seen();
-        let time = 4 * channels;
-        let width = |level: usize| if level == 0 { channels } else { 2 * channels };
-        let first = Convolution::new(seen + conditioning, channels, Start::Random, device, rng);
-        let mut inputs = channels;
-        let mut down = vec![];
-        for level in 0..levels {
-            for _ in 0..blocks {
-                down.push(Block::new(inputs, width(level), time, device, rng));
-                inputs = width(level);
-            }
-        }
-        let before = Block::new(inputs, inputs, time, device, rng);
-        let attention = Attention::new(inputs, device, rng);
-        let after = Block::new(inputs, inputs, time, device, rng);
-        let mut up = vec![];
-        for level in (0..levels).rev() {
-            for _ in 0..blocks {
-                up.push(Block::new(
-                    inputs + width(level),
-                    width(level),
-                    time,
-                    device,
-                    rng,
-                ));
-                inputs = width(level);
-            }
-        }
-        Ok(Self {
-            sizes,
-            clock: Clock::new(time, device, rng),
-            first,
-            down,
-            before,
-            attention,
-            after,
-            up,
-            norm: Norm::new(channels, device),
-            last: Convolution::new(channels, seen, Start::Zero, device, rng),
-        })
-    }
-
-    /// The sizes it was made with.
-    pub fn sizes(&self) -> Sizes {
-        self.sizes
-    }
-
-    /// The columns that are moved.
-    fn moved(&self) -> usize {
-        self.sizes.moved * self.sizes.pixels()
-    }
-
-    /// h at times and at what it sees of images, `[n, (seen + conditioning) * height * width]`;
-    /// `[n, seen * height * width]`.
-    fn network(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
-        let seen = self.sizes.seen();
-        let Sizes {
-            conditioning,
-            height,
-            width,
-            blocks,
-            ..
-        } = self.sizes;
-        let [n, _] = x.dims();
-        let time = self.clock.apply(t);
-        let images = x.map(|x| {
-            x.reshape([n, seen + conditioning, height, width])
-                .permute([0, 2, 3, 1])
-        });
-        let mut h = self.first.apply(images);
-        let mut skips = vec![];
-        for (level, down) in self.down.chunks_exact(blocks).enumerate() {
-            if level > 0 {
-                h = h.map(halve);
-            }
-            for block in down {
-                h = block.apply(h, &time);
-                skips.push(h.clone());
-            }
-        }
-        h = self.before.apply(h, &time);
-        h = self.attention.apply(h);
-        h = self.after.apply(h, &time);
-        for (level, up) in self.up.chunks_exact(blocks).enumerate() {
-            if level > 0 {
-                h = h.map(double);
-            }
-            for block in up {
-                let skip = skips.pop().expect("a skip for every block");
-                h = block.apply(h.beside(skip), &time);
-            }
-        }
-        let h = self.last.apply(self.norm.apply(h).swish());
-        h.map(|h| h.permute([0, 3, 1, 2]).reshape([n, seen * height * width]))
-    }
-
-    /// The same network laid out for the CPU, if it is there in f32, and no graph is asked for.
-    fn fused(&self) -> Option<fused::Network> {
-        let weight = self.first.weight.val();
-        let plain = !weight.is_autodiff() && weight.dtype() == DType::F32;
-        (plain && weight.device() == Device::flex()).then(|| fused::Network::of(self))
-    }
-
-    fn scalar(&self, t: Jet<2>, x: Jet<2>) -> Jet<2> {
-        let mut seen = x.clone().map(|x| self.moving(x));
-        let mut all = x.clone();
-        if self.sizes.periodic {
-            let turned = seen.map(|x| x * TAU);
-            // cos x = sin(x + pi/2)
-            let device = self.first.weight.val().device();
-            let quarter = Tensor::full([1, 1], FRAC_PI_2, &device).without_autodiff();
-            seen = turned.clone().shift(quarter).sin().beside(turned.sin());
-            if self.sizes.conditioning > 0 {
-                let d = self.dimension();
-                let still = x.map(|x| x.narrow(1, self.moved(), d - self.moved()));
-                all = seen.clone().beside(still);
-            } else {
-                all = seen.clone();
-            }
-        }
-        let h = self.network(t, all);
-        let dot = |a: Tensor<2>, b: Tensor<2>| (a * b).sum_dim(1);
-        match self.sizes.scalar {
-            Scalar::Product => h.product(&seen, dot),
-            Scalar::Distance => {
-                let off = h.add(seen.map(|x| -x));
-                off.product(&off, dot).map(|square| square * -0.5)
-            }
-        }
-    }
-
-    /// The columns that are moved of all.
-    fn moving(&self, x: Tensor<2>) -> Tensor<2> {
-        x.narrow(1, 0, self.moved())
-    }
-
-    /// The same columns with zeros for those that are not moved.
-    fn masked(&self, x: Tensor<2>) -> Tensor<2> {
-        let [n, d] = x.dims();
-        let moved = self.moved();
-        if moved == d {
-            return x;
-        }
-        let still = Tensor::zeros([n, d - moved], &x.device());
-        Tensor::cat(vec![self.moving(x), still], 1)
-    }
-}
-
-impl Action for UNet {
-    fn dimension(&self) -> usize {
-        (self.sizes.moved + self.sizes.conditioning) * self.sizes.pixels()
-    }
-
-    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        if let Some(network) = self.fused() {
-            return rows([t, x], 1, |[t, x]| network.value(t, x));
-        }
-        in_parts([t, x], |[t, x]| {
-            self.scalar(Jet::constant(t), Jet::constant(x)).last()
-        })
-    }
-
-    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        if let Some(network) = self.fused() {
-            return rows([t, x], self.dimension(), |[t, x]| network.gradient(t, x));
-        }
-        in_parts([t, x], |[t, x]| {
-            let x = x.autodiff().require_grad();
-            let s = self.scalar(Jet::constant(t), Jet::constant(x.clone()));
-            let gradients = s.last().sum().backward();
-            self.masked(x.grad(&gradients).expect("s depends on x"))
-        })
-    }
-
-    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
-        if let Some(network) = self.fused() {
-            return rows([t, x, dt, dx], 1, |[t, x, dt, dx]| {
-                network.push(t, x, dt, dx)
-            });
-        }
-        in_parts([t, x, dt, dx], |[t, x, dt, dx]| {
-            let x = Jet::line(x, self.masked(dx), 1);
-            self.scalar(Jet::line(t, dt, 1), x).last()
-        })
-    }
-
-    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
-        if let Some(network) = self.fused() {
-            return rows([t, x, direction], 1, |[t, x, e]| network.curvature(t, x, e));
-        }
-        in_parts([t, x, direction], |[t, x, direction]| {
-            let x = Jet::line(x, self.masked(direction), 2);
-            self.scalar(Jet::constant(t), x).last()
-        })
-    }
-
-    fn step(
-        &self,
-        interior: Interior<'_>,
-        boundary: &[Rows<'_>],
-        direction: &Direction<'_>,
-    ) -> Option<(Terms, Vec<Vec<f32>>)> {
-        if interior.curvature.is_some() {
-            return None;
-        }
-        let network = self.fused()?;
-        Some(network.step(interior, boundary, direction))
-    }
-}
-
-/// A function of rows of numbers.
-fn rows<const K: usize>(
-    inputs: [Tensor<2>; K],
-    columns: usize,
-    f: impl FnOnce([&[f32]; K]) -> Vec<f32>,
-) -> Tensor<2> {
-    let (count, device) = (inputs[0].dims()[0], inputs[0].device());
-    let inputs: [Vec<f32>; K] = inputs.map(numbers);
-    let out = f(inputs.each_ref().map(Vec::as_slice));
-    Tensor::from_data(TensorData::new(out, [count, columns]), &device)
-}
-
-/// A function of rows, some at a time.
-fn in_parts<const K: usize>(
-    inputs: [Tensor<2>; K],
-    f: impl Fn([Tensor<2>; K]) -> Tensor<2>,
-) -> Tensor<2> {
-    let rows = inputs[0].dims()[0];
-    let parts = (0..rows).step_by(IMAGES).map(|first| {
-        let count = IMAGES.min(rows - first);
-        f(inputs
-            .each_ref()
-            .map(|input| input.clone().narrow(0, first, count)))
-    });
-    Tensor::cat(parts.collect(), 0)
-}
+#[cfg(test)]
+mod tests;

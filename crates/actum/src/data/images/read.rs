@@ -18,7 +18,7 @@ use zune_jpeg::{
 use crate::{
     data::{npz, within},
     error::{Error, ErrorKind, Result, ensure},
-    file,
+    store,
 };
 
 /// Levels `[height, width, channels]`.
@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<Array4<u8>> {
     if path.is_dir() {
         return folder(path);
     }
-    let bytes = file::read(path)?;
+    let bytes = store::read(path)?;
     within(path, || match bytes[..] {
         [] => Err(Error::new(ErrorKind::Format, "the file is empty")),
         [b'P', b'K', ..] => npz(path),
@@ -79,7 +79,7 @@ fn folder(path: &Path) -> Result<Array4<u8>> {
     );
     files.sort();
     let one = |file: &std::path::PathBuf| {
-        let bytes = file::read(file)?;
+        let bytes = store::read(file)?;
         within(file, || picture(&bytes))
     };
     let pictures: Vec<Picture> = files.par_iter().map(one).collect::<Result<_>>()?;

@@ -14,7 +14,7 @@ use super::Images;
 use crate::{
     data::npz,
     error::{Error, Result, ensure},
-    file,
+    store,
 };
 
 /// Pixels between the images of a grid, and around them.
@@ -53,7 +53,7 @@ impl Images {
             }
         }
         let levels = grid.into_raw_vec_and_offset().0;
-        file::replace(path, |out| encode(out, &levels, size))
+        store::replace(path, |out| encode(out, &levels, size))
     }
 
     /// Writes a new folder of PNG files, `00000.png` and so on, that [`Images::read`] gives back.
@@ -63,7 +63,7 @@ impl Images {
     /// folder.
     pub fn write_folder(&self, path: &Path) -> Result<()> {
         let digits = (self.len() - 1).to_string().len().max(5);
-        file::new_folder(path, |folder| {
+        store::new_folder(path, |folder| {
             (0..self.len()).into_par_iter().try_for_each(|i| {
                 let file = folder.join(format!("{i:0digits$}.png"));
                 let mut bytes = vec![];

@@ -4,12 +4,15 @@ use std::ops::Range;
 
 use pulp::Simd;
 
+use ndarray::{ArrayView1, ArrayView2, s};
+
 use super::{
-    At, Choice, Direction, Directions, Interior, Network, ONES, Rows, TILE,
-    bend::Bend,
-    product::{Epilogue, LANES, Line, ROWS, add_rows, multiply, panels, plus_times, scale, times},
-    swish::swish,
-    zeros,
+    engine::{MlpEngine as Network, ONES, TILE, zeros},
+    second_order::SecondOrder,
+};
+use crate::{
+    action::{At, Choice, Choose, Interior, Rows, swish::swish},
+    simd::{Epilogue, LANES, Line, ROWS, add_rows, multiply, panels, plus_times, scale, times},
 };
 
 /// Rows of a batch with everything that is computed at them. Rows beyond the given ones fill up
@@ -25,7 +28,7 @@ pub(super) struct Tile {
     pub(super) dh: Vec<Line>,
     /// How many directions have second derivatives, and the tangent of `h_0` along each; there
     /// may be more from rows before.
-    pub(super) bends: usize,
+    pub(super) seconds: usize,
     pub(super) directions: Vec<Vec<Line>>,
     pub(super) layers: Vec<Layer>,
     scratch: Vec<Line>,
@@ -35,7 +38,20 @@ pub(super) struct Tile {
     pub(super) values: Vec<f32>,
     pub(super) gradient: Vec<f32>,
     direction: Vec<f32>,
+    /// Those of the rows of a boundary.
+    pub(super) coefficients: Vec<f32>,
     pub(super) terms: Vec<f32>,
+    wide: Wide,
+}
+
+/// What is told and chosen at the rows, in the caller's precision.
+#[derive(Debug, Clone, Default)]
+struct Wide {
+    values: Vec<f64>,
+    gradients: Vec<f64>,
+    directions: Vec<f64>,
+    coefficients: Vec<f64>,
+    excess: Vec<f64>,
 }
 
 /// One hidden layer at the rows of a tile.
@@ -54,20 +70,20 @@ pub(super) struct Layer {
     pub(super) dh: Vec<Line>,
     /// `phi''(z)`, then `phi'' u`, then `phi'' u z'`, then `r`, the adjoint of `z`.
     pub(super) r: Vec<Line>,
-    pub(super) bend: Bend,
+    pub(super) second_order: SecondOrder,
 }
 
 impl Tile {
     pub(super) fn new(network: &Network) -> Self {
         let width = network.width();
-        let inputs = network.dimension() + 1;
+        let inputs = network.columns() + 1;
         let layer = Layer {
             h: zeros(width, TILE),
             slope: zeros(width, TILE),
             g: zeros(width, TILE),
             dh: zeros(width, TILE),
             r: zeros(width, TILE),
-            bend: Bend::default(),
+            second_order: SecondOrder::default(),
         };
         Self {
             rows: TILE,
@@ -75,7 +91,7 @@ impl Tile {
             moves: false,
             h: zeros(inputs, TILE),
             dh: zeros(inputs, TILE),
-            bends: 0,
+            seconds: 0,
             directions: vec![],
             layers: vec![layer; network.depth()],
             scratch: zeros(width.max(inputs), TILE),
@@ -84,7 +100,9 @@ impl Tile {
             values: vec![],
             gradient: vec![],
             direction: vec![],
+            coefficients: vec![],
             terms: vec![],
+            wide: Wide::default(),
         }
     }
 
@@ -93,46 +111,34 @@ impl Tile {
         network: &Network,
         interior: Interior<'_>,
         range: Range<usize>,
-        direction: &Direction<'_>,
+        choose: &Choose<'_>,
     ) {
-        let d = network.dimension();
+        let d = network.columns();
         let Interior {
             rows,
             dt,
             curvature,
         } = interior;
-        let bends = match curvature.map(|curvature| curvature.directions) {
+        let seconds = match curvature {
             None => 0,
-            Some(Directions::Probes(_)) => 1,
-            Some(Directions::Axes) => d,
+            Some(curvature) if curvature.probes.is_some() => 1,
+            Some(_) => d,
         };
         self.moves = true;
-        self.input(network, rows.times, rows.points, range.clone(), bends);
-        self.forward(network, if bends > 0 { 3 } else { 2 });
+        self.input(network, rows.times, rows.points, range.clone(), seconds);
+        self.forward(network, if seconds > 0 { 3 } else { 2 });
         self.values(network);
-        self.pull(network);
+        self.vjp(network);
         self.gradient(network);
-
-        self.direction.resize(self.rows * d, 0.0);
-        self.terms.clear();
-        self.terms.resize(self.rows, 0.0);
         let mut values = [0.0; TILE];
-        let at = At {
-            values: &self.values,
-            gradients: &self.gradient,
-        };
-        let choice = Choice {
-            directions: &mut self.direction,
-            values: &mut values[..self.rows],
-            excess: &mut self.terms,
-        };
-        direction(range.clone(), at, choice);
+        self.choose(range.clone(), choose, &mut values);
 
         // Time enters the network as 2t - 1.
-        let coefficients = &rows.coefficients[range.clone()];
+        let dt = dt as f32;
+        let coefficients = narrow(&rows.coefficients[range.clone()]);
         let (panel, lane) = (d / LANES * self.padded, d % LANES);
         self.dh.fill([0.0; LANES]);
-        let moves = self.direction.chunks_exact(d).zip(coefficients);
+        let moves = self.direction.chunks_exact(d).zip(&coefficients);
         for (row, (dx, coefficient)) in moves.enumerate() {
             set_row(&mut self.dh[row..], self.padded, dx, *coefficient);
             self.dh[panel + row][lane] = 2.0 * dt * coefficient;
@@ -141,21 +147,19 @@ impl Tile {
         if let Some(curvature) = curvature {
             let weights = coefficients.iter().zip(&curvature.weights[range.clone()]);
             for (scale, (coefficient, weight)) in scales.iter_mut().zip(weights) {
-                *scale = (coefficient * weight).sqrt();
+                *scale = (coefficient * *weight as f32).sqrt();
             }
-            match curvature.directions {
-                Directions::Probes(probes) => {
-                    self.aim(&probes[range.start * d..range.end * d], &scales);
-                }
-                Directions::Axes => self.aim_at_axes(&scales),
+            match curvature.probes {
+                Some(probes) => self.aim(probes.slice(s![range, ..]), &scales),
+                None => self.aim_at_axes(&scales),
             }
-            self.bend(network);
+            self.tangents(network);
         }
-        self.push(network);
+        self.jvp(network);
 
         let top = self.layers.last_mut().expect("there is a hidden layer");
         let mut along = [0.0; TILE];
-        if bends > 0 {
+        if seconds > 0 {
             output(network, &top.dh, self.padded, &mut along[..self.rows]);
         }
         let moves = self
@@ -189,6 +193,42 @@ impl Tile {
         self.adjoint(network);
     }
 
+    /// Lets the caller choose directions, excess and coefficients of values.
+    fn choose(&mut self, range: Range<usize>, choose: &Choose<'_>, values: &mut [f32; TILE]) {
+        let rows = self.rows;
+        let Wide {
+            values: at_values,
+            gradients,
+            directions,
+            coefficients,
+            excess,
+        } = &mut self.wide;
+        let widen = |to: &mut Vec<f64>, from: &[f32]| {
+            to.clear();
+            to.extend(from.iter().map(|v| f64::from(*v)));
+        };
+        widen(at_values, &self.values);
+        widen(gradients, &self.gradient);
+        directions.resize(self.gradient.len(), 0.0);
+        for zeros in [&mut *coefficients, &mut *excess] {
+            zeros.clear();
+            zeros.resize(rows, 0.0);
+        }
+        let at = At {
+            values: at_values,
+            gradients,
+        };
+        let choice = Choice {
+            directions: &mut directions[..],
+            values: coefficients,
+            excess,
+        };
+        choose(range, at, choice);
+        self.direction = narrow(directions);
+        self.terms = narrow(excess);
+        values[..rows].copy_from_slice(&narrow(coefficients));
+    }
+
     pub(super) fn boundary(&mut self, network: &Network, rows: Rows<'_>, range: Range<usize>) {
         self.moves = false;
         self.input(network, rows.times, rows.points, range.clone(), 0);
@@ -197,7 +237,8 @@ impl Tile {
 
         let layer = self.layers.last_mut().expect("there is a hidden layer");
         let mut coefficients = [0.0; TILE];
-        coefficients[..self.rows].copy_from_slice(&rows.coefficients[range]);
+        self.coefficients = narrow(&rows.coefficients[range]);
+        coefficients[..self.rows].copy_from_slice(&self.coefficients);
         self.last_bias = coefficients.iter().sum();
         let coefficients = &coefficients[..self.padded];
         self.last.fill([0.0; LANES]);
@@ -207,45 +248,55 @@ impl Tile {
         self.adjoint(network);
     }
 
-    /// `e' (grad^2 s) e` along `directions` `[rows, d]`, into `out`, from a forward pass with one
-    /// bend.
-    pub(super) fn curvature(&mut self, network: &Network, directions: &[f32], out: &mut [f32]) {
+    /// `e' (grad^2 s) e` along `directions` `[rows, d]`, into `out`, from a forward pass of
+    /// the third order.
+    pub(super) fn curvature(
+        &mut self,
+        network: &Network,
+        directions: ArrayView2<f64>,
+        rows: Range<usize>,
+        out: &mut [f64],
+    ) {
         self.dh.fill([0.0; LANES]);
-        self.aim(directions, &ONES);
-        self.bend(network);
-        self.push(network);
+        self.aim(directions.slice(s![rows, ..]), &ONES);
+        self.tangents(network);
+        self.jvp(network);
         let top = self.layers.last().expect("there is a hidden layer");
-        output(network, &top.dh, self.padded, out);
+        let mut sums = [0.0; TILE];
+        output(network, &top.dh, self.padded, &mut sums[..self.rows]);
+        out.iter_mut()
+            .zip(sums)
+            .for_each(|(out, sum)| *out = f64::from(sum));
     }
 
     /// The rows of a range, with room for second derivatives along so many directions.
     pub(super) fn input(
         &mut self,
         network: &Network,
-        times: &[f32],
-        points: &[f32],
+        times: &[f64],
+        points: ArrayView2<f64>,
         range: Range<usize>,
-        bends: usize,
+        seconds: usize,
     ) {
-        let d = network.dimension();
-        self.resize(network, range.len(), bends);
+        let d = network.columns();
+        self.resize(network, range.len(), seconds);
         self.h.fill([0.0; LANES]);
-        let points = points[range.start * d..range.end * d].chunks_exact(d);
-        for (row, (time, point)) in times[range].iter().zip(points).enumerate() {
-            set_row(&mut self.h[row..], self.padded, point, 1.0);
-            self.h[d / LANES * self.padded + row][d % LANES] = 2.0 * time - 1.0;
+        let points = points.slice_move(s![range.clone(), ..]);
+        for (row, (time, point)) in times[range].iter().zip(points.rows()).enumerate() {
+            read_row(&mut self.h[row..], self.padded, point, 1.0);
+            self.h[d / LANES * self.padded + row][d % LANES] = 2.0 * *time as f32 - 1.0;
         }
     }
 
-    fn resize(&mut self, network: &Network, rows: usize, bends: usize) {
+    fn resize(&mut self, network: &Network, rows: usize, seconds: usize) {
         self.rows = rows;
         self.padded = rows.next_multiple_of(ROWS);
-        self.bends = bends;
-        let inputs = panels(network.dimension() + 1) * self.padded;
+        self.seconds = seconds;
+        let inputs = panels(network.columns() + 1) * self.padded;
         let hidden = panels(network.width()) * self.padded;
-        let count = self.directions.len().max(bends);
+        let count = self.directions.len().max(seconds);
         self.directions.resize(count, vec![]);
-        let directions = &mut self.directions[..bends];
+        let directions = &mut self.directions[..seconds];
         for lines in [&mut self.h, &mut self.dh].into_iter().chain(directions) {
             lines.resize(inputs, [0.0; LANES]);
         }
@@ -259,24 +310,22 @@ impl Tile {
             ] {
                 lines.resize(hidden, [0.0; LANES]);
             }
-            layer.bend.resize(hidden, bends);
+            layer.second_order.resize(hidden, seconds);
         }
     }
 
     /// Sets the one direction of second derivatives to the rows of `directions`, each scaled.
-    fn aim(&mut self, directions: &[f32], scales: &[f32]) {
+    fn aim(&mut self, directions: ArrayView2<f64>, scales: &[f32]) {
         let lines = &mut self.directions[0];
         lines.fill([0.0; LANES]);
-        let d = directions.len() / self.rows;
-        let rows = directions.chunks_exact(d).zip(scales);
-        for (row, (direction, scale)) in rows.enumerate() {
-            set_row(&mut lines[row..], self.padded, direction, *scale);
+        for (row, (direction, scale)) in directions.rows().into_iter().zip(scales).enumerate() {
+            read_row(&mut lines[row..], self.padded, direction, *scale);
         }
     }
 
     /// Sets the directions of second derivatives to the axes, scaled at every row.
     fn aim_at_axes(&mut self, scales: &[f32]) {
-        for (axis, lines) in self.directions[..self.bends].iter_mut().enumerate() {
+        for (axis, lines) in self.directions[..self.seconds].iter_mut().enumerate() {
             lines.fill([0.0; LANES]);
             let panel = &mut lines[axis / LANES * self.padded..][..self.rows];
             for (line, scale) in panel.iter_mut().zip(scales) {
@@ -285,11 +334,11 @@ impl Tile {
         }
     }
 
-    /// The layers' `h` and the derivatives of `phi` up to `order`, at most 2, or 3 with bends.
+    /// The layers' `h` and the derivatives of `phi` up to `order`, at most 2, or 3 with seconds.
     pub(super) fn forward(&mut self, network: &Network, order: usize) {
         let mut input = &self.h;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let Bend { second, third, .. } = &mut layer.bend;
+            let SecondOrder { second, third, .. } = &mut layer.second_order;
             multiply(
                 [self.padded, network.layout.inputs(index)],
                 input,
@@ -300,7 +349,7 @@ impl Tile {
                     order,
                     slope: &mut layer.slope,
                     curvature: &mut layer.r,
-                    bend: [second, third],
+                    second_order: [second, third],
                 },
             );
             input = &layer.h;
@@ -318,8 +367,8 @@ impl Tile {
     }
 
     /// `g` of every layer, and `ds/dh_0` in `scratch`.
-    pub(super) fn pull(&mut self, network: &Network) {
-        let (moves, bends) = (self.moves, self.bends > 0);
+    pub(super) fn vjp(&mut self, network: &Network) {
+        let (moves, seconds) = (self.moves, self.seconds > 0);
         let top = self.layers.last_mut().expect("there is a hidden layer");
         let ones = &ONES[..self.padded];
         top.g.copy_from_slice(&top.slope);
@@ -327,8 +376,8 @@ impl Tile {
         if self.moves {
             scale(ones, network.last(), &mut top.r);
         }
-        if bends {
-            scale(ones, network.last(), &mut top.bend.third);
+        if seconds {
+            scale(ones, network.last(), &mut top.second_order.third);
         }
         let inner = [self.padded, network.width()];
         for index in (1..network.depth()).rev() {
@@ -343,8 +392,8 @@ impl Tile {
                 #[inline(always)]
                 |first: usize, u: &mut [Line]| {
                     let lines = first..first + u.len();
-                    if bends {
-                        below.bend.pull(lines.clone(), u);
+                    if seconds {
+                        below.second_order.vjp(lines.clone(), u);
                     }
                     let slope = &below.slope[lines.clone()];
                     for ((u, slope), curvature) in u.iter_mut().zip(slope).zip(&mut below.r[lines])
@@ -357,7 +406,7 @@ impl Tile {
                 },
             );
         }
-        let inputs = panels(network.dimension() + 1) * self.padded;
+        let inputs = panels(network.columns() + 1) * self.padded;
         let u = &mut self.scratch[..inputs];
         multiply(
             inner,
@@ -369,9 +418,9 @@ impl Tile {
         );
     }
 
-    /// `grad_x s` `[rows, d]` from what [`pull`](Self::pull) left.
+    /// `grad_x s` `[rows, d]` from what [`vjp`](Self::vjp) left.
     pub(super) fn gradient(&mut self, network: &Network) {
-        let d = network.dimension();
+        let d = network.columns();
         self.gradient.resize(self.rows * d, 0.0);
         for (row, gradient) in self.gradient.chunks_exact_mut(d).enumerate() {
             for (panel, gradient) in gradient.chunks_mut(LANES).enumerate() {
@@ -382,17 +431,21 @@ impl Tile {
     }
 
     /// The tangents along the directions of second derivatives.
-    fn bend(&mut self, network: &Network) {
+    fn tangents(&mut self, network: &Network) {
         for index in 0..network.depth() {
             let (below, above) = self.layers.split_at_mut(index);
-            let Layer { slope, bend, .. } = &mut above[0];
-            bend.squares.fill([0.0; LANES]);
-            for direction in 0..self.bends {
+            let Layer {
+                slope,
+                second_order,
+                ..
+            } = &mut above[0];
+            second_order.squares.fill([0.0; LANES]);
+            for direction in 0..self.seconds {
                 let (input, inputs) = match below.last() {
-                    None => (&self.directions[direction], network.dimension() + 1),
-                    Some(below) => (&below.bend.tangents[direction].h, network.width()),
+                    None => (&self.directions[direction], network.columns() + 1),
+                    Some(below) => (&below.second_order.tangents[direction].h, network.width()),
                 };
-                let tangent = &mut bend.tangents[direction];
+                let tangent = &mut second_order.tangents[direction];
                 multiply(
                     [self.padded, inputs],
                     input,
@@ -403,7 +456,7 @@ impl Tile {
                     |first: usize, z: &mut [Line]| {
                         let lines = first..first + z.len();
                         let slope = &slope[lines.clone()];
-                        let squares = &mut bend.squares[lines.clone()];
+                        let squares = &mut second_order.squares[lines.clone()];
                         let h = &mut tangent.h[lines];
                         for (((z, slope), squares), h) in z.iter().zip(slope).zip(squares).zip(h) {
                             *squares = plus_times(squares, z, z);
@@ -417,8 +470,8 @@ impl Tile {
 
     /// The tangents from that of the input, and `phi'' u z'` in `r`; with second derivatives, what
     /// they contribute to both.
-    fn push(&mut self, network: &Network) {
-        let bends = self.bends > 0;
+    fn jvp(&mut self, network: &Network) {
+        let seconds = self.seconds > 0;
         let mut input = &self.dh;
         for (index, layer) in self.layers.iter_mut().enumerate() {
             multiply(
@@ -432,8 +485,8 @@ impl Tile {
                     let lines = first..first + dz.len();
                     let slope = &layer.slope[lines.clone()];
                     let r = &mut layer.r[lines.clone()];
-                    if bends {
-                        layer.bend.push(lines, slope, dz, r);
+                    if seconds {
+                        layer.second_order.jvp(lines, slope, dz, r);
                         return;
                     }
                     for ((dz, slope), r) in dz.iter_mut().zip(slope).zip(r) {
@@ -453,7 +506,7 @@ impl Tile {
         let moves = self.moves;
         let hidden = panels(network.width()) * self.padded;
         let top = self.layers.last_mut().expect("there is a hidden layer");
-        top.bend.start_adjoint(self.bends);
+        top.second_order.start_adjoint(self.seconds);
         let scratch = &mut self.scratch[..hidden];
         for index in (1..network.depth()).rev() {
             let (below, above) = self.layers.split_at_mut(index);
@@ -478,10 +531,10 @@ impl Tile {
                     }
                 },
             );
-            for direction in 0..self.bends {
+            for direction in 0..self.seconds {
                 multiply(
                     inner,
-                    &above[0].bend.tangents[direction].z,
+                    &above[0].second_order.tangents[direction].z,
                     &network.backward[index],
                     None,
                     scratch,
@@ -490,7 +543,9 @@ impl Tile {
                         let lines = first..first + adjoint.len();
                         let slope = &below.slope[lines.clone()];
                         let r = &mut below.r[lines.clone()];
-                        below.bend.adjoint(direction, lines, slope, adjoint, r);
+                        below
+                            .second_order
+                            .adjoint(direction, lines, slope, adjoint, r);
                     },
                 );
             }
@@ -504,7 +559,7 @@ struct Activate<'a> {
     slope: &'a mut [Line],
     curvature: &'a mut [Line],
     /// The second and third derivative.
-    bend: [&'a mut [Line]; 2],
+    second_order: [&'a mut [Line]; 2],
 }
 
 impl Epilogue for Activate<'_> {
@@ -537,7 +592,7 @@ impl Activate<'_> {
                     put(self.curvature, phi[2]);
                 }
                 if ORDER >= 3 {
-                    let [second, third] = &mut self.bend;
+                    let [second, third] = &mut self.second_order;
                     put(second, phi[2]);
                     put(third, phi[3]);
                 }
@@ -568,4 +623,15 @@ fn set_row(lines: &mut [Line], padded: usize, values: &[f32], factor: f32) {
             *lane = factor * value;
         }
     }
+}
+
+/// Writes `factor * values`, rounded first, to the row that `lines` starts with.
+fn read_row(lines: &mut [Line], padded: usize, values: ArrayView1<f64>, factor: f32) {
+    for (j, value) in values.iter().enumerate() {
+        lines[j / LANES * padded][j % LANES] = factor * *value as f32;
+    }
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|v| *v as f32).collect()
 }

@@ -30,7 +30,7 @@ impl<'a> Moving<'a> {
     }
 
     /// The tangent of what is seen.
-    pub fn along(self, dx: &[f32]) -> Cow<'_, [f32]> {
+    pub fn jvp(self, dx: &[f32]) -> Cow<'_, [f32]> {
         match self {
             Self::Line(_) => dx.into(),
             Self::Circles(x) => {
@@ -45,11 +45,11 @@ impl<'a> Moving<'a> {
     }
 
     /// The derivative in the numbers, from that in what is seen.
-    pub fn back(self, pulled: &[f32], out: &mut [f32]) {
+    pub fn vjp(self, adjoint: &[f32], out: &mut [f32]) {
         match self {
-            Self::Line(_) => out.copy_from_slice(pulled),
+            Self::Line(_) => out.copy_from_slice(adjoint),
             Self::Circles(x) => {
-                let (cosines, sines) = pulled.split_at(x.len());
+                let (cosines, sines) = adjoint.split_at(x.len());
                 for (((out, x), a), b) in out.iter_mut().zip(x).zip(cosines).zip(sines) {
                     let [cosine, sine] = turn(*x);
                     *out = TAU * (b * cosine - a * sine);
@@ -58,12 +58,27 @@ impl<'a> Moving<'a> {
         }
     }
 
-    /// The second derivative along `dx` of what is seen, times what is pulled of it.
-    pub fn bend(self, pulled: &[f32], dx: &[f32]) -> f32 {
+    /// The coefficients of what is seen of `x + first e + second e^2`.
+    pub fn series(self, first: &[f32], second: &[f32]) -> [Vec<f32>; 3] {
+        let mut bent = self.jvp(second).into_owned();
+        if let Self::Circles(x) = self {
+            let (cosines, sines) = bent.split_at_mut(x.len());
+            for (((x, dx), cosine), sine) in x.iter().zip(first).zip(cosines).zip(sines) {
+                let half = 0.5 * (TAU * dx).powi(2);
+                let [c, s] = turn(*x);
+                *cosine -= half * c;
+                *sine -= half * s;
+            }
+        }
+        [self.seen().into_owned(), self.jvp(first).into_owned(), bent]
+    }
+
+    /// The second derivative along `dx` of what is seen, times its adjoint.
+    pub fn second_order(self, adjoint: &[f32], dx: &[f32]) -> f32 {
         match self {
             Self::Line(_) => 0.0,
             Self::Circles(x) => {
-                let (cosines, sines) = pulled.split_at(x.len());
+                let (cosines, sines) = adjoint.split_at(x.len());
                 let each = x.iter().zip(dx).zip(cosines).zip(sines);
                 each.map(|(((x, dx), a), b)| {
                     let [cosine, sine] = turn(*x);

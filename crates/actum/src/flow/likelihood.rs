@@ -4,23 +4,22 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::{Scheme, integrate};
 use crate::{
-    action::Action,
     dynamics::Dynamics,
     error::{Result, ensure},
-    flow::{Scheme, integrate},
     objective::rademacher,
 };
 
-/// How the divergence of the velocity is computed.
+/// How the trace of a matrix of derivatives is computed, such as the divergence of a velocity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Divergence {
+pub enum TraceEstimator {
     /// As the sum over the d coordinate directions.
     Exact,
-    /// Along one Rademacher vector for every point, seeded (Hutchinson 1990): right on average, at
-    /// the cost of one direction.
+    /// Along one vector of random signs for every point, seeded (Hutchinson 1989): right on average,
+    /// at the cost of one direction.
     Hutchinson {
-        /// Seeds the vectors.
+        /// Seeds the signs.
         seed: u64,
     },
 }
@@ -37,13 +36,13 @@ pub enum Divergence {
 /// Points of another dimension, times outside of what was learned, noise (the flow then carries
 /// another density: fit without), a base that returns another number of values than points, and
 /// whatever [`integrate`] refuses.
-pub fn log_density<A: Action>(
-    dynamics: &Dynamics<A>,
+pub fn log_density(
+    dynamics: &Dynamics,
     points: &Array2<f64>,
     t: f64,
     base_time: f64,
     base: impl Fn(&Array2<f64>) -> Array1<f64>,
-    divergence: Divergence,
+    divergence: TraceEstimator,
     scheme: Scheme,
 ) -> Result<Array1<f64>> {
     dynamics.check(points)?;
@@ -56,8 +55,8 @@ pub fn log_density<A: Action>(
     units.check_times([&t, &base_time])?;
     let (n, d) = points.dim();
     let probes = match divergence {
-        Divergence::Exact => None,
-        Divergence::Hutchinson { seed } => {
+        TraceEstimator::Exact => None,
+        TraceEstimator::Hutchinson { seed } => {
             Some(rademacher((n, d), &mut ChaCha8Rng::seed_from_u64(seed)))
         }
     };
@@ -130,13 +129,12 @@ pub fn bits_per_dimension(log_density: &Array1<f64>, dimension: usize, bin: f64)
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
     use rand_distr::StandardNormal;
 
     use super::*;
     use crate::{
-        action::Mlp,
-        gaussian::{Gaussian, Moments},
+        action::{Engine, Mlp, MlpEngine},
+        gallery::gaussian::{Gaussian, Moments},
         lagrangian::{Cost, Drift, Lagrangian},
         units::Units,
     };
@@ -171,16 +169,14 @@ mod tests {
 
     #[test]
     fn a_gaussian_has_its_density() {
-        let dynamics = Dynamics::new(
-            Gaussian::new(3, moments),
-            Lagrangian::kinetic(),
-            units(),
-            Device::flex(),
-        )
-        .unwrap();
+        let dynamics =
+            Dynamics::new(Gaussian::new(3, moments), Lagrangian::kinetic(), units()).unwrap();
         let x = points(20);
         // The Hessian is a multiple of the identity, for which one probe is exact.
-        for divergence in [Divergence::Exact, Divergence::Hutchinson { seed: 1 }] {
+        for divergence in [
+            TraceEstimator::Exact,
+            TraceEstimator::Hutchinson { seed: 1 },
+        ] {
             for (t, from) in [(4.0, 0.0), (1.0, 3.0)] {
                 let base = |x: &Array2<f64>| truth(from, x);
                 let found = log_density(&dynamics, &x, t, from, base, divergence, TIGHT).unwrap();
@@ -198,12 +194,11 @@ mod tests {
             Gaussian::new(3, moments).under(0.0, lambda).with_mass(mass),
             Lagrangian::kinetic().growth(lambda / 4.0).unwrap(),
             units(),
-            Device::flex(),
         )
         .unwrap();
         let x = points(20);
         let base = |x: &Array2<f64>| truth(0.0, x);
-        let exact = Divergence::Exact;
+        let exact = TraceEstimator::Exact;
         let found = log_density(&dynamics, &x, 4.0, 0.0, base, exact, TIGHT).unwrap();
         let off = (found - truth(4.0, &x) - 0.7).mapv(f64::abs);
         assert!(off.iter().all(|e| *e < 2e-3), "{off}");
@@ -212,14 +207,21 @@ mod tests {
     #[test]
     fn the_divergence_is_that_of_the_velocity_for_every_cost_and_drift() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let network = Mlp::new(3, 17, 2, &Device::flex(), &mut rng).unwrap();
-        let network = crate::action::parameters::replace(
-            network.clone(),
-            &crate::action::parameters::flat(&network)
-                .into_iter()
-                .map(|p| p.ones_like() * 0.2 + p * 0.5)
-                .collect::<Vec<_>>(),
-        );
+        let mut network = MlpEngine::new(
+            3,
+            Mlp {
+                width: 17,
+                depth: 2,
+            },
+            &mut rng,
+        )
+        .unwrap();
+        let mut arrays = network.unpack(network.parameters());
+        for value in arrays.iter_mut().flat_map(|array| &mut array.values) {
+            *value = 0.2 + 0.5 * *value;
+        }
+        let packed = network.pack(&arrays).unwrap();
+        network.update(&mut |parameters, _| parameters.copy_from_slice(&packed));
         let metric = ndarray::array![[2.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 0.7]];
         let drift = Drift::function(|t, x, b| b.copy_from_slice(&[x[0] * x[1], t * x[1], x[0]]));
         for lagrangian in [
@@ -228,8 +230,7 @@ mod tests {
             Lagrangian::new(Cost::power(3.0).unwrap()),
             Lagrangian::new(Cost::metric(metric).unwrap()).drift(drift),
         ] {
-            let dynamics =
-                Dynamics::new(network.clone(), lagrangian, units(), Device::flex()).unwrap();
+            let dynamics = Dynamics::new(network.clone(), lagrangian, units()).unwrap();
             let evaluator = dynamics.evaluator();
             let (t, x) = (0.4, points(6) / 3.0);
             let gradients = evaluator.local(t, &x).1;
@@ -268,19 +269,20 @@ mod tests {
     #[test]
     fn noise_and_other_mistakes_are_refused() {
         let noisy = Lagrangian::kinetic().noise(0.5).unwrap();
-        let make = |lagrangian| {
-            Dynamics::new(
-                Gaussian::new(3, moments),
-                lagrangian,
-                units(),
-                Device::flex(),
+        let make =
+            |lagrangian| Dynamics::new(Gaussian::new(3, moments), lagrangian, units()).unwrap();
+        let message = |dynamics: &Dynamics, t, base: &dyn Fn(&Array2<f64>) -> Array1<f64>| {
+            log_density(
+                dynamics,
+                &points(2),
+                t,
+                0.0,
+                base,
+                TraceEstimator::Exact,
+                TIGHT,
             )
-            .unwrap()
-        };
-        let message = |dynamics: &Dynamics<_>, t, base: &dyn Fn(&Array2<f64>) -> Array1<f64>| {
-            log_density(dynamics, &points(2), t, 0.0, base, Divergence::Exact, TIGHT)
-                .unwrap_err()
-                .to_string()
+            .unwrap_err()
+            .to_string()
         };
         assert!(message(&make(noisy), 1.0, &standard_gaussian).contains("noise"));
         let plain = make(Lagrangian::kinetic());

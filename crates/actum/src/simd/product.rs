@@ -6,27 +6,24 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// The columns of a panel.
-pub(in crate::action) const LANES: usize = 16;
+use super::{LANES, Line, by_lanes, kernels, load, store};
+
 /// The rows of a matrix that is a left factor or a result are a multiple of this.
-pub(super) const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 8;
 /// How many panels of its result a product computes together on the widest machines.
-pub(super) const GROUP: usize = 3;
+pub(crate) const GROUP: usize = 3;
 /// How many outer products a loop adds before it counts: where another thread shares the core, the
 /// instructions that a product is made of are what there is too little room for.
 const UNROLL: usize = 8;
 
-/// One row of a panel.
-pub(in crate::action) type Line = [f32; LANES];
-
 /// The number of panels of a matrix with so many columns.
-pub(super) fn panels(columns: usize) -> usize {
+pub(crate) fn panels(columns: usize) -> usize {
     columns.div_ceil(LANES)
 }
 
 /// What is done to some lines of a product as soon as they are there, and still in the nearest
 /// cache.
-pub(super) trait Epilogue {
+pub(crate) trait Epilogue {
     /// `first` is the place of the first of the `lines`.
     fn apply<S: Simd>(&mut self, simd: S, first: usize, lines: &mut [Line]);
 }
@@ -41,7 +38,7 @@ impl<F: FnMut(usize, &mut [Line])> Epilogue for F {
 /// `c = a b + bias` for `a` `[rows, inner]`, `b` `[inner, columns]` and `c` `[rows, columns]` in
 /// panels, and `bias` `[columns]`; without one, `c = a b`. The panels of `b` may have more rows.
 #[inline(always)]
-pub(super) fn multiply(
+pub(crate) fn multiply(
     [rows, inner]: [usize; 2],
     a: &[Line],
     b: &[Line],
@@ -62,17 +59,17 @@ pub(super) fn multiply(
 
 /// `c += sum a' b` over pairs of `a` `[rows, left]` and `b` `[rows, right]`, with `c`
 /// `[left, right]`, all in panels; the rows of `c` are filled up to a multiple of [`ROWS`].
-pub(super) fn accumulate(rows: usize, pairs: &[[&[Line]; 2]], c: &mut [Line]) {
+pub(crate) fn accumulate(rows: usize, pairs: &[[&[Line]; 2]], c: &mut [Line]) {
     Arch::new().dispatch(Accumulate { rows, pairs, c });
 }
 
 /// Adds the rows of every panel of `lines`, each times its factor, to that panel's line of `sums`.
-pub(super) fn add_rows(rows: &[f32], lines: &[Line], sums: &mut [Line]) {
+pub(crate) fn add_rows(rows: &[f32], lines: &[Line], sums: &mut [Line]) {
     Arch::new().dispatch(AddRows { rows, lines, sums });
 }
 
 /// Multiplies every element of `lines` by the factor of its row and that of its column.
-pub(super) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
+pub(crate) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
     Arch::new().dispatch(Scale {
         rows,
         columns,
@@ -82,27 +79,14 @@ pub(super) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
 
 /// `a b`, lane by lane.
 #[inline(always)]
-pub(super) fn times(a: &Line, b: &Line) -> Line {
+pub(crate) fn times(a: &Line, b: &Line) -> Line {
     std::array::from_fn(|lane| a[lane] * b[lane])
 }
 
 /// `sum + a b`, lane by lane.
 #[inline(always)]
-pub(super) fn plus_times(sum: &Line, a: &Line, b: &Line) -> Line {
+pub(crate) fn plus_times(sum: &Line, a: &Line, b: &Line) -> Line {
     std::array::from_fn(|lane| sum[lane] + a[lane] * b[lane])
-}
-
-/// Runs a kernel with the constants for vectors of 16, 8, 4 and fewer lanes: first how many make a
-/// line, then the block of a product that the registers hold.
-macro_rules! run_by_lanes {
-    ($kernel:ident, $simd:ident; $($a:expr),+; $($b:expr),+; $($c:expr),+; $($d:expr),+) => {
-        match S::F32_LANES {
-            16 => $kernel.run::<S, $({ $a }),+>($simd),
-            8 => $kernel.run::<S, $({ $b }),+>($simd),
-            4 => $kernel.run::<S, $({ $c }),+>($simd),
-            _ => $kernel.run::<S, $({ $d }),+>($simd),
-        }
-    };
 }
 
 struct Scale<'a> {
@@ -129,14 +113,7 @@ impl Scale<'_> {
     }
 }
 
-impl WithSimd for Scale<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1; 2; 4; 16)
-    }
-}
+kernels!(Scale, AddRows; 1; 2; 4; 16);
 
 struct AddRows<'a> {
     rows: &'a [f32],
@@ -162,15 +139,6 @@ impl AddRows<'_> {
     }
 }
 
-impl WithSimd for AddRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1; 2; 4; 16)
-    }
-}
-
 struct Multiply<'a, F> {
     rows: usize,
     inner: usize,
@@ -188,27 +156,11 @@ struct Accumulate<'a> {
 }
 
 /// A block of `M` rows and `N` panels of the result, held in registers; a line is `V` of them.
-type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
-
-#[inline(always)]
-pub(in crate::action) fn load<S: Simd, const V: usize>(_: S, line: &Line) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(line);
-    std::array::from_fn(|v| vectors[v])
-}
-
-#[inline(always)]
-pub(in crate::action) fn store<S: Simd, const V: usize>(
-    _: S,
-    line: &mut Line,
-    values: [S::f32s; V],
-) {
-    let (vectors, _) = S::as_mut_simd_f32s(line);
-    vectors[..V].copy_from_slice(&values);
-}
+pub(crate) type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
 
 /// Adds the outer product of `M` numbers and `N` lines.
 #[inline(always)]
-fn update<S: Simd, const V: usize, const M: usize, const N: usize>(
+pub(crate) fn update<S: Simd, const V: usize, const M: usize, const N: usize>(
     simd: S,
     sum: &mut Block<S::f32s, V, M, N>,
     left: [f32; M],
@@ -309,7 +261,7 @@ impl<F: Epilogue> WithSimd for Multiply<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1)
+        by_lanes!(self, simd; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1)
     }
 }
 
@@ -383,14 +335,7 @@ impl Accumulate<'_> {
     }
 }
 
-impl WithSimd for Accumulate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        run_by_lanes!(self, simd; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1)
-    }
-}
+kernels!(Accumulate; 1, ROWS, GROUP; 2, 6, 1; 4, 4, 1; 16, 1, 1);
 
 #[cfg(test)]
 mod tests {
@@ -504,13 +449,6 @@ mod tests {
 
     #[test]
     fn products_are_right_on_every_instruction_set_of_this_machine() {
-        check(pulp::Scalar);
-        #[cfg(target_arch = "x86_64")]
-        {
-            pulp::x86::V3::try_new().into_iter().for_each(check);
-            pulp::x86::V4::try_new().into_iter().for_each(check);
-        }
-        #[cfg(target_arch = "aarch64")]
-        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
+        crate::simd::on_every_instruction_set!(check);
     }
 }

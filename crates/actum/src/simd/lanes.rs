@@ -4,14 +4,11 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 
 use pulp::Simd;
 
-use crate::action::fused::{
-    product::{LANES, Line, load, store},
-    swish::swish,
-};
+use super::{LANES, Line, load, store};
 
 /// A line, as `V` vectors.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<S: Simd, const V: usize> {
+pub(crate) struct Lanes<S: Simd, const V: usize> {
     simd: S,
     vectors: [S::f32s; V],
 }
@@ -65,15 +62,15 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
         self
     }
 
-    /// Swish and its first two derivatives.
+    /// `N` functions of every number.
     #[inline(always)]
-    pub fn swish(self) -> [Self; 3] {
-        let mut all = [self; 3];
+    pub fn each<const N: usize>(self, f: impl Fn(S, S::f32s) -> [S::f32s; N]) -> [Self; N] {
+        let mut all = [self; N];
         for v in 0..V {
-            let [value, slope, bend, _] = swish(self.simd, self.vectors[v]);
-            all[0].vectors[v] = value;
-            all[1].vectors[v] = slope;
-            all[2].vectors[v] = bend;
+            let values = f(self.simd, self.vectors[v]);
+            for (out, value) in all.iter_mut().zip(values) {
+                out.vectors[v] = value;
+            }
         }
         all
     }
@@ -81,7 +78,7 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
 
 /// The line of numbers from `place` on.
 #[inline(always)]
-pub(super) fn line(numbers: &[f32], place: usize) -> &Line {
+pub(crate) fn line(numbers: &[f32], place: usize) -> &Line {
     numbers[place..]
         .first_chunk()
         .expect("buffers end in a line")
@@ -113,24 +110,3 @@ impl<S: Simd, const V: usize> AddAssign for Lanes<S, V> {
         *self = *self + other;
     }
 }
-
-/// Runs a kernel with the number of vectors that make a line.
-macro_rules! by_lanes {
-    ($($kernel:ident),*) => {$(
-        impl pulp::WithSimd for $kernel<'_> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: pulp::Simd>(self, simd: S) {
-                match S::F32_LANES {
-                    16 => self.run::<S, 1>(simd),
-                    8 => self.run::<S, 2>(simd),
-                    4 => self.run::<S, 4>(simd),
-                    _ => self.run::<S, 16>(simd),
-                }
-            }
-        }
-    )*};
-}
-
-pub(super) use by_lanes;

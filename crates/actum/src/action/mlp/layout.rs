@@ -3,8 +3,11 @@
 
 use std::ops::Range;
 
-use super::product::{LANES, Line, ROWS, panels};
-use crate::error::{Result, ensure};
+use crate::{
+    error::Result,
+    simd::{LANES, Line, ROWS, panels},
+    store::{self, Array},
+};
 
 /// The places of a network's parameters in one array of lines: for every hidden layer the panels
 /// of `W_l` (rows filled up to a multiple of [`ROWS`]) and `b_l`, then the last layer's weights
@@ -88,48 +91,45 @@ impl Layout {
         (layers, last, &mut bias[0][0])
     }
 
-    /// The size of every slice of parameters `weights.0 .. weights.depth, biases.0 ..
-    /// biases.depth`.
-    pub fn sizes(self) -> Vec<usize> {
-        let mut sizes: Vec<usize> = (0..self.depth)
-            .map(|layer| self.inputs(layer) * self.width)
-            .collect();
-        sizes.push(self.width);
-        sizes.resize(2 * self.depth + 1, self.width);
-        sizes.push(1);
-        sizes
+    /// The names and shapes of the parameters, those of weights `[inputs, outputs]`.
+    fn names(self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        let hidden = (0..self.depth).map(move |layer| vec![self.inputs(layer), self.width]);
+        let weights = hidden.chain([vec![self.width, 1]]);
+        let biases = std::iter::repeat_n(vec![self.width], self.depth).chain([vec![1]]);
+        let name = |kind| move |(layer, shape)| (format!("{kind}.{layer}"), shape);
+        let weights = weights.enumerate().map(name("weights"));
+        weights.chain(biases.enumerate().map(name("biases")))
     }
 
-    /// The lines of slices in that order, weights `[inputs, outputs]` in row order.
-    pub fn pack<P: AsRef<[f32]>>(self, slices: &[P]) -> Result<Vec<Line>> {
-        let sizes = self.sizes();
-        let got: Vec<usize> = slices.iter().map(|p| p.as_ref().len()).collect();
-        ensure!(
-            got == sizes,
-            Shape,
-            "the parameters of this network have the sizes {sizes:?}, got {got:?}"
-        );
+    /// The lines of arrays by name, weights in row order.
+    pub fn pack(self, arrays: &[Array]) -> Result<Vec<Line>> {
+        let found = self
+            .names()
+            .map(|(name, shape)| store::find(arrays, &name, &shape))
+            .collect::<Result<Vec<_>>>()?;
         let mut lines = vec![[0.0; LANES]; self.lines()];
-        let (weights, biases) = slices.split_at(self.depth + 1);
+        let (weights, biases) = found.split_at(self.depth + 1);
         let (layers, last, last_bias) = self.split(&mut lines);
         for (layer, [panels, bias]) in layers.into_iter().enumerate() {
-            let rows = weights[layer].as_ref();
             for (p, panel) in panels.chunks_exact_mut(self.height(layer)).enumerate() {
-                for (line, row) in panel.iter_mut().zip(rows.chunks_exact(self.width)) {
+                for (line, row) in panel
+                    .iter_mut()
+                    .zip(weights[layer].chunks_exact(self.width))
+                {
                     let row = &row[p * LANES..];
                     let count = row.len().min(LANES);
                     line[..count].copy_from_slice(&row[..count]);
                 }
             }
-            fill(biases[layer].as_ref(), bias);
+            fill(biases[layer], bias);
         }
-        fill(weights[self.depth].as_ref(), last);
-        *last_bias = biases[self.depth].as_ref()[0];
+        fill(weights[self.depth], last);
+        *last_bias = biases[self.depth][0];
         Ok(lines)
     }
 
     /// What [`pack`](Self::pack) was given.
-    pub fn unpack(self, lines: &[Line]) -> Vec<Vec<f32>> {
+    pub fn unpack(self, lines: &[Line]) -> Vec<Array> {
         let flat = |range: Range<usize>| lines[range].as_flattened()[..self.width].to_vec();
         let weights = (0..self.depth).map(|layer| {
             let panels = &lines[self.weights(layer)];
@@ -140,10 +140,17 @@ impl Layout {
             };
             (0..self.inputs(layer)).flat_map(row).collect()
         });
-        weights
+        let values = weights
             .chain([flat(self.last())])
             .chain((0..self.depth).map(|layer| flat(self.biases(layer))))
-            .chain([vec![lines[self.last_bias()][0]]])
+            .chain([vec![lines[self.last_bias()][0]]]);
+        self.names()
+            .zip(values)
+            .map(|((name, shape), values)| Array {
+                name,
+                shape,
+                values,
+            })
             .collect()
     }
 }

@@ -1,13 +1,13 @@
 //! How an image lies in memory.
 
-use crate::action::fused::product::LANES;
+use crate::simd::LANES;
 
 /// The shape of an image `[height, width, channels]` with a border of zeros around it. Then what a
 /// row of three taps sees of a pixel is one slice of `3 channels` numbers, and a convolution is a
 /// product whose left factor need not be copied. After its last pixel there is room for a line, so
 /// that channels can be read by lines whatever their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Image {
+pub(crate) struct Image {
     pub height: usize,
     pub width: usize,
     pub channels: usize,

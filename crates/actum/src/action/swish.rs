@@ -2,11 +2,13 @@
 
 use pulp::Simd;
 
+use crate::simd::exp2;
+
 /// `phi(z) = z / (1 + e^{-z})` and its first three derivatives.
 ///
 /// Without branches; inlined, so that what the caller does not use is not computed.
 #[inline(always)]
-pub(in crate::action) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
+pub(super) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
     // Beyond, e^{|z|} leaves the normal numbers, and all four are their limits to f32.
     const LIMIT: f32 = 87.0;
     let number = |x| simd.splat_f32s(x);
@@ -33,45 +35,10 @@ pub(in crate::action) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
     ]
 }
 
-/// `2^x` for x in [-126, 126] to about 1 unit in the last place: `2^n 2^r` with |r| <= 1/2, and the
-/// polynomial of least greatest relative error, 2e-9, for `2^r`.
-#[inline(always)]
-fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // Adding it rounds to an integer, which is then in the low bits of the sum.
-    const ROUND: f32 = 12_582_912.0;
-    let sum = simd.add_f32s(x, simd.splat_f32s(ROUND));
-    let r = simd.sub_f32s(x, simd.sub_f32s(sum, simd.splat_f32s(ROUND)));
-    let mut power = simd.splat_f32s(1.535_336_2e-4);
-    for coefficient in [
-        1.339_887_4e-3,
-        9.618_437e-3,
-        5.550_332_4e-2,
-        2.402_264_8e-1,
-        std::f32::consts::LN_2,
-        1.0,
-    ] {
-        power = simd.mul_add_e_f32s(power, r, simd.splat_f32s(coefficient));
-    }
-    let n = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(sum), simd.splat_u32s(23));
-    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(power), n))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use pulp::Scalar;
-
-    #[test]
-    fn exp2_is_within_two_units_in_the_last_place() {
-        let mut worst = 0.0_f64;
-        for i in 0..=2_000_000 {
-            let x = -126.0 + 252.0 * (i as f32 / 2_000_000.0);
-            let expected = f64::from(x).exp2();
-            let unit = f64::from(expected as f32) * f64::from(f32::EPSILON);
-            worst = worst.max((f64::from(exp2(Scalar, x)) - expected).abs() / unit);
-        }
-        assert!(worst < 2.0, "{worst}");
-    }
 
     #[test]
     fn swish_and_its_derivatives_equal_f64() {
@@ -134,12 +101,6 @@ mod tests {
             }
             simd.vectorize(Each);
         }
-        #[cfg(target_arch = "x86_64")]
-        {
-            pulp::x86::V3::try_new().into_iter().for_each(check);
-            pulp::x86::V4::try_new().into_iter().for_each(check);
-        }
-        #[cfg(target_arch = "aarch64")]
-        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
+        crate::simd::on_every_instruction_set!(check);
     }
 }

@@ -1,9 +1,9 @@
 //! The products of convolutions with 3x3 or 1x1 taps.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Simd};
 
-use super::{image::Image, lanes::line};
-use crate::action::fused::product::{LANES, Line, load, store};
+use super::image::Image;
+use crate::simd::{LANES, Line, kernels, line, load, store, update};
 
 /// About how many pixels of an image are gone through together in sums over pixels: they stay in
 /// the nearest cache.
@@ -65,47 +65,31 @@ pub(super) struct Correlate<'a> {
 }
 
 impl Correlate<'_> {
-    pub fn run(self) {
+    pub fn go(self) {
         Arch::new().dispatch(self);
     }
 }
 
-/// The sum over pixels of what every tap sees of an image times what is pulled.
+/// The sum over pixels of what every tap sees of an image times the adjoint.
 pub(super) struct Outer<'a> {
     pub reach: usize,
     pub image: Image,
     pub x: &'a [f32],
-    /// The shape of what is pulled, of the same height and width.
+    /// The shape of the adjoint, of the same height and width.
     pub to: Image,
-    pub pulled: &'a [f32],
+    pub adjoint: &'a [f32],
     /// Is added to, like the panels of the weights.
     pub sums: &'a mut [Line],
 }
 
 impl Outer<'_> {
-    pub fn run(self) {
+    pub fn go(self) {
         Arch::new().dispatch(self);
     }
 }
 
 /// A block of `M` lines in registers; a line is `V` of them.
-type Block<T, const V: usize, const M: usize> = [[T; V]; M];
-
-#[inline(always)]
-fn update<S: Simd, const V: usize, const M: usize>(
-    simd: S,
-    sum: &mut Block<S::f32s, V, M>,
-    left: [f32; M],
-    right: &Line,
-) {
-    let right: [S::f32s; V] = load(simd, right);
-    for i in 0..M {
-        let left = simd.splat_f32s(left[i]);
-        for v in 0..V {
-            sum[i][v] = simd.mul_add_e_f32s(left, right[v], sum[i][v]);
-        }
-    }
-}
+type Block<T, const V: usize, const M: usize> = crate::simd::Block<T, V, M, 1>;
 
 impl Correlate<'_> {
     #[inline(always)]
@@ -122,7 +106,7 @@ impl Correlate<'_> {
             Some(row) => load(simd, &row[panel]),
             None => [simd.splat_f32s(0.0); V],
         };
-        let mut sum: Block<S::f32s, V, M> = [start; M];
+        let mut sum: Block<S::f32s, V, M> = [[start]; M];
         let corner = image.place(row, column) - self.reach * (image.stride() + image.channels);
         for tap in 0..taps {
             let seen = &self.x[corner + tap * image.stride()..];
@@ -130,13 +114,13 @@ impl Correlate<'_> {
             let right = &self.weights[(panel * taps + tap) * span..][..span];
             for (k, right) in right.iter().enumerate() {
                 let left = std::array::from_fn(|i| left[i][k]);
-                update::<S, V, M>(simd, &mut sum, left, right);
+                update::<S, V, M, 1>(simd, &mut sum, left, [right]);
             }
         }
         let first = panel * LANES;
         let lanes = LANES.min(self.to.channels - first);
         let place = self.to.place(row, column) + first;
-        for (i, mut sum) in sum.into_iter().enumerate() {
+        for (i, [mut sum]) in sum.into_iter().enumerate() {
             let place = place + i * self.to.channels;
             if self.add {
                 let old: [S::f32s; V] = load(simd, line(self.y, place));
@@ -156,7 +140,7 @@ impl Correlate<'_> {
     }
 
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
+    fn run<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
         // Blocks of about the same size, for a block of one line waits for itself.
         let width = self.image.width;
         let blocks = width.div_ceil(M.min(8));
@@ -192,26 +176,26 @@ impl Outer<'_> {
         let (image, to, taps) = (self.image, self.to, 2 * self.reach + 1);
         let place = (panel * taps + tap) * taps * image.channels + first;
         let sums = &mut self.sums[place..][..M];
-        let mut sum: Block<S::f32s, V, M> = std::array::from_fn(|i| load(simd, &sums[i]));
+        let mut sum: Block<S::f32s, V, M> = std::array::from_fn(|i| [load(simd, &sums[i])]);
         let back = self.reach * (image.stride() + image.channels);
         for row in rows {
             let seen = &self.x[image.place(row, 0) - back + tap * image.stride() + first..];
-            let right = &self.pulled[to.place(row, 0) + panel * LANES..];
+            let right = &self.adjoint[to.place(row, 0) + panel * LANES..];
             for column in 0..image.width {
                 let left: &[f32; M] = seen[column * image.channels..]
                     .first_chunk()
                     .expect("the taps lie within the border");
                 let right = line(right, column * to.channels);
-                update::<S, V, M>(simd, &mut sum, *left, right);
+                update::<S, V, M, 1>(simd, &mut sum, *left, [right]);
             }
         }
-        for (line, sum) in sums.iter_mut().zip(sum) {
+        for (line, [sum]) in sums.iter_mut().zip(sum) {
             store(simd, line, sum);
         }
     }
 
     #[inline(always)]
-    fn blocks<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
+    fn run<S: Simd, const V: usize, const M: usize>(mut self, simd: S) {
         let height = self.image.height;
         let taps = 2 * self.reach + 1;
         let span = taps * self.image.channels;
@@ -239,27 +223,7 @@ impl Outer<'_> {
     }
 }
 
-/// Runs a kernel with the vectors in a line and the lines in a block that the registers of this
-/// machine hold.
-macro_rules! by_blocks {
-    ($($kernel:ident),*) => {$(
-        impl WithSimd for $kernel<'_> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
-                match S::F32_LANES {
-                    16 => self.blocks::<S, 1, 12>(simd),
-                    8 => self.blocks::<S, 2, 6>(simd),
-                    4 => self.blocks::<S, 4, 4>(simd),
-                    _ => self.blocks::<S, 16, 1>(simd),
-                }
-            }
-        }
-    )*};
-}
-
-by_blocks!(Correlate, Outer);
+kernels!(Correlate, Outer; 1, 12; 2, 6; 4, 4; 16, 1);
 
 #[cfg(test)]
 mod tests {
@@ -298,12 +262,12 @@ mod tests {
             let (from, to) = (image(inputs), image(outputs));
             let taps = 2 * reach + 1;
             let x = filled(from, &mut rng);
-            let pulled = filled(to, &mut rng);
+            let adjoint = filled(to, &mut rng);
             let flat: Vec<f32> = (0..taps * taps * inputs * outputs)
                 .map(|_| rng.random::<f32>() - 0.5)
                 .collect();
             let row: Vec<f32> = (0..outputs).map(|_| rng.random()).collect();
-            let mut y = pulled.clone();
+            let mut y = adjoint.clone();
             simd.vectorize(Correlate {
                 reach,
                 image: from,
@@ -320,7 +284,7 @@ mod tests {
                 image: from,
                 x: &x,
                 to,
-                pulled: &pulled,
+                adjoint: &adjoint,
                 sums: &mut sums,
             });
             let mut expected = vec![0.0; flat.len()];
@@ -328,7 +292,7 @@ mod tests {
                 for j in 0..width {
                     for (o, bias) in row.iter().enumerate() {
                         let place = to.place(i, j) + o;
-                        let mut sum = f64::from(pulled[place]) + f64::from(*bias);
+                        let mut sum = f64::from(adjoint[place]) + f64::from(*bias);
                         for tap in 0..taps * taps {
                             let (i, j) = (i + tap / taps, j + tap % taps);
                             let within = (reach..height + reach).contains(&i)
@@ -338,7 +302,7 @@ mod tests {
                                 if within {
                                     let x = f64::from(x[from.place(i - reach, j - reach) + c]);
                                     sum += x * f64::from(flat[k]);
-                                    expected[k] += x * f64::from(pulled[place]);
+                                    expected[k] += x * f64::from(adjoint[place]);
                                 }
                             }
                         }
@@ -357,13 +321,6 @@ mod tests {
 
     #[test]
     fn convolutions_are_right_on_every_instruction_set_of_this_machine() {
-        check(pulp::Scalar);
-        #[cfg(target_arch = "x86_64")]
-        {
-            pulp::x86::V3::try_new().into_iter().for_each(check);
-            pulp::x86::V4::try_new().into_iter().for_each(check);
-        }
-        #[cfg(target_arch = "aarch64")]
-        pulp::aarch64::Neon::try_new().into_iter().for_each(check);
+        crate::simd::on_every_instruction_set!(check);
     }
 }

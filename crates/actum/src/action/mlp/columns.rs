@@ -1,11 +1,11 @@
 //! The gradient in the parameters of hidden layers: sums over the rows of tiles.
 
 use super::{
-    ONES,
+    engine::ONES,
     layout::Layout,
-    product::{GROUP, Line, accumulate, add_rows},
     tile::{Layer, Tile},
 };
+use crate::simd::{GROUP, Line, accumulate, add_rows};
 
 /// Some columns of the gradient in a layer's weights and biases.
 pub(super) struct Columns<'a> {
@@ -46,7 +46,9 @@ impl<'a> Columns<'a> {
         for tile in tiles {
             let rows = tile.padded;
             let columns = panel * rows..(panel + biases.len()) * rows;
-            let Layer { r, g, bend, .. } = &tile.layers[layer];
+            let Layer {
+                r, g, second_order, ..
+            } = &tile.layers[layer];
             let r = &r[columns.clone()];
             let (h, dh) = match layer {
                 0 => (&tile.h, &tile.dh),
@@ -54,10 +56,10 @@ impl<'a> Columns<'a> {
             };
             let pairs = [[h.as_slice(), r], [dh, &g[columns.clone()]]];
             accumulate(rows, if tile.moves { &pairs } else { &pairs[..1] }, weights);
-            for (direction, tangent) in bend.tangents[..tile.bends].iter().enumerate() {
+            for (direction, tangent) in second_order.tangents[..tile.seconds].iter().enumerate() {
                 let h = match layer {
                     0 => &tile.directions[direction],
-                    _ => &tile.layers[layer - 1].bend.tangents[direction].h,
+                    _ => &tile.layers[layer - 1].second_order.tangents[direction].h,
                 };
                 accumulate(rows, &[[h, &tangent.z[columns.clone()]]], weights);
             }

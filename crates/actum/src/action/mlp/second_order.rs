@@ -6,13 +6,13 @@
 
 use std::ops::Range;
 
-use super::product::{LANES, Line, plus_times, times};
+use crate::simd::{LANES, Line, plus_times, times};
 
 /// What a hidden layer keeps at the rows of a tile; empty unless there are directions.
 ///
 /// Directions carry the root of the row's coefficient, so that no product is scaled.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Bend {
+pub(super) struct SecondOrder {
     /// `phi''(z)`.
     pub(super) second: Vec<Line>,
     /// `phi'''(z)`, then `phi''' u`.
@@ -31,7 +31,7 @@ pub(super) struct Tangent {
     pub(super) h: Vec<Line>,
 }
 
-impl Bend {
+impl SecondOrder {
     pub(super) fn resize(&mut self, lines: usize, directions: usize) {
         if directions == 0 {
             return;
@@ -48,7 +48,7 @@ impl Bend {
     }
 
     #[inline(always)]
-    pub(super) fn pull(&mut self, lines: Range<usize>, u: &[Line]) {
+    pub(super) fn vjp(&mut self, lines: Range<usize>, u: &[Line]) {
         for (third, u) in self.third[lines].iter_mut().zip(u) {
             *third = times(third, u);
         }
@@ -56,7 +56,7 @@ impl Bend {
 
     /// Turns the tangent of `z` into that of `h`, and `phi'' u` into the adjoint of `z` so far.
     #[inline(always)]
-    pub(super) fn push(
+    pub(super) fn jvp(
         &mut self,
         lines: Range<usize>,
         slope: &[Line],

@@ -1,14 +1,12 @@
 //! A Gaussian that moves, breathes and grows: a path and its action in closed form.
 
-use burn::tensor::{Tensor, TensorData};
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Zip};
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::{
     action::Action,
     path::{Draw, Masses, Path},
-    tensor::numbers,
 };
 
 /// What the Gaussian does at one time.
@@ -43,7 +41,7 @@ pub struct Gaussian<F> {
     mass: Option<Mass>,
 }
 
-type Mass = Box<dyn Fn(f64) -> [f64; 2] + Sync>;
+type Mass = Box<dyn Fn(f64) -> [f64; 2] + Send + Sync>;
 
 /// The coefficients of the action at one time.
 struct Coefficients {
@@ -77,7 +75,7 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
     }
 
     /// The mass `M_t` and its time derivative.
-    pub fn with_mass(self, mass: impl Fn(f64) -> [f64; 2] + Sync + 'static) -> Self {
+    pub fn with_mass(self, mass: impl Fn(f64) -> [f64; 2] + Send + Sync + 'static) -> Self {
         Self {
             mass: Some(Box::new(mass)),
             ..self
@@ -136,24 +134,35 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         -0.5 * sum / (3.0 * intervals as f64)
     }
 
-    /// The coefficients at the times of a tensor `[n, 1]` as tensors: `a` `[n, 1]`, `b` `[n, d]`,
-    /// `c` `[n, 1]`, and `y` `[n, d]` for the points x.
-    fn at(&self, t: &Tensor<2>, x: Tensor<2>) -> [Tensor<2>; 4] {
-        let device = t.device();
-        let times: Vec<f64> = numbers(t.clone());
-        let (n, d) = (times.len(), self.dimension);
-        let [mut value, mut slope, mut curvature, mut mean] = [const { vec![] }; 4];
-        for time in times {
-            let at = self.coefficients(time);
-            value.push(at.value);
-            slope.extend(at.slope);
-            curvature.push(at.curvature);
-            mean.extend(at.moments.mean);
-        }
-        let tensor =
-            |values, columns| Tensor::from_data(TensorData::new(values, [n, columns]), &device);
-        let y = x - tensor(mean, d);
-        [tensor(value, 1), tensor(slope, d), tensor(curvature, 1), y]
+    /// What `f` makes of the coefficients at the time of every point x, and of `y = x - m_t`.
+    fn each<T>(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+        mut f: impl FnMut(usize, &Coefficients, Array1<f64>) -> T,
+    ) -> Vec<T> {
+        assert_eq!(points.dim(), (times.len(), self.dimension));
+        let rows = times.iter().zip(points.rows()).enumerate();
+        rows.map(|(i, (t, x))| {
+            let at = self.coefficients(*t);
+            let y = &x - &ArrayView1::from(&at.moments.mean);
+            f(i, &at, y)
+        })
+        .collect()
+    }
+
+    /// `d_t s` at every point, `[n]`, by a central difference: the moments are known, their second
+    /// derivatives are not.
+    pub fn time_derivative(&self, times: &[f64], points: ArrayView2<f64>) -> Array1<f64>
+    where
+        F: Send,
+    {
+        let h = 1e-3;
+        let [later, earlier] = [h, -h].map(|h| {
+            let times: Vec<f64> = times.iter().map(|t| t + h).collect();
+            self.value(&times, points)
+        });
+        (later - earlier) / (2.0 * h)
     }
 }
 
@@ -198,33 +207,41 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
     }
 }
 
-impl<F: Fn(f64) -> Moments + Sync> Action for Gaussian<F> {
+impl<F: Fn(f64) -> Moments + Send + Sync> Action for Gaussian<F> {
     fn dimension(&self) -> usize {
         self.dimension
     }
 
-    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let [value, slope, curvature, y] = self.at(&t, x);
-        value + (slope * y.clone()).sum_dim(1) + curvature * y.square().sum_dim(1) * 0.5
+    fn value(&self, times: &[f64], points: ArrayView2<f64>) -> Array1<f64> {
+        let values = self.each(times, points, |_, at, y| {
+            let slope = ArrayView1::from(&at.slope);
+            at.value + slope.dot(&y) + 0.5 * at.curvature * y.dot(&y)
+        });
+        Array1::from(values)
     }
 
-    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        let [_, slope, curvature, y] = self.at(&t, x);
-        slope + curvature * y
+    fn gradient(&self, times: &[f64], points: ArrayView2<f64>) -> Array2<f64> {
+        let mut gradients = Array2::zeros(points.raw_dim());
+        self.each(times, points, |i, at, y| {
+            let slope = ArrayView1::from(&at.slope);
+            Zip::from(gradients.row_mut(i))
+                .and(slope)
+                .and(&y)
+                .for_each(|g, b, y| *g = b + at.curvature * y);
+        });
+        gradients
     }
 
-    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
-        let [_, _, curvature, _] = self.at(&t, x);
-        curvature * direction.square().sum_dim(1)
-    }
-
-    /// The time derivative by a central difference: the moments are known, their second
-    /// derivatives are not.
-    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
-        let h = 1e-3;
-        let later = self.value(t.clone() + h, x.clone());
-        let earlier = self.value(t.clone() - h, x.clone());
-        let rate = (later - earlier) / (2.0 * h);
-        dt * rate + (dx * self.gradient(t, x)).sum_dim(1)
+    fn curvature(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+        directions: ArrayView2<f64>,
+    ) -> Array1<f64> {
+        let curvatures = self.each(times, points, |i, at, _| {
+            let e = directions.row(i);
+            at.curvature * e.dot(&e)
+        });
+        Array1::from(curvatures)
     }
 }

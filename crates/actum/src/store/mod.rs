@@ -1,4 +1,11 @@
-//! Files appear whole or not at all.
+//! Files: they appear whole or not at all, hold arrays by name, and say which version wrote them.
+
+mod arrays;
+mod version;
+
+pub use arrays::Array;
+pub(crate) use arrays::{find, read_arrays, write_arrays};
+pub(crate) use version::versioned;
 
 use std::{
     fs,

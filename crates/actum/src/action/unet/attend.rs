@@ -4,10 +4,10 @@ use super::{
     image::Image,
     product::{Correlate, Outer, panels, rows},
 };
-use crate::action::fused::product::LANES;
+use crate::simd::LANES;
 
 /// A matrix `[rows, columns]`, with room for a line behind it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Matrix {
     rows: usize,
     columns: usize,
@@ -31,6 +31,12 @@ impl Matrix {
 
     pub fn values(&self) -> &[f32] {
         &self.numbers[..self.rows * self.columns]
+    }
+
+    /// Writes the values to the start of a buffer.
+    pub fn write(&self, buffer: &mut [f32]) {
+        let values = self.values();
+        buffer[..values.len()].copy_from_slice(values);
     }
 
     fn values_mut(&mut self) -> &mut [f32] {
@@ -65,7 +71,7 @@ impl Matrix {
             y: &mut y,
             add: false,
         }
-        .run();
+        .go();
         Self {
             rows: self.rows,
             columns: b.columns,
@@ -81,16 +87,38 @@ impl Matrix {
             image: self.shape(),
             x: &self.numbers,
             to: b.shape(),
-            pulled: &b.numbers,
+            adjoint: &b.numbers,
             sums: &mut sums,
         }
-        .run();
+        .go();
         Self::of(&rows(&sums, b.columns), self.columns, b.columns)
     }
 
     fn scaled(mut self, by: f32) -> Self {
         self.numbers.iter_mut().for_each(|v| *v *= by);
         self
+    }
+
+    fn plus_owned(self, other: Self) -> Self {
+        self.plus(&other)
+    }
+
+    /// The products of elements.
+    fn by_element(&self, other: &Self) -> Self {
+        let mut out = self.clone();
+        let pairs = out.numbers.iter_mut().zip(&other.numbers);
+        pairs.for_each(|(a, b)| *a *= b);
+        out
+    }
+
+    /// The scalar product of every row with that of the other, `[rows, 1]`.
+    fn row_dots(&self, other: &Self) -> Self {
+        let rows = self.values().chunks_exact(self.columns);
+        let rows = rows.zip(other.values().chunks_exact(self.columns));
+        let dots: Vec<f32> = rows
+            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum())
+            .collect();
+        Self::of(&dots, self.rows, 1)
     }
 
     fn plus(mut self, other: &Self) -> Self {
@@ -143,30 +171,30 @@ fn logits([query, key, _]: &Three, [d_query, d_key, _]: &Three) -> Matrix {
 }
 
 /// The tangent of what is seen.
-pub(super) fn along(at: &Three, weights: &Matrix, tangents: &Three) -> Matrix {
+pub(super) fn jvp(at: &Three, weights: &Matrix, tangents: &Three) -> Matrix {
     let change = softmax_along(weights, &logits(at, tangents));
     change.times(&at[2]).plus(&weights.times(&tangents[2]))
 }
 
-/// The adjoint of what is seen, and with it that of its tangent, given the tangents and what is
-/// pulled of the tangent.
-pub(super) fn pull(
+/// The adjoint of what is seen, and with it that of its tangent, given the tangents and the
+/// adjoint of the tangent.
+pub(super) fn vjp(
     at: &Three,
     weights: &Matrix,
-    pulled: &Matrix,
+    adjoint: &Matrix,
     along: Option<(&Three, &Matrix)>,
 ) -> Three {
     let [query, key, value] = at;
-    let mut of_weights = pulled.times(&value.turned());
-    let mut of_value = weights.turned_times(pulled);
+    let mut of_weights = adjoint.times(&value.turned());
+    let mut of_value = weights.turned_times(adjoint);
     let mut more = None;
-    if let Some((tangents, pulled)) = along {
+    if let Some((tangents, adjoint)) = along {
         let tangents_of_logits = logits(at, tangents);
         let change = softmax_along(weights, &tangents_of_logits);
-        of_value = of_value.plus(&change.turned_times(pulled));
-        of_weights = of_weights.plus(&pulled.times(&tangents[2].turned()));
-        // The tangent of the softmax is w (a - <w, a>): g is pulled of it.
-        let g = pulled.times(&value.turned());
+        of_value = of_value.plus(&change.turned_times(adjoint));
+        of_weights = of_weights.plus(&adjoint.times(&tangents[2].turned()));
+        // The tangent of the softmax is w (a - <w, a>): g is the adjoint of it.
+        let g = adjoint.times(&value.turned());
         let columns = weights.columns;
         let each = of_weights.values_mut().chunks_exact_mut(columns);
         let each = each.zip(weights.values().chunks_exact(columns));
@@ -189,4 +217,64 @@ pub(super) fn pull(
     }
     let scale = scale(query);
     [of_query.scaled(scale), of_key.scaled(scale), of_value]
+}
+
+/// The first three coefficients of a power series.
+pub(super) type Series = [Matrix; 3];
+
+/// The coefficients of a product of two series.
+fn product(a: &Series, b: &Series, f: impl Fn(&Matrix, &Matrix) -> Matrix) -> Series {
+    std::array::from_fn(|k| {
+        let terms = (0..=k).map(|i| f(&a[i], &b[k - i]));
+        terms.reduce(Matrix::plus_owned).expect("a term for each")
+    })
+}
+
+/// The weights along the series of query and key, from those at its start.
+fn weights_along([query, key, _]: &[Series; 3], weights: &Matrix) -> Series {
+    let factor = scale(&query[0]);
+    let logits = product(query, key, |q, k| q.times(&k.turned()).scaled(factor));
+    let columns = weights.columns;
+    let [_, mut first, mut second] = logits;
+    let rows = first.values_mut().chunks_exact_mut(columns);
+    let rows = rows.zip(second.values_mut().chunks_exact_mut(columns));
+    // With a the logarithm of w but for a constant, w' = w (a' - <w, a'>), coefficient by
+    // coefficient.
+    for ((a1, a2), w0) in rows.zip(weights.values().chunks_exact(columns)) {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        let mean = dot(w0, a1);
+        let w1: Vec<f32> = w0.iter().zip(&*a1).map(|(w, a)| w * (a - mean)).collect();
+        let next = dot(&w1, a1) + 2.0 * dot(w0, a2);
+        for (i, w1) in w1.iter().enumerate() {
+            a2[i] = 0.5 * (w1 * (a1[i] - mean) + w0[i] * (2.0 * a2[i] - next));
+        }
+        a1.copy_from_slice(&w1);
+    }
+    [weights.clone(), first, second]
+}
+
+/// What is seen along the series of query, key and value.
+pub(super) fn series(at: &[Series; 3], weights: &Matrix) -> Series {
+    product(&weights_along(at, weights), &at[2], Matrix::times)
+}
+
+/// The adjoint of what is seen, in the arithmetic of series.
+pub(super) fn series_vjp(at: &[Series; 3], weights: &Matrix, adjoint: &Series) -> [Series; 3] {
+    let [query, key, value] = at;
+    let weights = weights_along(at, weights);
+    let mut of_weights = product(adjoint, value, |g, v| g.times(&v.turned()));
+    let of_value = product(&weights, adjoint, Matrix::turned_times);
+    let means = product(&weights, &of_weights, Matrix::row_dots);
+    for (of_weights, means) in of_weights.iter_mut().zip(&means) {
+        let columns = of_weights.columns;
+        let rows = of_weights.values_mut().chunks_exact_mut(columns);
+        for (row, mean) in rows.zip(means.values()) {
+            row.iter_mut().for_each(|g| *g -= mean);
+        }
+    }
+    let of_logits = product(&weights, &of_weights, Matrix::by_element);
+    let factor = scale(&query[0]);
+    let of_query = product(&of_logits, key, Matrix::times).map(|m| m.scaled(factor));
+    let of_key = product(&of_logits, query, Matrix::turned_times).map(|m| m.scaled(factor));
+    [of_query, of_key, of_value]
 }

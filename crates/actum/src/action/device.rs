@@ -1,0 +1,77 @@
+//! Where networks are computed.
+
+use std::fmt;
+
+use super::Engine;
+use crate::error::{Error, Result};
+
+/// Where networks are computed: on the CPU, or with the features `cuda`, `vulkan` or `metal` on a
+/// GPU.
+#[derive(Clone, Default)]
+pub struct Device(Place);
+
+#[derive(Clone, Default)]
+enum Place {
+    #[default]
+    Cpu,
+    #[cfg(feature = "tensor")]
+    Tensors(crate::tensor::Device),
+}
+
+impl Device {
+    /// The processor.
+    pub fn cpu() -> Self {
+        Self::default()
+    }
+
+    /// The device of a name: `cpu`, and `cuda`, `vulkan` or `metal` where the library was built
+    /// with the feature of that name (the first that its driver lists is taken).
+    ///
+    /// # Errors
+    /// A device that is not built in, or that this machine does not have.
+    pub fn named(name: &str) -> Result<Self> {
+        if name == "cpu" {
+            return Ok(Self::cpu());
+        }
+        #[cfg(feature = "tensor")]
+        let gpus = crate::tensor::GPUS;
+        #[cfg(not(feature = "tensor"))]
+        let gpus: &[&str] = &[];
+        #[cfg(feature = "tensor")]
+        if gpus.contains(&name) {
+            return crate::tensor::gpu(name).map(Self::from);
+        }
+        Err(Error::missing(
+            format!(
+                "the device `{name}` (GPUs need a build with the feature cuda, vulkan or metal)"
+            ),
+            ["cpu"].iter().chain(gpus),
+        ))
+    }
+
+    /// A built-in network there.
+    pub(crate) fn place(&self, engine: Box<dyn Engine>) -> Result<Box<dyn Engine>> {
+        match &self.0 {
+            Place::Cpu => Ok(engine),
+            #[cfg(feature = "tensor")]
+            Place::Tensors(device) => crate::tensor::place(&*engine, device),
+        }
+    }
+}
+
+#[cfg(feature = "tensor")]
+impl From<crate::tensor::Device> for Device {
+    fn from(device: crate::tensor::Device) -> Self {
+        Self(Place::Tensors(device))
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.0 {
+            Place::Cpu => f.write_str("Device(cpu)"),
+            #[cfg(feature = "tensor")]
+            Place::Tensors(device) => write!(f, "Device({device:?})"),
+        }
+    }
+}

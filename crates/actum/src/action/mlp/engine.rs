@@ -1,0 +1,421 @@
+//! The perceptron's value, its gradient, and the gradient of the objective in the parameters, in
+//! the fewest products (docs/mathematics.md, section 9).
+//!
+//! The rows of a batch are cut into tiles whose activations stay in a core's cache. Neither the
+//! tiles nor the order of any sum depends on the number of threads, so neither do the bits.
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView2};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+
+use super::{Mlp, columns::Columns, layout::Layout, tile::Tile};
+use crate::{
+    action::{
+        Action, Choose, Engine, Interior, Rows, Saved, Terms, assert_rows, check_step, pool::Pool,
+    },
+    error::{Result, ensure},
+    simd::{LANES, Line, ROWS, add_rows, panels},
+    store::Array,
+};
+
+/// The most rows of a tile.
+pub(super) const TILE: usize = 128;
+pub(super) const ONES: [f32; TILE] = [1.0; TILE];
+/// The tiles that a thread computes before they are added to the gradient: twice as many are in
+/// memory, whatever the batch.
+const TILES: usize = 2;
+
+/// A multilayer perceptron ([`Mlp`]) on the CPU, its weights laid out for products.
+#[derive(Debug, Clone)]
+pub struct MlpEngine {
+    pub(super) layout: Layout,
+    parameters: Vec<Line>,
+    /// `W_l'` of every hidden layer, in panels of inputs.
+    pub(super) backward: Vec<Vec<Line>>,
+    /// That of the last step.
+    gradient: Vec<Line>,
+    tiles: Pool<Tile>,
+}
+
+impl MlpEngine {
+    /// A network for `dimension` columns.
+    ///
+    /// Weights are drawn from N(0, 1/inputs), biases are 0, and so is the last layer: the
+    /// population starts at rest.
+    ///
+    /// # Errors
+    /// A dimension, width or depth of 0.
+    pub fn new(dimension: usize, size: Mlp, rng: &mut impl Rng) -> Result<Self> {
+        let mut engine = Self::blank(dimension, size)?;
+        let mut arrays = engine.layout.unpack(&engine.parameters);
+        for (layer, array) in arrays[..size.depth].iter_mut().enumerate() {
+            let scale = (engine.layout.inputs(layer) as f32).sqrt().recip();
+            for weight in &mut array.values {
+                let z: f32 = StandardNormal.sample(rng);
+                *weight = z * scale;
+            }
+        }
+        engine.parameters = engine.layout.pack(&arrays)?;
+        engine.transpose();
+        Ok(engine)
+    }
+
+    /// A network of zeros.
+    pub(crate) fn blank(dimension: usize, size: Mlp) -> Result<Self> {
+        ensure!(
+            dimension > 0,
+            Setting,
+            "a network needs a column, got points without any"
+        );
+        size.check()?;
+        let layout = Layout {
+            dimension,
+            width: size.width,
+            depth: size.depth,
+        };
+        let zeros = |lines| vec![[0.0; LANES]; lines];
+        let backward = |layer| zeros(panels(layout.inputs(layer)) * layout.width);
+        Ok(Self {
+            layout,
+            parameters: zeros(layout.lines()),
+            backward: (0..layout.depth).map(backward).collect(),
+            gradient: vec![],
+            tiles: Pool::default(),
+        })
+    }
+
+    /// Makes `backward` agree with the parameters.
+    fn transpose(&mut self) {
+        let layout = self.layout;
+        for (layer, backward) in self.backward.iter_mut().enumerate() {
+            let (inputs, height) = (layout.inputs(layer), layout.height(layer));
+            let weights = &self.parameters[layout.weights(layer)];
+            let panels = backward.par_chunks_mut(layout.width).enumerate();
+            panels.with_min_len(4).for_each(|(panel, lines)| {
+                let rows = panel * LANES..(panel * LANES + LANES).min(inputs);
+                let blocks = weights.chunks_exact(height);
+                for (lines, block) in lines.chunks_mut(LANES).zip(blocks) {
+                    let mut rows_of_block = [[0.0; LANES]; LANES];
+                    rows_of_block[..rows.len()].copy_from_slice(&block[rows.clone()]);
+                    for (lane, line) in lines.iter_mut().enumerate() {
+                        *line = std::array::from_fn(|row| rows_of_block[row][lane]);
+                    }
+                }
+            });
+        }
+    }
+
+    pub(super) fn weights(&self, layer: usize) -> &[Line] {
+        &self.parameters[self.layout.weights(layer)]
+    }
+
+    pub(super) fn biases(&self, layer: usize) -> &[Line] {
+        &self.parameters[self.layout.biases(layer)]
+    }
+
+    pub(super) fn last(&self) -> &[Line] {
+        &self.parameters[self.layout.last()]
+    }
+
+    pub(super) fn last_bias(&self) -> f32 {
+        self.parameters[self.layout.last_bias()][0]
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.layout.dimension
+    }
+
+    pub(super) fn width(&self) -> usize {
+        self.layout.width
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.layout.depth
+    }
+
+    /// Calls `write` for every tile after its forward pass of that order, with room for second
+    /// derivatives in the third, with its rows and their part of every slice of `out`. Every thread
+    /// takes neighbouring tiles, one after the other in the same memory.
+    fn evaluate<const N: usize>(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+        order: usize,
+        mut out: [&mut [f64]; N],
+        write: impl Fn(&mut Tile, Range<usize>, [&mut [f64]; N]) + Sync,
+    ) {
+        assert_rows(self.columns(), times, &points);
+        let rows = times.len();
+        if rows == 0 {
+            return;
+        }
+        let columns = out.each_ref().map(|out| out.len() / rows);
+        let height = height(rows);
+        let threads = rayon::current_num_threads();
+        let share = rows.div_ceil(height).div_ceil(threads) * height;
+        let shares: Vec<_> = ranges(0..rows, share)
+            .map(|range| {
+                let out = split_off(&mut out, columns, range.len());
+                (range, out)
+            })
+            .collect();
+        let evaluate = |(rows, mut out): (Range<usize>, [&mut [f64]; N])| {
+            self.tiles.lend(
+                || Tile::new(self),
+                |tile| {
+                    tile.moves = false;
+                    for rows in ranges(rows, height) {
+                        let out = split_off(&mut out, columns, rows.len());
+                        let directions = usize::from(order == 3);
+                        tile.input(self, times, points, rows.clone(), directions);
+                        tile.forward(self, order);
+                        write(tile, rows, out);
+                    }
+                },
+            );
+        };
+        shares.into_par_iter().for_each(evaluate);
+    }
+}
+
+impl Action for MlpEngine {
+    fn dimension(&self) -> usize {
+        self.columns()
+    }
+
+    fn value(&self, times: &[f64], points: ArrayView2<f64>) -> Array1<f64> {
+        let mut values = vec![0.0; times.len()];
+        self.evaluate(times, points, 0, [&mut values], |tile, _, [values]| {
+            tile.values(self);
+            widen(&tile.values, values);
+        });
+        Array1::from(values)
+    }
+
+    fn gradient(&self, times: &[f64], points: ArrayView2<f64>) -> Array2<f64> {
+        let mut gradients = vec![0.0; points.len()];
+        self.evaluate(
+            times,
+            points,
+            1,
+            [&mut gradients],
+            |tile, _, [gradients]| {
+                tile.vjp(self);
+                tile.gradient(self);
+                widen(&tile.gradient, gradients);
+            },
+        );
+        rows_of(points, gradients)
+    }
+
+    fn value_and_gradient(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+    ) -> (Array1<f64>, Array2<f64>) {
+        let (mut values, mut gradients) = (vec![0.0; times.len()], vec![0.0; points.len()]);
+        let out = [&mut values[..], &mut gradients];
+        self.evaluate(times, points, 1, out, |tile, _, [values, gradients]| {
+            tile.values(self);
+            tile.vjp(self);
+            tile.gradient(self);
+            widen(&tile.values, values);
+            widen(&tile.gradient, gradients);
+        });
+        (Array1::from(values), rows_of(points, gradients))
+    }
+
+    /// For three times the products of a value.
+    fn curvature(
+        &self,
+        times: &[f64],
+        points: ArrayView2<f64>,
+        directions: ArrayView2<f64>,
+    ) -> Array1<f64> {
+        assert_eq!(
+            directions.dim(),
+            points.dim(),
+            "a direction for every point"
+        );
+        let mut curvatures = vec![0.0; times.len()];
+        self.evaluate(times, points, 3, [&mut curvatures], |tile, rows, [out]| {
+            tile.curvature(self, directions, rows, out);
+        });
+        Array1::from(curvatures)
+    }
+
+    fn as_engine(&self) -> Option<&dyn Engine> {
+        Some(self)
+    }
+}
+
+/// Rows like those of `points`.
+fn rows_of(points: ArrayView2<f64>, values: Vec<f64>) -> Array2<f64> {
+    Array2::from_shape_vec(points.dim(), values).expect("a row for every point")
+}
+
+fn widen(from: &[f32], to: &mut [f64]) {
+    to.iter_mut()
+        .zip(from)
+        .for_each(|(to, from)| *to = f64::from(*from));
+}
+
+impl Engine for MlpEngine {
+    /// An interior row costs six times the products of a value, and three times more for each of
+    /// its directions of second derivatives; a boundary row three times. Call it from a thread of
+    /// the pool (in `rayon::scope`, say): from outside, every one of its parallel loops costs two
+    /// switches of threads.
+    fn step(
+        &mut self,
+        interior: Interior<'_>,
+        boundary: &[Rows<'_>],
+        choose: &Choose<'_>,
+    ) -> Result<Terms> {
+        check_step(self.columns(), &interior, boundary)?;
+        let tasks: Vec<Task> = tiles(interior.rows.times.len())
+            .map(|range| (None, range))
+            .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
+                tiles(rows.times.len()).map(move |range| (Some(which), range))
+            }))
+            .collect();
+        let chunk = TILES * rayon::current_num_threads();
+        let mut gradient = std::mem::take(&mut self.gradient);
+        gradient.clear();
+        gradient.resize(self.layout.lines(), [0.0; LANES]);
+        let network = &*self;
+        let mut all = self
+            .tiles
+            .take(tasks.len().min(2 * chunk), || Tile::new(network));
+        let n = interior.rows.times.len();
+        let mut terms = Terms {
+            interior: Vec::with_capacity(n),
+            values: Vec::with_capacity(n),
+            boundary: 0.0,
+        };
+        // Tiles are added to the gradient while the next ones are computed. Threads take jobs in
+        // their order: the small ones at the end fill the time for which one would wait for the
+        // others.
+        let (mut tiles, mut done) = all.split_at_mut(chunk.min(tasks.len()));
+        let mut count = 0;
+        for tasks in tasks.chunks(chunk).chain([&[][..]]) {
+            let compute = tiles.iter_mut().zip(tasks);
+            let compute = compute.map(|(tile, task)| Job::Compute(tile, task));
+            let columns = Columns::of(network.layout, &mut gradient).into_iter();
+            let add = columns.map(|columns| Job::Add(columns, &done[..count]));
+            compute.chain(add).par_bridge().for_each(|job| match job {
+                Job::Compute(tile, (None, range)) => {
+                    tile.interior(network, interior, range.clone(), choose);
+                }
+                Job::Compute(tile, (Some(which), range)) => {
+                    tile.boundary(network, boundary[*which], range.clone());
+                }
+                Job::Add(columns, tiles) => columns.add(tiles),
+            });
+            let (_, last, last_bias) = network.layout.split(&mut gradient);
+            for (tile, (which, _)) in tiles.iter().zip(tasks) {
+                add_rows(&[1.0], &tile.last, last);
+                *last_bias += tile.last_bias;
+                match which {
+                    None => {
+                        terms
+                            .interior
+                            .extend(tile.terms.iter().map(|t| f64::from(*t)));
+                        terms
+                            .values
+                            .extend(tile.values.iter().map(|s| f64::from(*s)));
+                    }
+                    Some(_) => {
+                        let each = tile.values.iter().zip(&tile.coefficients);
+                        for (s, c) in each {
+                            terms.boundary += f64::from(*s) * f64::from(*c);
+                        }
+                    }
+                }
+            }
+            count = tasks.len();
+            std::mem::swap(&mut tiles, &mut done);
+        }
+        self.tiles.give(all);
+        self.gradient = gradient;
+        Ok(terms)
+    }
+
+    fn parameter_gradient(&self) -> &[f32] {
+        self.gradient.as_flattened()
+    }
+
+    fn parameters(&self) -> &[f32] {
+        self.parameters.as_flattened()
+    }
+
+    fn update(&mut self, change: &mut dyn FnMut(&mut [f32], &[f32])) {
+        let gradient = self.gradient.as_flattened();
+        change(self.parameters.as_flattened_mut(), gradient);
+        self.transpose();
+    }
+
+    fn unpack(&self, values: &[f32]) -> Vec<Array> {
+        let (lines, rest) = values.as_chunks();
+        assert!(lines.len() == self.layout.lines() && rest.is_empty());
+        self.layout.unpack(lines)
+    }
+
+    fn pack(&self, arrays: &[Array]) -> Result<Vec<f32>> {
+        let lines = self.layout.pack(arrays)?;
+        Ok(lines.as_flattened().to_vec())
+    }
+
+    fn saved(&self) -> Option<Saved> {
+        Some(Saved::Mlp(Mlp {
+            width: self.width(),
+            depth: self.depth(),
+        }))
+    }
+}
+
+/// Rows of the interior or of a boundary.
+type Task = (Option<usize>, Range<usize>);
+
+/// What a thread does at a time in a step.
+enum Job<'a> {
+    Compute(&'a mut Tile, &'a Task),
+    Add(Columns<'a>, &'a [Tile]),
+}
+
+/// The ranges of rows of the tiles of `rows` rows.
+fn tiles(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    ranges(0..rows, height(rows))
+}
+
+/// Parts of a range, of `size` rows but for the last.
+fn ranges(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range
+        .step_by(size)
+        .map(move |first| first..(first + size).min(end))
+}
+
+/// Takes the first `rows` rows of every slice.
+fn split_off<'a, const N: usize>(
+    slices: &mut [&'a mut [f64]; N],
+    columns: [usize; N],
+    rows: usize,
+) -> [&'a mut [f64]; N] {
+    std::array::from_fn(|i| {
+        slices[i]
+            .split_off_mut(..rows * columns[i])
+            .expect("a slice has the rows of its range")
+    })
+}
+
+/// The rows of a tile of `rows` rows: fewer when there are few, so that some threads share them.
+fn height(rows: usize) -> usize {
+    rows.div_ceil(4).next_multiple_of(ROWS).clamp(32, TILE)
+}
+
+pub(super) fn zeros(columns: usize, rows: usize) -> Vec<Line> {
+    vec![[0.0; LANES]; panels(columns) * rows]
+}
