@@ -114,7 +114,7 @@ pub trait Engine: Action {
 
     /// Calls `change` with the parameters and the [gradient](Self::parameter_gradient), and takes
     /// over the parameters that it leaves.
-    fn update(&mut self, change: &mut dyn FnMut(&mut [f32], &[f32]));
+    fn update(&mut self, change: &mut (dyn FnMut(&mut [f32], &[f32]) + Send));
 
     /// Arrays with the names and shapes of the parameters, from values in the engine's order.
     ///
@@ -335,7 +335,11 @@ impl Rows<'_> {
 }
 
 /// That slices have the sizes of a network of `dimension` columns.
-fn check_step(dimension: usize, interior: &Interior<'_>, boundary: &[Rows<'_>]) -> Result<()> {
+pub(crate) fn check_step(
+    dimension: usize,
+    interior: &Interior<'_>,
+    boundary: &[Rows<'_>],
+) -> Result<()> {
     interior.rows.check(dimension)?;
     boundary.iter().try_for_each(|rows| rows.check(dimension))?;
     let Some(curvature) = interior.curvature else {

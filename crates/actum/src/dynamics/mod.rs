@@ -2,7 +2,7 @@
 
 use std::{path::Path as FilePath, sync::Arc};
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -225,9 +225,8 @@ pub(crate) struct Evaluator<'a> {
 impl Evaluator<'_> {
     /// `v = b + grad c*(grad s)` at a time of points `[n, d]`.
     pub fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64> {
-        let gradients = self.within_pool(t, points, |action, times, points| {
-            action.gradient(times, points)
-        });
+        let times = vec![t; points.nrows()];
+        let gradients = self.dynamics.action.gradient(&times, points.view());
         self.total(t, points, gradients)
     }
 
@@ -240,20 +239,9 @@ impl Evaluator<'_> {
 
     /// `s` `[n]` and `grad s` `[n, d]`.
     pub fn local(&self, t: f64, points: &Array2<f64>) -> (Array1<f64>, Array2<f64>) {
-        self.within_pool(t, points, |action, times, points| {
-            action.value_and_gradient(times, points)
-        })
-    }
-
-    /// Calls `f` where parallel loops need no switch of threads.
-    fn within_pool<R: Send>(
-        &self,
-        t: f64,
-        points: &Array2<f64>,
-        f: impl FnOnce(&dyn Action, &[f64], ArrayView2<f64>) -> R + Send,
-    ) -> R {
         let times = vec![t; points.nrows()];
-        rayon::scope(|_| f(&*self.dynamics.action, &times, points.view()))
+        let action = &self.dynamics.action;
+        action.value_and_gradient(&times, points.view())
     }
 
     /// `div v`, `[n]`, or its estimate `e' (grad v) e` by one probe e for every point, `[n, d]`,
@@ -297,9 +285,9 @@ impl Evaluator<'_> {
 
     /// `e' (grad^2 s) e`, `[n]`.
     fn curvature(&self, t: f64, points: &Array2<f64>, directions: &Array2<f64>) -> Array1<f64> {
-        self.within_pool(t, points, |action, times, points| {
-            action.curvature(times, points, directions.view())
-        })
+        let times = vec![t; points.nrows()];
+        let action = &self.dynamics.action;
+        action.curvature(&times, points.view(), directions.view())
     }
 
     /// The known drift `[n, d]`, where there is one.

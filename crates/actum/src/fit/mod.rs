@@ -400,8 +400,7 @@ impl<'a> Training<'a> {
                 let (rng, times) = (&rng, &times);
                 scope.spawn(move |_| *ahead = Some(draw(objective, options, step + 1, rng, times)));
             }
-            // Within the pool, parallel loops need no switch of threads.
-            let level = rayon::scope(|_| objective.differentiate(network, &batch));
+            let level = objective.differentiate(network, &batch);
             state.watch.check(level.value)?;
             let norm = adam::norm(network.parameter_gradient());
             if !norm.is_finite() {
@@ -414,11 +413,7 @@ impl<'a> Training<'a> {
                 keep: options.average.min((1.0 + k) / (10.0 + k)),
             };
             let adam = &mut state.adam;
-            rayon::scope(|_| {
-                network.update(&mut |parameters, gradient| {
-                    adam.step(parameters, gradient, update);
-                });
-            });
+            network.update(&mut |parameters, gradient| adam.step(parameters, gradient, update));
             Ok((level, norm))
         })?;
         self.ahead = ahead;

@@ -2,17 +2,16 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::layers::{EPSILON, GROUP};
-use crate::action::mlp::{swish_curvature, swish_slope};
+use crate::action::{EPSILON, GROUP};
 
 /// The derivatives of a tensor along one direction, of order 0, 1 and perhaps 2. Of two jets that
 /// meet, the shorter one does not change beyond its order.
 #[derive(Debug, Clone)]
-pub(super) struct Jet<const D: usize>(Vec<Tensor<D>>);
+pub struct Jet<const D: usize>(Vec<Tensor<D>>);
 
 impl<const D: usize> Jet<D> {
     /// A value that moves along `first` without bending, up to `order`.
-    pub fn line(value: Tensor<D>, first: Tensor<D>, order: usize) -> Self {
+    pub(super) fn line(value: Tensor<D>, first: Tensor<D>, order: usize) -> Self {
         let mut parts = vec![value, first];
         if order == 2 {
             parts.push(parts[1].zeros_like());
@@ -21,15 +20,49 @@ impl<const D: usize> Jet<D> {
     }
 
     /// A value that does not move.
-    pub fn constant(value: Tensor<D>) -> Self {
+    pub(super) fn constant(value: Tensor<D>) -> Self {
         Self(vec![value])
     }
 
     /// The derivative of the highest order.
-    pub fn last(mut self) -> Tensor<D> {
+    pub(super) fn last(mut self) -> Tensor<D> {
         self.0.pop().expect("a jet has a value")
     }
 
+    /// The derivative of an order; 0 beyond that of the jet.
+    pub(super) fn coefficient(mut self, order: usize) -> Tensor<D> {
+        if order < self.0.len() {
+            self.0.swap_remove(order)
+        } else {
+            self.0[0].clone().without_autodiff().zeros_like()
+        }
+    }
+
+    /// The value.
+    pub(super) fn value(&self) -> Tensor<D> {
+        self.0[0].clone()
+    }
+
+    /// The highest order of its derivatives.
+    pub(super) fn order(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// The same with derivatives of 0 up to an order.
+    pub(super) fn raised(mut self, order: usize) -> Self {
+        while self.order() < order {
+            self.0
+                .push(self.0[0].clone().without_autodiff().zeros_like());
+        }
+        self
+    }
+
+    /// Where it is.
+    pub(super) fn device(&self) -> burn::tensor::Device {
+        self.0[0].device().without_autodiff()
+    }
+
+    /// The sizes of its axes.
     pub fn dims(&self) -> [usize; D] {
         self.0[0].dims()
     }
@@ -100,8 +133,8 @@ impl<const D: usize> Jet<D> {
         Self(parts)
     }
 
-    /// A function of every element, given its derivatives of the order asked for.
-    fn compose(self, f: impl Fn(&Tensor<D>, usize) -> Tensor<D>) -> Self {
+    /// A function of every element, given its derivatives of the order asked for, 0, 1 or 2.
+    pub fn compose(self, f: impl Fn(&Tensor<D>, usize) -> Tensor<D>) -> Self {
         let a = &self.0;
         let mut parts = vec![f(&a[0], 0)];
         if let Some(first) = a.get(1) {
@@ -122,8 +155,12 @@ impl<const D: usize> Jet<D> {
         let sigmoid = activation::sigmoid(self.0[0].clone());
         self.compose(|x, order| match order {
             0 => x.clone() * sigmoid.clone(),
-            1 => swish_slope(x.clone(), sigmoid.clone()),
-            _ => swish_curvature(x.clone(), sigmoid.clone()),
+            1 => sigmoid.clone() * (x.clone() * (-sigmoid.clone() + 1.0) + 1.0),
+            _ => {
+                let complement = -sigmoid.clone() + 1.0;
+                let balance = complement.clone() - sigmoid.clone();
+                sigmoid.clone() * complement * (x.clone() * balance + 2.0)
+            }
         })
     }
 
@@ -169,7 +206,7 @@ impl Jet<3> {
     /// Group normalisation of `[n, pixels, c]` (Wu and He 2018): over all pixels of the channels of
     /// a group the mean is 0 and the variance 1, but for epsilon; then `scale` and `bias`
     /// `[1, 1, c]`.
-    pub fn normalise(self, scale: Tensor<3>, bias: Tensor<3>) -> Self {
+    pub(super) fn normalise(self, scale: Tensor<3>, bias: Tensor<3>) -> Self {
         let [n, _, channels] = self.dims();
         let count = channels / GROUP;
         let mean = |x: Tensor<3>| {

@@ -1,35 +1,92 @@
-//! Between arrays and tensors, and where tensors live.
+//! Networks of your own in the tensors of [Burn](burn), on any of its devices (feature `tensor`).
+//!
+//! A network says what `s_t(x)` is along a [`Jet`], a value with its derivatives along a line. A
+//! [`TensorEngine`] makes all that a fit needs of it: values, gradients and second derivatives, and
+//! by automatic differentiation the gradient in the parameters. The built-in networks take the same
+//! way to a GPU ([`action::Device`](crate::action::Device)).
+//!
+//! ```
+//! use actum::{action::{Action, Engine}, tensor::{Device, Jet, Network, TensorEngine}};
+//! use burn::module::{Module, Param};
+//! use burn::tensor::Tensor;
+//! use ndarray::array;
+//!
+//! /// `s = w . x`, a constant velocity.
+//! #[derive(Module, Debug)]
+//! struct Constant {
+//!     velocity: Param<Tensor<2>>,
+//! }
+//!
+//! impl Network for Constant {
+//!     fn dimension(&self) -> usize {
+//!         self.velocity.dims()[0]
+//!     }
+//!
+//!     fn scalar(&self, _: Jet<2>, x: Jet<2>) -> Jet<2> {
+//!         x.map(|x| x.matmul(self.velocity.val()))
+//!     }
+//! }
+//!
+//! let device = Device::flex();
+//! let velocity = Param::from_tensor(Tensor::from_data([[3.0], [-1.0]], &device));
+//! let engine = TensorEngine::new(Constant { velocity }, &device);
+//! let gradients = engine.gradient(&[0.5], array![[7.0, 8.0]].view());
+//! assert_eq!(gradients, array![[3.0, -1.0]]);
+//! assert_eq!(engine.parameters(), [3.0, -1.0]);
+//! ```
+
+mod built_in;
+mod engine;
+mod jet;
 
 pub use burn::tensor::Device;
-use burn::tensor::{DeviceType, Element, Tensor, TensorData};
-use ndarray::ArrayView2;
+use burn::{module::Module, tensor::DeviceType};
+
+pub(crate) use built_in::place;
+pub use engine::TensorEngine;
+pub use jet::Jet;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The device of a name: `cpu`, and `cuda`, `vulkan` or `metal` where the library was built with
-/// the feature of that name (the first that its driver lists is taken).
+/// An action `s_t(x)` in tensors.
+pub trait Network: Module {
+    /// The number of columns of points, d.
+    fn dimension(&self) -> usize;
+
+    /// `s`, `[n, 1]`, of times `[n, 1]` and points `[n, d]` that move along a line.
+    fn scalar(&self, t: Jet<2>, x: Jet<2>) -> Jet<2>;
+
+    /// How many rows are computed at once, which bounds the memory of activations.
+    fn rows(&self) -> usize {
+        8192
+    }
+}
+
+/// The GPUs that are built in.
+pub(crate) const GPUS: &[&str] = &[
+    #[cfg(feature = "cuda")]
+    "cuda",
+    #[cfg(feature = "vulkan")]
+    "vulkan",
+    #[cfg(feature = "metal")]
+    "metal",
+];
+
+/// The first GPU that the driver of one of [`GPUS`] lists.
 ///
 /// # Errors
-/// A device that is not built in, or that this machine does not have.
-pub fn device(name: &str) -> Result<Device> {
-    let built_in = [
-        ("cpu", DeviceType::Flex),
+/// A device that this machine does not have.
+pub(crate) fn gpu(name: &str) -> Result<Device> {
+    let kind = match name {
         #[cfg(feature = "cuda")]
-        ("cuda", DeviceType::Cuda),
+        "cuda" => DeviceType::Cuda,
         #[cfg(feature = "vulkan")]
-        ("vulkan", DeviceType::Vulkan),
+        "vulkan" => DeviceType::Vulkan,
         #[cfg(feature = "metal")]
-        ("metal", DeviceType::Metal),
-    ];
-    let Some((_, kind)) = built_in.iter().find(|(known, _)| *known == name) else {
-        return Err(Error::missing(
-            format!(
-                "the device `{name}` (GPUs need a build with the feature cuda, vulkan or metal)"
-            ),
-            built_in.map(|(name, _)| name),
-        ));
+        "metal" => DeviceType::Metal,
+        _ => DeviceType::Flex,
     };
-    let mut found = Device::enumerate(kind.clone()).into_vec().into_iter();
+    let mut found = Device::enumerate(kind).into_vec().into_iter();
     found.next().ok_or_else(|| {
         Error::new(
             ErrorKind::Missing,
@@ -39,23 +96,4 @@ pub fn device(name: &str) -> Result<Device> {
             ),
         )
     })
-}
-
-/// An array `[n, d]` as a tensor of the device's float type.
-pub(crate) fn matrix(values: ArrayView2<f64>, device: &Device) -> Tensor<2> {
-    let shape = [values.nrows(), values.ncols()];
-    let values: Vec<f64> = values.iter().copied().collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-/// Numbers `[n]` as a tensor `[n, 1]`.
-pub(crate) fn column(values: &[f64], device: &Device) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values.to_vec(), [values.len(), 1]), device)
-}
-
-/// The numbers of a tensor in row-major order.
-pub(crate) fn numbers<E: Element, const D: usize>(tensor: Tensor<D>) -> Vec<E> {
-    tensor
-        .try_into_vec_as()
-        .expect("a float tensor can be read as numbers")
 }

@@ -179,6 +179,81 @@ impl MlpEngine {
         };
         shares.into_par_iter().for_each(evaluate);
     }
+
+    /// The gradient and the terms of a [`step`](Engine::step).
+    fn differentiate(
+        &mut self,
+        interior: Interior<'_>,
+        boundary: &[Rows<'_>],
+        choose: &Choose<'_>,
+    ) -> Terms {
+        let tasks: Vec<Task> = tiles(interior.rows.times.len())
+            .map(|range| (None, range))
+            .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
+                tiles(rows.times.len()).map(move |range| (Some(which), range))
+            }))
+            .collect();
+        let chunk = TILES * rayon::current_num_threads();
+        let mut gradient = std::mem::take(&mut self.gradient);
+        gradient.clear();
+        gradient.resize(self.layout.lines(), [0.0; LANES]);
+        let network = &*self;
+        let mut all = self
+            .tiles
+            .take(tasks.len().min(2 * chunk), || Tile::new(network));
+        let n = interior.rows.times.len();
+        let mut terms = Terms {
+            interior: Vec::with_capacity(n),
+            values: Vec::with_capacity(n),
+            boundary: 0.0,
+        };
+        // Tiles are added to the gradient while the next ones are computed. Threads take jobs in
+        // their order: the small ones at the end fill the time for which one would wait for the
+        // others.
+        let (mut tiles, mut done) = all.split_at_mut(chunk.min(tasks.len()));
+        let mut count = 0;
+        for tasks in tasks.chunks(chunk).chain([&[][..]]) {
+            let compute = tiles.iter_mut().zip(tasks);
+            let compute = compute.map(|(tile, task)| Job::Compute(tile, task));
+            let columns = Columns::of(network.layout, &mut gradient).into_iter();
+            let add = columns.map(|columns| Job::Add(columns, &done[..count]));
+            compute.chain(add).par_bridge().for_each(|job| match job {
+                Job::Compute(tile, (None, range)) => {
+                    tile.interior(network, interior, range.clone(), choose);
+                }
+                Job::Compute(tile, (Some(which), range)) => {
+                    tile.boundary(network, boundary[*which], range.clone());
+                }
+                Job::Add(columns, tiles) => columns.add(tiles),
+            });
+            let (_, last, last_bias) = network.layout.split(&mut gradient);
+            for (tile, (which, _)) in tiles.iter().zip(tasks) {
+                add_rows(&[1.0], &tile.last, last);
+                *last_bias += tile.last_bias;
+                match which {
+                    None => {
+                        terms
+                            .interior
+                            .extend(tile.terms.iter().map(|t| f64::from(*t)));
+                        terms
+                            .values
+                            .extend(tile.values.iter().map(|s| f64::from(*s)));
+                    }
+                    Some(_) => {
+                        let each = tile.values.iter().zip(&tile.coefficients);
+                        for (s, c) in each {
+                            terms.boundary += f64::from(*s) * f64::from(*c);
+                        }
+                    }
+                }
+            }
+            count = tasks.len();
+            std::mem::swap(&mut tiles, &mut done);
+        }
+        self.tiles.give(all);
+        self.gradient = gradient;
+        terms
+    }
 }
 
 impl Action for MlpEngine {
@@ -265,9 +340,7 @@ fn widen(from: &[f32], to: &mut [f64]) {
 
 impl Engine for MlpEngine {
     /// An interior row costs six times the products of a value, and three times more for each of
-    /// its directions of second derivatives; a boundary row three times. Call it from a thread of
-    /// the pool (in `rayon::scope`, say): from outside, every one of its parallel loops costs two
-    /// switches of threads.
+    /// its directions of second derivatives; a boundary row three times.
     fn step(
         &mut self,
         interior: Interior<'_>,
@@ -275,72 +348,10 @@ impl Engine for MlpEngine {
         choose: &Choose<'_>,
     ) -> Result<Terms> {
         check_step(self.columns(), &interior, boundary)?;
-        let tasks: Vec<Task> = tiles(interior.rows.times.len())
-            .map(|range| (None, range))
-            .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
-                tiles(rows.times.len()).map(move |range| (Some(which), range))
-            }))
-            .collect();
-        let chunk = TILES * rayon::current_num_threads();
-        let mut gradient = std::mem::take(&mut self.gradient);
-        gradient.clear();
-        gradient.resize(self.layout.lines(), [0.0; LANES]);
-        let network = &*self;
-        let mut all = self
-            .tiles
-            .take(tasks.len().min(2 * chunk), || Tile::new(network));
-        let n = interior.rows.times.len();
-        let mut terms = Terms {
-            interior: Vec::with_capacity(n),
-            values: Vec::with_capacity(n),
-            boundary: 0.0,
-        };
-        // Tiles are added to the gradient while the next ones are computed. Threads take jobs in
-        // their order: the small ones at the end fill the time for which one would wait for the
-        // others.
-        let (mut tiles, mut done) = all.split_at_mut(chunk.min(tasks.len()));
-        let mut count = 0;
-        for tasks in tasks.chunks(chunk).chain([&[][..]]) {
-            let compute = tiles.iter_mut().zip(tasks);
-            let compute = compute.map(|(tile, task)| Job::Compute(tile, task));
-            let columns = Columns::of(network.layout, &mut gradient).into_iter();
-            let add = columns.map(|columns| Job::Add(columns, &done[..count]));
-            compute.chain(add).par_bridge().for_each(|job| match job {
-                Job::Compute(tile, (None, range)) => {
-                    tile.interior(network, interior, range.clone(), choose);
-                }
-                Job::Compute(tile, (Some(which), range)) => {
-                    tile.boundary(network, boundary[*which], range.clone());
-                }
-                Job::Add(columns, tiles) => columns.add(tiles),
-            });
-            let (_, last, last_bias) = network.layout.split(&mut gradient);
-            for (tile, (which, _)) in tiles.iter().zip(tasks) {
-                add_rows(&[1.0], &tile.last, last);
-                *last_bias += tile.last_bias;
-                match which {
-                    None => {
-                        terms
-                            .interior
-                            .extend(tile.terms.iter().map(|t| f64::from(*t)));
-                        terms
-                            .values
-                            .extend(tile.values.iter().map(|s| f64::from(*s)));
-                    }
-                    Some(_) => {
-                        let each = tile.values.iter().zip(&tile.coefficients);
-                        for (s, c) in each {
-                            terms.boundary += f64::from(*s) * f64::from(*c);
-                        }
-                    }
-                }
-            }
-            count = tasks.len();
-            std::mem::swap(&mut tiles, &mut done);
-        }
-        self.tiles.give(all);
-        self.gradient = gradient;
-        Ok(terms)
+        // From outside of the pool, every parallel loop would cost two switches of threads.
+        Ok(rayon::scope(|_| {
+            self.differentiate(interior, boundary, choose)
+        }))
     }
 
     fn parameter_gradient(&self) -> &[f32] {
@@ -351,10 +362,12 @@ impl Engine for MlpEngine {
         self.parameters.as_flattened()
     }
 
-    fn update(&mut self, change: &mut dyn FnMut(&mut [f32], &[f32])) {
-        let gradient = self.gradient.as_flattened();
-        change(self.parameters.as_flattened_mut(), gradient);
-        self.transpose();
+    fn update(&mut self, change: &mut (dyn FnMut(&mut [f32], &[f32]) + Send)) {
+        rayon::scope(|_| {
+            let gradient = self.gradient.as_flattened();
+            change(self.parameters.as_flattened_mut(), gradient);
+            self.transpose();
+        });
     }
 
     fn unpack(&self, values: &[f32]) -> Vec<Array> {

@@ -444,10 +444,12 @@ impl Engine for UNetEngine {
         self.network.parameters.as_flattened()
     }
 
-    fn update(&mut self, change: &mut dyn FnMut(&mut [f32], &[f32])) {
-        let gradient = self.gradient.as_flattened();
-        change(self.network.parameters.as_flattened_mut(), gradient);
-        self.network.transpose();
+    fn update(&mut self, change: &mut (dyn FnMut(&mut [f32], &[f32]) + Send)) {
+        rayon::scope(|_| {
+            let gradient = self.gradient.as_flattened();
+            change(self.network.parameters.as_flattened_mut(), gradient);
+            self.network.transpose();
+        });
     }
 
     fn unpack(&self, values: &[f32]) -> Vec<Array> {
