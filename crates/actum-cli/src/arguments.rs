@@ -121,12 +121,13 @@ pub struct Fit {
     /// A time the fit must not see, as written in the file; can be given again.
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub hold_out: Vec<String>,
-    /// A file with more rows than N at some time is fitted in pieces: its rows are dealt at random to
-    /// piles of at most N at each time, in a temporary folder beside the run (8 bytes for every number
-    /// of the pieces that the fit sees), and one of them at a time is in memory. More rows match
-    /// better and take longer; the other commands look at as many [default: 10000, at least 20].
+    /// A file with more rows than N at some time is fitted in shards: its rows are split at random
+    /// to piles of at most N at each time, in a temporary folder beside the run (8 bytes for every
+    /// number of the shards that the fit sees), and one of them at a time is in memory. More rows
+    /// match better and take longer; the other commands look at as many [default: 10000, at least
+    /// 20].
     #[arg(long, value_name = "N")]
-    pub piece: Option<usize>,
+    pub shard: Option<usize>,
     /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
     /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH
     /// [default: exact, and unbalanced with --growth].
@@ -184,7 +185,7 @@ pub struct Simulate {
     )]
     pub times: Vec<String>,
     /// The points to move, all of them, with or without times [default: the snapshot of the run's
-    /// data, at most data.piece points of it at random].
+    /// data, at most data.shard points of it at random].
     #[arg(long, value_name = "FILE")]
     pub start: Option<PathBuf>,
     /// Where to write: .npz (X [times, n, d], t [times], w [n] or, with growth, [times, n]), .csv, .tsv or .parquet (a row for each
@@ -227,7 +228,7 @@ pub struct Plot {
 /// Say what the learned action tells about points: speed, kinetic energy, growth rate, action.
 ///
 /// For points that come with velocities, also how much of these a gradient field can follow. Of more
-/// rows than data.piece at some time a random sample is described.
+/// rows than data.shard at some time a random sample is described.
 #[derive(Args)]
 pub struct Describe {
     /// The run.
@@ -515,8 +516,8 @@ impl Fit {
         if self.dims.is_some() {
             data.dims = self.dims;
         }
-        if let Some(piece) = self.piece {
-            data.piece = piece;
+        if let Some(shard) = self.shard {
+            data.shard = shard;
         }
         data.standardize |= self.standardize;
         if !self.hold_out.is_empty() {

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use actum::{
     cloud::Cloud,
-    data::{self, Branching, Pieces, ReadOptions, Snapshots},
+    data::{self, Branching, ReadOptions, Shards, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     metric, report,
@@ -47,7 +47,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
     let name = std::path::absolute(&population).unwrap_or(population.clone());
     let run = Run::fit(
         &run_folder,
-        &Pieces::from(snapshots.clone()),
+        &Shards::from(snapshots.clone()),
         &name.display().to_string(),
         &settings,
         Existing::Overwrite,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use actum::{
     data::Rows,
     error::Result,
-    path::InTurn,
+    path::Sharded,
     run::{Existing, Record, Run, Settings},
     tensor,
 };
@@ -29,23 +29,23 @@ pub fn run(arguments: &Fit) -> Result<()> {
     }
     let total: usize = rows.counts().iter().sum();
     let mut progress = Progress::new(settings.fit.steps);
-    let pieces = rows.pieces(
-        &settings.deal(),
+    let shards = rows.shards(
+        &settings.split(),
         &beside(&fitting.output),
         &mut |done, of| progress.reading(done, of),
     )?;
-    let dealt = (pieces.count() > 1).then(|| {
+    let sharded = (shards.count() > 1).then(|| {
         format!(
-            "{} rows are in {} pieces of at most {} at each time; the fit sees {} of them, {} steps \
+            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them, {} steps \
              each",
             output::thousands(total),
-            output::thousands(pieces.count()),
-            output::thousands(settings.data.piece),
-            output::thousands(pieces.kept()),
-            InTurn::STEPS,
+            output::thousands(shards.count()),
+            output::thousands(settings.data.shard),
+            output::thousands(shards.kept()),
+            Sharded::STEPS,
         )
     });
-    let snapshots = pieces.piece(0)?;
+    let snapshots = shards.shard(0)?;
     if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
         eprintln!(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
@@ -53,14 +53,14 @@ pub fn run(arguments: &Fit) -> Result<()> {
         );
     }
     let warnings = snapshots.warnings();
-    for text in dealt.iter().chain(snapshots.notes()).chain(&warnings) {
+    for text in sharded.iter().chain(snapshots.notes()).chain(&warnings) {
         eprintln!("note: {text}");
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
         &fitting.output,
-        &pieces,
+        &shards,
         &name.display().to_string(),
         &settings,
         existing,
@@ -71,18 +71,18 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    report(arguments, &run, dealt)
+    report(arguments, &run, sharded)
 }
 
-/// Where the pieces of a large file go: to the disk of the run, for the system's temporary folder may
-/// be in memory.
+/// Where the shards of a large file go: to the disk of the run, for the system's temporary folder
+/// may be in memory.
 fn beside(run: &Path) -> PathBuf {
     let run = std::path::absolute(run).unwrap_or(run.to_owned());
     let there = run.ancestors().skip(1).find(|folder| folder.is_dir());
     there.unwrap_or(Path::new(".")).to_owned()
 }
 
-fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
+fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
     let settings = run.settings();
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if objective.is_some_and(|level| level > 0.0) {
@@ -97,7 +97,7 @@ fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
             "steps": settings.fit.steps,
             "objective": objective,
             "held_out": settings.data.hold_out,
-            "pieces": dealt,
+            "shards": sharded,
         }));
         return Ok(());
     }

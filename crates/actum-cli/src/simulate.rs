@@ -145,15 +145,15 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
 /// Reads a file as the run sees it, or a sample of a large one.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
     let options = run.settings().data.read_options();
-    let piece = run.settings().data.piece;
-    let snapshots = read::sample(path, &options, piece).or_else(|error| {
+    let shard = run.settings().data.shard;
+    let snapshots = read::sample(path, &options, shard).or_else(|error| {
         // The drift is in the run: a file without velocities will do.
         let without = ReadOptions {
             velocity_key: None,
             ..options
         };
         match error.kind() {
-            ErrorKind::Missing => read::sample(path, &without, piece).map_err(|_| error),
+            ErrorKind::Missing => read::sample(path, &without, shard).map_err(|_| error),
             _ => Err(error),
         }
     })?;

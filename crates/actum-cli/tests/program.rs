@@ -880,7 +880,7 @@ fn help_names_every_command() {
     bench.run("fly").error(&["fly"]);
 }
 
-/// A population with more points at each time than a piece has.
+/// A population with more points at each time than a shard has.
 fn large() -> Bench {
     let bench = Bench::new();
     let snapshots = Branching.snapshots(&[0.0, 6.0, 20.0, 48.0], 300, 1);
@@ -893,14 +893,14 @@ fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
     let bench = large();
     let before = bench.names(".");
     let fit = bench.run(&format!(
-        "fit large.npz -o run --hold-out 6 --piece 70 --growth 1 --mass counts {SMALL}"
+        "fit large.npz -o run --hold-out 6 --shard 70 --growth 1 --mass counts {SMALL}"
     ));
-    let note = "1,200 rows are in 5 pieces of at most 70 at each time; the fit sees 1 of them";
+    let note = "1,200 rows are in 5 shards of at most 70 at each time; the fit sees 1 of them";
     assert!(fit.err.contains(note), "{}", fit.err);
     assert!(fit.err.contains("row 1200 of 1200"), "{}", fit.err);
     fit.done();
     let with_run = [&before[..], &["run".to_owned()]].concat();
-    assert_eq!(bench.names("."), with_run, "pieces were left behind");
+    assert_eq!(bench.names("."), with_run, "shards were left behind");
 
     let inspected = bench.run("inspect run --json").done();
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
@@ -927,8 +927,8 @@ fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
     // What is left of an interrupted fit, and other data.
     bench.comes_back("run", "fit large.npz -o run --resume");
     bench
-        .run("fit large.npz -o run --resume --piece 80")
-        .error(&["data.piece is 70, not 80"]);
+        .run("fit large.npz -o run --resume --shard 80")
+        .error(&["data.shard is 70, not 80"]);
     let changed = Branching
         .snapshots(&[0.0, 6.0, 20.0, 48.0], 300, 9)
         .unwrap();
@@ -965,19 +965,19 @@ fn bad_pieces_are_errors_that_leave_nothing() {
     let bench = large();
     let before = bench.names(".");
     let fit = |flags: &str| bench.run(&format!("fit large.npz -o run {flags} {SMALL}"));
-    fit("--piece 0").error(&["`piece` must be at least 20", "got 0"]);
-    fit("--piece -5").error(&["-5"]);
-    fit("--piece 70 --hold-out 7").error(&["\"7\"", "0, 6, 20, 48"]);
-    fit("--piece 70 --hold-out 0").error(&["the first time"]);
-    fit("--piece 70 --dims 9").error(&["9", "2"]);
+    fit("--shard 0").error(&["`shard` must be at least 20", "got 0"]);
+    fit("--shard -5").error(&["-5"]);
+    fit("--shard 70 --hold-out 7").error(&["\"7\"", "0, 6, 20, 48"]);
+    fit("--shard 70 --hold-out 0").error(&["the first time"]);
+    fit("--shard 70 --dims 9").error(&["9", "2"]);
     let whole = fs::read(bench.path("large.npz")).unwrap();
     fs::write(bench.path("large.npz"), &whole[..whole.len() / 2]).unwrap();
-    fit("--piece 70").error(&["large.npz", "truncated"]);
+    fit("--shard 70").error(&["large.npz", "truncated"]);
     let row = |i: usize| format!("{},{}\n", i % 2, if i == 700 { "nan" } else { "1" });
     let rows: String = (0..800).map(row).collect();
     bench.write("large.csv", &format!("t,x\n{rows}"));
     bench
-        .run(&format!("fit large.csv -o run --piece 70 {SMALL}"))
+        .run(&format!("fit large.csv -o run --shard 70 {SMALL}"))
         .error(&["large.csv", "line 702", "\"x\""]);
     fs::remove_file(bench.path("large.csv")).unwrap();
     assert_eq!(bench.names("."), before);
@@ -990,14 +990,14 @@ fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
     let before = bench.names(".");
     let output = Command::new("sh")
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" fit large.npz -o run --piece 290")
+        .arg("trap '' XFSZ; ulimit -f 1; exec \"$0\" fit large.npz -o run --shard 290")
         .arg(env!("CARGO_BIN_EXE_actum"))
         .current_dir(bench.0.path())
         .output()
         .unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("the pieces of a large file"), "{message}");
+    assert!(message.contains("the shards of a large file"), "{message}");
     assert_eq!(bench.names("."), before);
 }
 
@@ -1011,8 +1011,8 @@ fn a_folder_that_cannot_hold_the_pieces_is_named() {
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
     if is_refused(&closed) {
         bench
-            .run(&format!("fit large.npz -o closed/run --piece 70 {SMALL}"))
-            .error(&["closed", "the pieces of a large file"]);
+            .run(&format!("fit large.npz -o closed/run --shard 70 {SMALL}"))
+            .error(&["closed", "the shards of a large file"]);
     }
     let rows: String = (0..20_100).map(|i| format!("{},{i}\n", i % 2)).collect();
     bench.write("big.csv", &format!("t,x\n{rows}"));

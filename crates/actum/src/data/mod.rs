@@ -10,8 +10,8 @@
 //! numbers or labels such as `Day 2`, see [`TimeAxis`]. Without weights every time has mass 1.
 //! Velocities are read where [`ReadOptions::velocity_key`] says.
 //!
-//! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
-//! [`Pieces`].
+//! [`read()`] holds all rows in memory; [`Rows::shards`] splits a file that is larger than memory
+//! into [`Shards`].
 //!
 //! [`Images`] are read from files of their own, and [`Shapes`] draws some.
 
@@ -21,9 +21,9 @@ mod images;
 mod npz;
 mod pages;
 mod parquet;
-mod pieces;
 mod rows;
 mod shapes;
+mod shards;
 mod snapshots;
 mod synthetic;
 mod time;
@@ -38,9 +38,9 @@ use ndarray::{Array1, Array2, Array3};
 pub(crate) use self::images::LUMA;
 pub use self::{
     images::Images,
-    pieces::{Deal, Pieces},
     rows::Rows,
     shapes::Shapes,
+    shards::{Shards, Split},
     snapshots::Snapshots,
     synthetic::{Branching, Fate, Latent},
     time::TimeAxis,

@@ -299,7 +299,7 @@ impl Snapshots {
         }
     }
 
-    /// Whether these are a random sample of a larger population, as a [piece](super::Pieces) is:
+    /// Whether these are a random sample of a larger population, as a [shard](super::Shards) is:
     /// then [`counts`](Snapshots::counts), masses and the [fingerprint](Snapshots::fingerprint) are
     /// those of the whole.
     pub fn is_sample(&self) -> bool {

@@ -3,8 +3,8 @@
 mod between;
 mod corruption;
 mod diffusion;
-mod in_turn;
 mod sampled;
+mod sharded;
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
@@ -12,8 +12,8 @@ use rand::Rng;
 pub use between::{Between, Coupling, Interpolation};
 pub use corruption::{Corrupted, Corruption, Mask};
 pub use diffusion::{Diffusion, Process};
-pub use in_turn::InTurn;
 pub use sampled::Sampled;
+pub use sharded::Sharded;
 
 use crate::error::Result;
 

@@ -34,7 +34,7 @@ pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 use crate::{
     action::Mlp,
     cloud::Cloud,
-    data::{Pieces, Snapshots, TimeAxis},
+    data::{Shards, Snapshots, TimeAxis},
     dynamics::Dynamics,
     error::{Error, Result, ensure},
     file,
@@ -53,7 +53,7 @@ pub struct Source {
     /// The name of the data, as the caller gave it.
     pub data: String,
     /// The hash of the snapshots after the choice of columns, held-out times included; of a file in
-    /// pieces that of all its rows.
+    /// shards that of all its rows.
     pub fingerprint: String,
     /// The times as the data shows them, in order.
     pub labels: Vec<String>,
@@ -103,9 +103,9 @@ impl Origin for Source {
 
 impl Run {
     /// Fits a population (all columns, all times, named `data` for the record) under `settings`
-    /// and leaves the result in `folder`. It is `Pieces::from(snapshots)`, or a file
-    /// [in pieces](crate::data::Rows::pieces) dealt by [`Settings::deal`]: then units, blur, drift
-    /// and the pace of the network's clock are those of the first piece.
+    /// and leaves the result in `folder`. It is `Shards::from(snapshots)`, or a file
+    /// [in shards](crate::data::Rows::shards) split by [`Settings::split`]: then units, blur, drift
+    /// and the pace of the network's clock are those of the first shard.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a
@@ -114,7 +114,7 @@ impl Run {
     /// reached is kept as a checkpoint).
     pub fn fit(
         folder: &FilePath,
-        pieces: &Pieces,
+        shards: &Shards,
         data: &str,
         settings: &Settings,
         existing: Existing,
@@ -123,7 +123,7 @@ impl Run {
     ) -> Result<Self> {
         settings.check()?;
         existing.allows(folder)?;
-        let seen = settings.data.view(&pieces.piece(0)?)?;
+        let seen = settings.data.view(&shards.shard(0)?)?;
         let source = Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data: data.to_owned(),
@@ -143,7 +143,7 @@ impl Run {
         };
         let checkpoint = run.checkpoint_for(existing)?;
 
-        let (path, lagrangian, units) = settings.problem(pieces)?;
+        let (path, lagrangian, units) = settings.problem(shards)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = Mlp::new(
             seen.dimension(),
@@ -185,7 +185,7 @@ impl Run {
     }
 
     /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view) or, of
-    /// a population in pieces, one piece.
+    /// a population in shards, one shard.
     ///
     /// # Errors
     /// As [`Run::fit`].

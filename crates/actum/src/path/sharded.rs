@@ -1,4 +1,4 @@
-//! A path through one piece of a population at a time.
+//! A path through one shard of a population at a time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,21 +6,21 @@ use rand::Rng;
 
 use super::{Between, Draw, Path};
 use crate::{
-    data::{Pieces, Snapshots},
+    data::{Shards, Snapshots},
     error::Result,
 };
 
-/// The path through a population in [pieces](Pieces): through the first for [`InTurn::STEPS`] steps
-/// of a fit, then through the second, and after the last through the first again. Which piece a
-/// step draws from is a matter of its number alone.
+/// The path through a population in [shards](Shards): through the first for [`Sharded::STEPS`]
+/// steps of a fit, then through the second, and after the last through the first again. Which shard
+/// a step draws from is a matter of its number alone.
 ///
-/// Couplings match the points of a piece with each other, so a chain never leaves it: draws are as
+/// Couplings match the points of a shard with each other, so a chain never leaves it: draws are as
 /// from couplings of samples of that size, whose distances are above those of the population and go
-/// down to them as pieces grow.
-pub struct InTurn<'a> {
-    pieces: &'a Pieces,
+/// down to them as shards grow.
+pub struct Sharded<'a> {
+    shards: &'a Shards,
     join: Box<Join<'a>>,
-    /// Which piece has its turn, and the path through it.
+    /// Which shard has its turn, and the path through it.
     now: Mutex<(usize, Arc<Between>)>,
     dimension: usize,
     span: [f64; 2],
@@ -29,28 +29,28 @@ pub struct InTurn<'a> {
 
 type Join<'a> = dyn Fn(&Snapshots) -> Result<Between> + Sync + 'a;
 
-impl<'a> InTurn<'a> {
-    /// After how many steps the next piece has its turn. To couple 10,000 points takes longer than
-    /// these steps do; more of them would leave fewer pieces for a fit to see.
+impl<'a> Sharded<'a> {
+    /// After how many steps the next shard has its turn. To couple 10,000 points takes longer than
+    /// these steps do; more of them would leave fewer shards for a fit to see.
     pub const STEPS: usize = 1000;
 
-    /// How many pieces a fit of so many steps sees, if there are as many.
+    /// How many shards a fit of so many steps sees, if there are as many.
     pub fn needed(steps: usize) -> usize {
         steps.div_ceil(Self::STEPS).max(1)
     }
 
-    /// The path through `pieces`, of which as many as a fit [needs](InTurn::needed) must be
-    /// [kept](Pieces::kept); `join` makes the path through one of them.
+    /// The path through `shards`, of which as many as a fit [needs](Sharded::needed) must be
+    /// [kept](Shards::kept); `join` makes the path through one of them.
     ///
     /// # Errors
-    /// Those of the first piece and of `join`.
+    /// Those of the first shard and of `join`.
     pub fn new(
-        pieces: &'a Pieces,
+        shards: &'a Shards,
         join: impl Fn(&Snapshots) -> Result<Between> + Sync + 'a,
     ) -> Result<Self> {
-        let first = join(&pieces.piece(0)?)?;
+        let first = join(&shards.shard(0)?)?;
         Ok(Self {
-            pieces,
+            shards,
             join: Box::new(join),
             dimension: first.dimension(),
             span: first.span(),
@@ -59,7 +59,7 @@ impl<'a> InTurn<'a> {
         })
     }
 
-    /// The path through the piece that has its turn; at first that is the first piece.
+    /// The path through the shard that has its turn; at first that is the first shard.
     pub fn current(&self) -> Arc<Between> {
         self.now().1.clone()
     }
@@ -70,7 +70,7 @@ impl<'a> InTurn<'a> {
     }
 }
 
-impl Path for InTurn<'_> {
+impl Path for Sharded<'_> {
     fn dimension(&self) -> usize {
         self.dimension
     }
@@ -92,11 +92,11 @@ impl Path for InTurn<'_> {
     }
 
     fn advance(&self, step: usize) -> Result<()> {
-        let piece = step / Self::STEPS % self.pieces.count();
+        let shard = step / Self::STEPS % self.shards.count();
         let mut now = self.now();
-        if now.0 != piece {
-            let path = (self.join)(&self.pieces.piece(piece)?)?;
-            *now = (piece, Arc::new(path));
+        if now.0 != shard {
+            let path = (self.join)(&self.shards.shard(shard)?)?;
+            *now = (shard, Arc::new(path));
         }
         Ok(())
     }
