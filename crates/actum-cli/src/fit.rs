@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actum::{
-    data::Rows,
+    data::TableReader,
     error::Result,
     path::Sharded,
     run::{Existing, Record, Run, Settings},
@@ -23,13 +23,13 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let settings = arguments.settings(base)?;
     let device = tensor::device(&fitting.device)?;
     existing.allows(&fitting.output)?;
-    let rows = Rows::open(&arguments.file, &settings.data.read_options())?;
+    let table = TableReader::open(&arguments.file, &settings.data.read_options())?;
     for label in &settings.data.hold_out {
-        rows.axis().index_of(label)?;
+        table.axis().index_of(label)?;
     }
-    let total: usize = rows.counts().iter().sum();
+    let total: usize = table.counts().iter().sum();
     let mut progress = Progress::new(settings.fit.steps);
-    let shards = rows.shards(
+    let shards = table.shards(
         &settings.split(),
         &beside(&fitting.output),
         &mut |done, of| progress.reading(done, of),

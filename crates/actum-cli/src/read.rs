@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use actum::{
-    data::{ReadOptions, Rows, Snapshots, Split},
+    data::{ReadOptions, Snapshots, Split, TableReader},
     error::Result,
 };
 
@@ -24,8 +24,9 @@ pub fn sample(path: &Path, options: &ReadOptions, shard: usize) -> Result<Snapsh
         meter.at(done, of, "");
         ControlFlow::Continue(())
     };
-    let rows = Rows::open(path, options)?;
-    rows.shards(&how, &std::env::temp_dir(), &mut tell)?
+    let table = TableReader::open(path, options)?;
+    table
+        .shards(&how, &std::env::temp_dir(), &mut tell)?
         .shard(0)
 }
 

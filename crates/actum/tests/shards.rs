@@ -9,7 +9,7 @@ use std::{
 
 use actum::{
     action::Mlp,
-    data::{self, ReadOptions, Rows, Shards, Snapshots, Split},
+    data::{self, ReadOptions, Shards, Snapshots, Split, TableReader},
     error::{Error, ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
     lagrangian::Lagrangian,
@@ -79,7 +79,7 @@ fn split(shard: usize, most: usize) -> Split {
 fn sharded(path: &FilePath, options: &ReadOptions, how: Split) -> Result<Shards> {
     let folder = path.parent().unwrap();
     let mut on = |_, _| ControlFlow::Continue(());
-    Rows::open(path, options)?.shards(&how, folder, &mut on)
+    TableReader::open(path, options)?.shards(&how, folder, &mut on)
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn pieces_need_a_size_and_a_place_and_can_be_stopped() {
     let (path, options) = &files[0];
     let small = sharded(path, options, split(0, 1));
     assert_refused(small, ErrorKind::Setting, &["at least 20", "got 0"]);
-    let open = || Rows::open(path, options).unwrap();
+    let open = || TableReader::open(path, options).unwrap();
     let nowhere = folder.path().join("nowhere");
     let mut on = |_, _| ControlFlow::Continue(());
     let missing = open().shards(&split(20, 1), &nowhere, &mut on);

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use crate::{
     cloud::check_weight,
     data::{
-        Rows, Snapshots, TimeAxis,
-        rows::{grouped, kept},
+        Snapshots, TableReader, TimeAxis,
         snapshots::{Whole, hexadecimal},
+        table_reader::{grouped, kept},
     },
     error::{Error, ErrorKind, Result, ensure},
     file,
@@ -50,7 +50,7 @@ impl Split {
 }
 
 /// A population in shards, each a uniform random sample of it: in one shard in memory
-/// (`Shards::from(snapshots)`), or in many in a temporary folder ([`Rows::shards`]).
+/// (`Shards::from(snapshots)`), or in many in a temporary folder ([`TableReader::shards`]).
 ///
 /// The rows of the most numerous time are in one shard each. So are those of other times, unless a
 /// shard then had fewer than a tenth of `shard` points there: then every row is in as many shards
@@ -231,12 +231,12 @@ impl Writer<'_> {
 const ASK: usize = 10_000;
 
 pub(super) fn split(
-    rows: &Rows,
+    table: &TableReader,
     how: &Split,
     folder: &Path,
     progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Shards> {
-    let largest = rows.counts.iter().copied().max().unwrap_or(0);
+    let largest = table.counts.iter().copied().max().unwrap_or(0);
     let count = largest.div_ceil(how.shard);
     let here = count.min(how.most.max(1));
     let least = (how.shard / 10).max(Split::LEAST / 2);
@@ -255,27 +255,27 @@ pub(super) fn split(
         buffers: vec![vec![]; here],
     };
     let assigner = |n: &usize| Assigner::new(count, *n, least);
-    let mut assigners: Vec<Assigner> = rows.counts.iter().map(assigner).collect();
+    let mut assigners: Vec<Assigner> = table.counts.iter().map(assigner).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
     let mut hash = Sha256::new();
-    hash.update((rows.columns.len() as u64).to_le_bytes());
+    hash.update((table.columns.len() as u64).to_le_bytes());
     let mut masses = vec![0.0; assigners.len()];
     let mut seen = vec![0; assigners.len()];
     // The reader may know better where in the file it is, so it has the first word.
     let mut wrong: Option<Error> = None;
 
-    let total = rows.index.len();
-    let (d, mut at, mut bytes) = (rows.columns.len(), 0, vec![]);
-    let has_velocities = rows.file.options.velocity_key.is_some();
-    let text = rows.file.each(total, d, true, &mut |chunk| {
+    let total = table.index.len();
+    let (d, mut at, mut bytes) = (table.columns.len(), 0, vec![]);
+    let has_velocities = table.file.options.velocity_key.is_some();
+    let text = table.file.each(total, d, true, &mut |chunk| {
         let n = chunk.points.len() / d;
         let moving = chunk.velocities.map_or(0, <[f64]>::len) / n;
         for i in 0..n {
-            let time = rows.index[at];
+            let time = table.index[at];
             let weight = chunk.weights.map(|weights| weights[i]);
             if let Some(weight) = weight {
                 masses[time] += weight;
-                let label = &rows.axis.labels()[time];
+                let label = &table.axis.labels()[time];
                 let checked = check_weight(seen[time], weight);
                 wrong = wrong.take().or(checked
                     .err()
@@ -312,24 +312,24 @@ pub(super) fn split(
         return Err(error);
     }
     (0..here).try_for_each(|shard| writer.flush(shard))?;
-    for time in rows.axis.values() {
+    for time in table.axis.values() {
         hash.update(time.to_le_bytes());
     }
     let mut disk = OnDisk {
         folder,
         count,
         here,
-        axis: rows.axis.clone(),
-        columns: rows.columns.clone(),
+        axis: table.axis.clone(),
+        columns: table.columns.clone(),
         text,
-        masses: rows.has_weights.then_some(masses),
+        masses: table.has_weights.then_some(masses),
         has_velocities,
         whole: Whole {
-            counts: rows.counts.clone(),
+            counts: table.counts.clone(),
             fingerprint: hexadecimal(hash),
         },
         notes: vec![],
     };
-    disk.notes = rows.notes(&disk.text, &disk.shard(0)?);
+    disk.notes = table.notes(&disk.text, &disk.shard(0)?);
     Ok(Shards(Store::Disk(Box::new(disk))))
 }

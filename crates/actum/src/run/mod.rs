@@ -104,8 +104,8 @@ impl Origin for Source {
 impl Run {
     /// Fits a population (all columns, all times, named `data` for the record) under `settings`
     /// and leaves the result in `folder`. It is `Shards::from(snapshots)`, or a file
-    /// [in shards](crate::data::Rows::shards) split by [`Settings::split`]: then units, blur, drift
-    /// and the pace of the network's clock are those of the first shard.
+    /// [in shards](crate::data::TableReader::shards) split by [`Settings::split`]: then units,
+    /// blur, drift and the pace of the network's clock are those of the first shard.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a

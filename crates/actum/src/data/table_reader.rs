@@ -14,8 +14,8 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// A file of which the times are known and the rows are still to be read, at 8 bytes a row.
-pub struct Rows {
+/// A file whose times are known and whose rows are still to be read, at 8 bytes a row.
+pub struct TableReader {
     pub(super) file: Source,
     pub(super) axis: TimeAxis,
     /// The time of each row, as an index.
@@ -28,7 +28,7 @@ pub struct Rows {
     by_columns: Vec<String>,
 }
 
-impl Rows {
+impl TableReader {
     /// Reads which times there are.
     ///
     /// # Errors
