@@ -129,7 +129,7 @@ fn rival<'a>(
     let units = Units::of(fresh, false)?;
     let problem = match sliced {
         true => score::Problem::sliced(modes, units)?,
-        // Less than half of the deviation of a mode.
+        // Less than half of the standard deviation of a mode.
         false => score::Problem::blurred(modes, 0.02, units)?,
     };
     let options = Options {

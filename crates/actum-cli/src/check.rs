@@ -164,7 +164,7 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
         let (cloud, next) = (&pair[0], &pair[1]);
         let shift = next.mean() - cloud.mean();
         let mean = cloud.weights().dot(velocities) / cloud.mass();
-        let spread = cloud.deviation();
+        let spread = cloud.std_dev();
         // A mean that hardly moves says nothing.
         if shift.dot(&shift) > 0.01 * spread.dot(&spread) {
             along += shift.dot(&mean) * duration;

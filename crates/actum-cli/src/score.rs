@@ -84,8 +84,9 @@ fn targets(
     })
 }
 
-/// What distances are divided by: for a standardised run the deviations over all rows of the
-/// scored file, as the field's protocol has it, so that reference rows do not depend on the run.
+/// What distances are divided by: for a standardised run the standard deviations over all rows of
+/// the scored file, as the field's protocol has it, so that reference rows do not depend on the
+/// run.
 pub fn scale(run: &Run, snapshots: &Snapshots) -> Result<Array1<f64>> {
     Ok(Units::of(snapshots, run.settings().data.standardize)?.scale())
 }

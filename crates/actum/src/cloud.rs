@@ -121,7 +121,7 @@ impl Cloud {
     }
 
     /// The weighted standard deviation of every column (divided by the mass, not by n - 1), `[d]`.
-    pub fn deviation(&self) -> Array1<f64> {
+    pub fn std_dev(&self) -> Array1<f64> {
         let mean = self.mean();
         let mut square = Array1::<f64>::zeros(self.dimension());
         for (row, w) in self.points.outer_iter().zip(&self.weights) {
@@ -253,7 +253,7 @@ mod tests {
     fn moments_use_the_weights() {
         let cloud = Cloud::weighted(array![[0.0], [4.0]], array![3.0, 1.0]).unwrap();
         assert_eq!(cloud.mean()[0], 1.0);
-        assert_eq!(cloud.deviation()[0], 3f64.sqrt());
+        assert_eq!(cloud.std_dev()[0], 3f64.sqrt());
         assert_eq!(cloud.mass(), 4.0);
         assert!(!cloud.is_uniform());
     }

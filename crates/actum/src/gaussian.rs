@@ -19,9 +19,9 @@ pub struct Moments {
     /// Its time derivative, `[d]`.
     pub mean_rate: Vec<f64>,
     /// The standard deviation `sigma_t > 0` of every column.
-    pub deviation: f64,
+    pub std_dev: f64,
     /// Its time derivative.
-    pub deviation_rate: f64,
+    pub std_dev_rate: f64,
 }
 
 /// `M_t q_t` with `q_t = N(m_t, I / p_t)` for t in [0, 1], under noise and growth: the oracle of
@@ -92,8 +92,8 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         let moments = (self.moments)(t);
         let [mass, mass_rate] = self.mass(t);
         let (sigma, lambda, d) = (self.sigma, self.lambda, self.dimension as f64);
-        let precision = moments.deviation.powi(-2);
-        let precision_rate = -2.0 * precision * moments.deviation_rate / moments.deviation;
+        let precision = moments.std_dev.powi(-2);
+        let precision_rate = -2.0 * precision * moments.std_dev_rate / moments.std_dev;
         let curvature =
             -(precision_rate + sigma * sigma * precision * precision) / (2.0 * precision + lambda);
         let share = precision / (precision + lambda);
@@ -119,7 +119,7 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         let d = self.dimension as f64;
         let energy = |k: usize| {
             let at = self.coefficients(k as f64 / intervals as f64);
-            let (variance, c) = (at.moments.deviation.powi(2), at.curvature);
+            let (variance, c) = (at.moments.std_dev.powi(2), at.curvature);
             let slope: f64 = at.slope.iter().map(|b| b * b).sum();
             let gradient = slope + c * c * d * variance;
             let mean = at.value + 0.5 * c * d * variance;
@@ -181,8 +181,8 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
             let at = (self.moments)(t);
             for j in 0..self.dimension {
                 let z: f64 = rng.sample(StandardNormal);
-                points[[i, j]] = at.mean[j] + at.deviation * z;
-                velocities[[i, j]] = at.mean_rate[j] + at.deviation_rate * z;
+                points[[i, j]] = at.mean[j] + at.std_dev * z;
+                velocities[[i, j]] = at.mean_rate[j] + at.std_dev_rate * z;
             }
         }
         let draw = Draw::new(points).with_velocities(velocities);

@@ -47,14 +47,15 @@ impl Units {
     }
 
     /// Units in which all points of the snapshots together have mean 0 and, pooled over the
-    /// columns, deviation 1, and their times run from 0 to 1. With `standardize` every column is
-    /// divided by its own deviation over all points, else all by the same number.
+    /// columns, standard deviation 1, and their times run from 0 to 1. With `standardize` every
+    /// column is divided by its own standard deviation over all points, else all by the same
+    /// number.
     ///
     /// # Errors
     /// A column without spread when standardising; points that all coincide.
     pub fn of(snapshots: &Snapshots, standardize: bool) -> Result<Self> {
         let pooled = snapshots.pooled();
-        let deviation = pooled.deviation();
+        let std_dev = pooled.std_dev();
         let scale = if standardize {
             let constant: Vec<&str> = snapshots
                 .constant_columns()
@@ -67,11 +68,11 @@ impl Units {
                 "cannot standardise columns that are constant: {}; leave them out",
                 constant.join(", ")
             );
-            deviation.clone()
+            std_dev.clone()
         } else {
-            Array1::ones(deviation.len())
+            Array1::ones(std_dev.len())
         };
-        let spread = (&deviation / &scale)
+        let spread = (&std_dev / &scale)
             .mapv(|s| s * s)
             .mean()
             .unwrap_or(0.0)
@@ -333,20 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn pooled_deviation_is_one_and_times_run_from_0_to_1() {
+    fn pooled_standard_deviation_is_one_and_times_run_from_0_to_1() {
         for standardize in [false, true] {
             let snapshots = snapshots().first_columns(2).unwrap();
             let units = Units::of(&snapshots, standardize).unwrap();
             let inner = units.points_in(snapshots.pooled().points().view());
             let cloud = Cloud::new(inner).unwrap();
             assert!(cloud.mean().iter().all(|m| m.abs() < 1e-10));
-            let deviation = cloud.deviation();
-            let pooled = deviation.mapv(|s| s * s).mean().unwrap();
+            let std_dev = cloud.std_dev();
+            let pooled = std_dev.mapv(|s| s * s).mean().unwrap();
             assert!((pooled - 1.0).abs() < 1e-10);
-            assert_eq!(
-                (deviation[1] / deviation[0] - 1.0).abs() < 1e-10,
-                standardize
-            );
+            assert_eq!((std_dev[1] / std_dev[0] - 1.0).abs() < 1e-10, standardize);
             assert_eq!(
                 [units.time_in(-1.0), units.time_in(1.0), units.time_in(3.0)],
                 [0.0, 0.5, 1.0]

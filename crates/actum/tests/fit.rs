@@ -29,8 +29,8 @@ fn gaussian() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     Gaussian::new(2, |t| Moments {
         mean: vec![t, 0.0],
         mean_rate: vec![1.0, 0.0],
-        deviation: 1.0 + t,
-        deviation_rate: 1.0,
+        std_dev: 1.0 + t,
+        std_dev_rate: 1.0,
     })
 }
 
@@ -363,8 +363,8 @@ fn the_fused_layout_and_autodiff_agree() {
         let moments = move |t: f64| Moments {
             mean: vec![t; d],
             mean_rate: vec![1.0; d],
-            deviation: 1.0 + t,
-            deviation_rate: 1.0,
+            std_dev: 1.0 + t,
+            std_dev_rate: 1.0,
         };
         let mut path = Gaussian::new(d, moments);
         if lagrangian.grows() {

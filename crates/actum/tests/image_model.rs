@@ -39,7 +39,8 @@ fn at_rest(method: Method, corruption: Corruption) -> ImageModel {
     ImageModel::new(method, dynamics, corruption).unwrap()
 }
 
-/// Gaussian images: level 128 and a deviation of 25, half of the variance shared by all pixels.
+/// Gaussian images: level 128 and a standard deviation of 25, half of the variance shared by all
+/// pixels.
 fn clouds(n: usize, seed: u64) -> Images {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut pixels = Array4::zeros((n, 4, 4, 1));
@@ -59,7 +60,7 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
     let squares = images.points(3).mapv(|x| x * x).mean().unwrap();
     let exploding = Process::variance_exploding(0.5, 5.0).unwrap();
     // With the units of points at time 0.
-    for (corruption, deviation, unit) in [
+    for (corruption, std_dev, unit) in [
         (Corruption::linear([4, 4, 1]), 1.0f64, 1.0f64),
         (Corruption::process(exploding, [4, 4, 1]), 5.0, 1.0),
         (
@@ -72,7 +73,7 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
         let bits = model
             .bits_per_dimension(&images, 3, ImageModel::SCHEME)
             .unwrap();
-        let variance = (deviation / unit).powi(2);
+        let variance = (std_dev / unit).powi(2);
         let nats = 0.5 * (squares / variance + (std::f64::consts::TAU * variance).ln());
         let expected = nats / std::f64::consts::LN_2 + 7.0;
         assert!((bits - expected).abs() < 1e-6, "{bits} {expected}");

@@ -102,8 +102,8 @@ fn a_shrinking_gaussian_has_level_minus_8() {
     let path = Gaussian::new(1, |t| Moments {
         mean: vec![0.0],
         mean_rate: vec![0.0],
-        deviation: 5.0 - 4.0 * t,
-        deviation_rate: -4.0,
+        std_dev: 5.0 - 4.0 * t,
+        std_dev_rate: -4.0,
     });
     assert!((path.least_objective() + 8.0).abs() < 1e-12);
     assert_learns(
@@ -160,8 +160,8 @@ fn a_gaussian_in_five_dimensions_reaches_its_level() {
     let path = Gaussian::new(5, |t| Moments {
         mean: vec![2.0 * t, -t, t * t, 0.0, 1.0],
         mean_rate: vec![2.0, -1.0, 2.0 * t, 0.0, 0.0],
-        deviation: 1.0 + 0.5 * t,
-        deviation_rate: 0.5,
+        std_dev: 1.0 + 0.5 * t,
+        std_dev_rate: 0.5,
     });
     // 1/2 (4 + 1 + 4/3 + 5/4)
     let least = -(4.0 + 1.0 + 4.0 / 3.0 + 1.25) / 2.0;

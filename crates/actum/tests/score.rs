@@ -93,12 +93,12 @@ fn processes_have_the_moments_of_their_equations() {
     // 1 - exp(-B) would have lost its digits.
     assert!((vp.deviation(1e-12)[0] / 1e-13f64.sqrt() - 1.0).abs() < 1e-9);
     let last = 50.0 / 2501f64.sqrt();
-    for (process, deviation) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, last)] {
-        assert_eq!(process.prior_deviation(), deviation);
-        assert!((process.deviation(1.0)[0] / deviation - 1.0).abs() < 1e-4);
+    for (process, std_dev) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, last)] {
+        assert_eq!(process.prior_std_dev(), std_dev);
+        assert!((process.deviation(1.0)[0] / std_dev - 1.0).abs() < 1e-4);
         let prior = Cloud::new(process.prior([20_000, 2], 0)).unwrap();
         assert!(
-            (prior.deviation() / deviation - 1.0)
+            (prior.std_dev() / std_dev - 1.0)
                 .iter()
                 .all(|e| e.abs() < 0.02)
         );
@@ -123,13 +123,13 @@ fn forward_noise_makes_the_moments() {
         let variance =
             process.deviation(last)[0].powi(2) - (ratio * process.deviation(first)[0]).powi(2);
         let cloud = moved.cloud(0).unwrap();
-        let deviation = variance.sqrt();
+        let std_dev = variance.sqrt();
         assert!(
-            (cloud.mean()[0] - ratio * x).abs() < 0.03 * deviation,
+            (cloud.mean()[0] - ratio * x).abs() < 0.03 * std_dev,
             "{process:?}"
         );
         assert!(
-            (cloud.deviation()[0] / deviation - 1.0).abs() < 0.02,
+            (cloud.std_dev()[0] / std_dev - 1.0).abs() < 0.02,
             "{process:?}"
         );
     }
@@ -151,7 +151,7 @@ fn a_diffusion_draws_by_weight_and_its_velocity_is_the_derivative() {
         assert!((early.mean()[1] - 3.75 * alpha).abs() < 0.1);
         let sigma = process.deviation(0.01)[0];
         let expected = (25.0 * 0.1875 * alpha * alpha + sigma * sigma).sqrt();
-        assert!((early.deviation()[1] / expected - 1.0).abs() < 0.03);
+        assert!((early.std_dev()[1] / expected - 1.0).abs() < 0.03);
     }
 }
 
@@ -279,14 +279,14 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
             let alpha = process.mean(start)[0];
             let right = drawn.points.iter().filter(|x| **x > 4.0 * alpha).count() as f64 / 2000.0;
             let cloud = drawn.cloud(0).unwrap();
-            let deviation = (0.75 * alpha * alpha + process.deviation(start)[0].powi(2)).sqrt();
+            let std_dev = (0.75 * alpha * alpha + process.deviation(start)[0].powi(2)).sqrt();
             println!(
-                "  share {right:.3}, deviation {} of {deviation:.3}",
-                cloud.deviation()
+                "  share {right:.3}, standard deviation {} of {std_dev:.3}",
+                cloud.std_dev()
             );
             assert!((right - 0.75).abs() < 0.08, "{process:?}: {right}");
             assert!(
-                (cloud.deviation()[0] / deviation - 1.0).abs() < 0.06,
+                (cloud.std_dev()[0] / std_dev - 1.0).abs() < 0.06,
                 "{process:?}"
             );
         }
@@ -295,15 +295,15 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
 
 #[test]
 fn denoising_learns_the_score_of_a_gaussian_in_three_columns() {
-    let (mean, deviation) = (array![2.0, -1.0, 0.5], 0.8);
-    let data = normal((20_000, 3), 7) * deviation + &mean;
+    let (mean, std_dev) = (array![2.0, -1.0, 0.5], 0.8);
+    let data = normal((20_000, 3), 7) * std_dev + &mean;
     let process = Process::default();
     let path = Diffusion::new(process, Cloud::new(data).unwrap(), 0.05).unwrap();
     let units = Units::isotropic(vec![0.7, -0.3, 0.2], 1.3, path.span()).unwrap();
     let problem = Problem::denoising(&path, units).unwrap();
     let score = learn(&problem, 3, 2000);
     let variance =
-        |t: f64| (process.mean(t)[0] * deviation).powi(2) + process.deviation(t)[0].powi(2);
+        |t: f64| (process.mean(t)[0] * std_dev).powi(2) + process.deviation(t)[0].powi(2);
     let truth = |t: f64, x: &Array2<f64>| -(x - &mean * process.mean(t)[0]) / variance(t);
     let width = |t: f64| Array1::from_elem(3, process.deviation(t)[0]);
     let error = error(&score, &path, width, truth);
@@ -317,7 +317,7 @@ fn denoising_learns_the_score_of_a_gaussian_in_three_columns() {
     assert!((level / least - 1.0).abs() < 0.01, "{level} {least}");
 }
 
-/// Columns of deviations 0.5, 20 and 3 that widen from time 2 to 6.
+/// Columns of standard deviations 0.5, 20 and 3 that widen from time 2 to 6.
 fn widening(t: f64) -> [Array1<f64>; 2] {
     let mean = array![1.0 + t, 10.0 * (6.0 - t), -4.0];
     [mean, array![0.5, 20.0, 3.0] * (0.5 + 0.25 * t)]
@@ -330,10 +330,10 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
     let path = Sampled::new(3, [2.0, 6.0], false, |times, rng: &mut dyn Rng| {
         let mut points = Array2::zeros((times.len(), 3));
         for (mut row, t) in points.rows_mut().into_iter().zip(times) {
-            let [mean, deviation] = widening(*t);
+            let [mean, std_dev] = widening(*t);
             row.assign(&mean);
             row.iter_mut()
-                .zip(&deviation)
+                .zip(&std_dev)
                 .for_each(|(x, s)| *x += s * rng.sample::<f64, _>(StandardNormal));
         }
         Draw::new(points)
@@ -387,8 +387,8 @@ fn sliced_and_blurred_learn_the_score_of_a_moving_gaussian_in_one_column() {
     let path = Gaussian::new(1, |t| Moments {
         mean: vec![10.0 + 4.0 * t],
         mean_rate: vec![4.0],
-        deviation: 2.0 - t,
-        deviation_rate: -1.0,
+        std_dev: 2.0 - t,
+        std_dev_rate: -1.0,
     });
     let units = Units::isotropic(vec![12.0], 2.0, [0.0, 1.0]).unwrap();
     for (problem, sigma) in [
@@ -432,7 +432,7 @@ fn exact(process: Process) -> impl Fn(f64, &Array2<f64>) -> Result<Array2<f64>> 
 fn the_probability_flow_carries_points_to_their_closed_form() {
     let start = normal((50, 2), 1);
     for process in processes() {
-        // A linear flow between Gaussians keeps the number of deviations from the mean.
+        // A linear flow between Gaussians keeps the number of standard deviations from the mean.
         let expected = |z: &Array2<f64>, t| {
             let [mean, variance] = moments(process, t);
             z * f64::sqrt(variance) + mean
@@ -476,8 +476,8 @@ fn the_motion_of_a_score_is_that_of_its_process() {
             Moments {
                 mean: middle.iter().map(|c| (mean - c) / length).collect(),
                 mean_rate: vec![0.0; 2],
-                deviation: 1.0,
-                deviation_rate: -length * process.deviation(t)[0] / variance,
+                std_dev: 1.0,
+                std_dev_rate: -length * process.deviation(t)[0] / variance,
             }
         });
         let learned = Dynamics::new(learned, Lagrangian::kinetic(), units, Device::flex()).unwrap();
@@ -570,18 +570,18 @@ fn the_reversed_process_draws_data_with_its_order_of_error() {
         assert_eq!(drawn.times, [0.5, 0.05]);
         for (k, t) in [0.5, 0.05].into_iter().enumerate() {
             let ([mean, variance], cloud) = (moments(process, t), drawn.cloud(k).unwrap());
-            let deviation = variance.sqrt();
+            let std_dev = variance.sqrt();
             println!(
                 "{process:?} {t}: {} {}",
                 cloud.mean() - mean,
-                cloud.deviation() / deviation
+                cloud.std_dev() / std_dev
             );
             assert!(
-                (cloud.mean()[0] - mean).abs() < 0.03 * deviation,
+                (cloud.mean()[0] - mean).abs() < 0.03 * std_dev,
                 "{process:?}"
             );
             assert!(
-                (cloud.deviation()[0] / deviation - 1.0).abs() < 0.02,
+                (cloud.std_dev()[0] / std_dev - 1.0).abs() < 0.02,
                 "{process:?}"
             );
         }
@@ -642,7 +642,7 @@ fn langevin_dynamics_has_the_moments_of_its_recursion() {
                 "{k}"
             );
             assert!(
-                (cloud.deviation()[j] / variance.sqrt() - 1.0).abs() < 0.02,
+                (cloud.std_dev()[j] / variance.sqrt() - 1.0).abs() < 0.02,
                 "{k}"
             );
         }

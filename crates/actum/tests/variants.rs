@@ -88,8 +88,8 @@ fn moments(t: f64) -> Moments {
     Moments {
         mean: vec![2.0 * t, -t],
         mean_rate: vec![2.0, -1.0],
-        deviation: 1.2 - 0.4 * t,
-        deviation_rate: -0.4,
+        std_dev: 1.2 - 0.4 * t,
+        std_dev_rate: -0.4,
     }
 }
 
@@ -129,9 +129,9 @@ fn noise_and_growth_carry_a_gaussian_with_its_mass() {
                 let truth = moments(t);
                 let off = (end.mean() - Array1::from(truth.mean)).mapv(f64::abs);
                 assert!(off.iter().all(|e| *e < 0.08), "{what} at {t}: mean {off}");
-                for deviation in end.deviation() {
-                    let off = (deviation / truth.deviation - 1.0).abs();
-                    assert!(off < 0.08, "{what} at {t}: {deviation}");
+                for std_dev in end.std_dev() {
+                    let off = (std_dev / truth.std_dev - 1.0).abs();
+                    assert!(off < 0.08, "{what} at {t}: {std_dev}");
                 }
                 let expected = if lambda > 0.0 { mass(t)[0] } else { 1.0 };
                 let found = end.mass();
@@ -204,8 +204,8 @@ fn entropic_and_plain_actions_of_a_diffusion_share_marginals_and_give_the_score(
         Moments {
             mean: vec![mean],
             mean_rate: vec![-mean],
-            deviation: variance.sqrt(),
-            deviation_rate: (0.5 * sigma * sigma - variance) / variance.sqrt(),
+            std_dev: variance.sqrt(),
+            std_dev_rate: (0.5 * sigma * sigma - variance) / variance.sqrt(),
         }
     });
     let units = || Units::isotropic(vec![1.0], 0.8, [0.0, 1.0]).unwrap();
@@ -237,7 +237,7 @@ fn entropic_and_plain_actions_of_a_diffusion_share_marginals_and_give_the_score(
         let (mean, variance) = law(t);
         for cloud in [&a, &b] {
             assert!((cloud.mean()[0] - mean).abs() < 0.04);
-            assert!((cloud.deviation()[0] / variance.sqrt() - 1.0).abs() < 0.06);
+            assert!((cloud.std_dev()[0] / variance.sqrt() - 1.0).abs() < 0.06);
         }
     }
     let (mean, variance) = law(0.6);
@@ -389,7 +389,7 @@ fn weights_in_time_keep_the_field() {
         );
         let truth = |t: f64, x: &[f64]| {
             let at = moments(t);
-            let rate = at.deviation_rate / at.deviation;
+            let rate = at.std_dev_rate / at.std_dev;
             (0..2)
                 .map(|j| at.mean_rate[j] + rate * (x[j] - at.mean[j]))
                 .collect()
@@ -412,8 +412,8 @@ fn a_change_of_units_changes_nothing() {
                 let at = moments(t / time);
                 for j in 0..2 {
                     let z: f64 = rng.sample(StandardNormal);
-                    x[[i, j]] = length * (at.mean[j] + at.deviation * z);
-                    v[[i, j]] = length / time * (at.mean_rate[j] + at.deviation_rate * z);
+                    x[[i, j]] = length * (at.mean[j] + at.std_dev * z);
+                    v[[i, j]] = length / time * (at.mean_rate[j] + at.std_dev_rate * z);
                 }
             }
             Draw::new(x).with_velocities(v)
@@ -520,7 +520,7 @@ fn noise_on_few_points_needs_a_blur() {
     let units = Units::of(&snapshots, false).unwrap();
     let scale = units.scale();
     let width = snapshots.scott_width(&scale);
-    // 12^(-1/6) times a deviation of about 1.
+    // 12^(-1/6) times a standard deviation of about 1.
     assert!((0.5..0.8).contains(&width), "{width}");
     let level = |width: f64| {
         let path = Between::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)

@@ -249,8 +249,8 @@ mod tests {
         let moments = |t: f64| Moments {
             mean: vec![t * t, 1.0 - t],
             mean_rate: vec![2.0 * t, -1.0],
-            deviation: 1.0 + t,
-            deviation_rate: 1.0,
+            std_dev: 1.0 + t,
+            std_dev_rate: 1.0,
         };
         // The oracle lives in [0, 1]; these units are 10 times as long and last 4 times as long.
         let units = Units::isotropic(vec![5.0, 0.0], 10.0, [2.0, 6.0]).unwrap();
@@ -282,8 +282,8 @@ mod tests {
         let still = |_: f64| Moments {
             mean: vec![0.0],
             mean_rate: vec![0.0],
-            deviation: 1.0,
-            deviation_rate: 0.0,
+            std_dev: 1.0,
+            std_dev_rate: 0.0,
         };
         let dying = |rate: f64| {
             Dynamics::new(

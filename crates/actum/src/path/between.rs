@@ -138,7 +138,7 @@ pub struct Between {
     carried: Option<Vec<Carried>>,
     cardinal: Cardinal,
     scale: Array1<f64>,
-    /// The deviation of the blur in every column.
+    /// The standard deviation of the blur in every column.
     blur: Array1<f64>,
 }
 
@@ -328,10 +328,10 @@ impl Between {
         })
     }
 
-    /// The path with every chain displaced by a Gaussian of deviation `width`, in the units of the
-    /// coupling, that stays with it: `q_t` is blurred, velocities are as they were. Noise in the
-    /// Lagrangian needs it, for the Laplacian of an action has no meaning on single points: it can
-    /// go to minus infinity there.
+    /// The path with every chain displaced by a Gaussian of standard deviation `width`, in the
+    /// units of the coupling, that stays with it: `q_t` is blurred, velocities are as they were.
+    /// Noise in the Lagrangian needs it, for the Laplacian of an action has no meaning on single
+    /// points: it can go to minus infinity there.
     ///
     /// # Errors
     /// A width that is negative or not finite.
@@ -556,7 +556,7 @@ impl Link {
 /// `E|x - y|^2` for independent x and y, from the moments of the two clouds.
 fn mean_squared_distance(a: &Cloud, b: &Cloud) -> f64 {
     let shift = a.mean() - b.mean();
-    let variance = |c: &Cloud| c.deviation().mapv(|s| s * s).sum();
+    let variance = |c: &Cloud| c.std_dev().mapv(|s| s * s).sum();
     shift.dot(&shift) + variance(a) + variance(b)
 }
 

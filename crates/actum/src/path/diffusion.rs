@@ -116,8 +116,8 @@ impl Process {
         }
     }
 
-    /// The deviation of the noise, `[sigma_t, d sigma_t / dt]`, for t in [0, 1]. At 0 it is 0 but
-    /// for VE, and for VP its rate is infinite there.
+    /// The standard deviation of the noise, `[sigma_t, d sigma_t / dt]`, for t in [0, 1]. At 0 it
+    /// is 0 but for VE, and for VP its rate is infinite there.
     pub fn deviation(self, t: f64) -> [f64; 2] {
         match self.0 {
             Kind::Preserving(betas) => {
@@ -193,10 +193,10 @@ impl Process {
         0.5 * g * g / self.deviation(t)[0]
     }
 
-    /// The deviation of the prior, the Gaussian that stands for `q_1`: that of the last noise of VE,
-    /// in its units, else 1. It is right where `alpha_1 x` is small beside it: betas that add up to
-    /// 10 or so, a last noise many times the spread of the data.
-    pub fn prior_deviation(self) -> f64 {
+    /// The standard deviation of the prior, the Gaussian that stands for `q_1`: that of the last
+    /// noise of VE, in its units, else 1. It is right where `alpha_1 x` is small beside it: betas
+    /// that add up to 10 or so, a last noise many times the spread of the data.
+    pub fn prior_std_dev(self) -> f64 {
         match self.0 {
             Kind::Preserving(_) | Kind::SubPreserving(_) => 1.0,
             Kind::Exploding([_, largest]) => largest,
@@ -206,7 +206,7 @@ impl Process {
 
     /// Points `[n, d]` of the prior, to begin a sampler with at time 1.
     pub fn prior(self, [n, d]: [usize; 2], seed: u64) -> Array2<f64> {
-        normal([n, d], &mut ChaCha8Rng::seed_from_u64(seed)) * self.prior_deviation()
+        normal([n, d], &mut ChaCha8Rng::seed_from_u64(seed)) * self.prior_std_dev()
     }
 }
 

@@ -278,8 +278,8 @@ pub struct Joining {
     pub coupling: Option<Coupling>,
     /// `"linear"` or `"cubic"`.
     pub interpolation: Interpolation,
-    /// The deviation of the Gaussian that every point is blurred to, in units of distance. Where
-    /// none is given it is 0 without noise, and with noise Scott's rule for densities.
+    /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
+    /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
     pub blur: Option<f64>,
 }
 

@@ -86,9 +86,9 @@ impl<'a> Problem<'a> {
         Ok(Self::new(source, Lagrangian::kinetic(), units))
     }
 
-    /// The score of `q_t` blurred by Gaussian noise of deviation `sigma`, in units of distance, for
-    /// every t of a path, by denoising (Vincent, *A connection between score matching and denoising
-    /// autoencoders*, 2011, section 4).
+    /// The score of `q_t` blurred by Gaussian noise of standard deviation `sigma`, in units of
+    /// distance, for every t of a path, by denoising (Vincent, *A connection between score matching
+    /// and denoising autoencoders*, 2011, section 4).
     ///
     /// The variance of a draw goes with `1/sigma^2`, the bias in the score with `sigma^2`.
     ///

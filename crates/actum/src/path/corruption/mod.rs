@@ -253,10 +253,10 @@ impl Corruption {
         Ok(())
     }
 
-    /// The deviation of every number of the prior that is Gaussian; None on the torus.
-    fn prior_deviation(&self) -> Option<f64> {
+    /// The standard deviation of every number of the prior that is Gaussian; None on the torus.
+    fn prior_std_dev(&self) -> Option<f64> {
         match self.kind {
-            Kind::Process(process) => Some(process.prior_deviation()),
+            Kind::Process(process) => Some(process.prior_std_dev()),
             Kind::Torus => None,
             _ => Some(1.0),
         }
@@ -269,9 +269,9 @@ impl Corruption {
     pub fn log_prior(&self, points: &Array2<f64>) -> Result<Array1<f64>> {
         self.must_have_prior()?;
         let d = points.ncols() as f64;
-        Ok(match self.prior_deviation() {
-            Some(deviation) => {
-                let variance = deviation * deviation;
+        Ok(match self.prior_std_dev() {
+            Some(std_dev) => {
+                let variance = std_dev * std_dev;
                 let squares = points.map_axis(Axis(1), |row| row.dot(&row));
                 -0.5 * (squares / variance + d * (TAU * variance).ln())
             }
@@ -279,8 +279,9 @@ impl Corruption {
         })
     }
 
-    /// So many points at time 1 to generate images from, `[n, d]`: Gaussian noise of deviation 1 (that of
-    /// the [process](Process::prior_deviation)), or numbers uniform in [0, 1) on the torus.
+    /// So many points at time 1 to generate images from, `[n, d]`: Gaussian noise of standard
+    /// deviation 1 (that of the [process](Process::prior_std_dev)), or numbers uniform in [0, 1) on
+    /// the torus.
     ///
     /// # Errors
     /// [None](Corruption::has_prior) (`Setting`): see [`Corruption::start`].
@@ -288,9 +289,9 @@ impl Corruption {
         self.must_have_prior()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = (n, self.dimension());
-        Ok(match self.prior_deviation() {
-            Some(deviation) => Array2::from_shape_simple_fn(shape, || {
-                deviation * rng.sample::<f64, _>(StandardNormal)
+        Ok(match self.prior_std_dev() {
+            Some(std_dev) => Array2::from_shape_simple_fn(shape, || {
+                std_dev * rng.sample::<f64, _>(StandardNormal)
             }),
             None => Array2::from_shape_simple_fn(shape, || rng.random()),
         })

@@ -360,12 +360,12 @@ fn starts_have_the_law_of_the_path_at_its_end() {
         };
         let (mean, variance) = (end.mean_axis(Axis(0)).unwrap(), end.var_axis(Axis(0), 0.0));
         for (j, m) in begun.mean_axis(Axis(0)).unwrap().iter().enumerate() {
-            let deviation = variance[j].sqrt();
+            let std_dev = variance[j].sqrt();
             let found = begun.column(j).std(0.0);
             // Gray is rounded to a level before it is seen, 1/128 apart; a wrapped Gaussian of
-            // deviation 1/2 is uniform but for 1.4 percent.
-            assert!((m - mean[j]).abs() < 0.06 * deviation + 0.5 / 128.0, "{j}");
-            assert!((found - deviation).abs() < 0.04 * deviation + 0.004, "{j}");
+            // standard deviation 1/2 is uniform but for 1.4 percent.
+            assert!((m - mean[j]).abs() < 0.06 * std_dev + 0.5 / 128.0, "{j}");
+            assert!((found - std_dev).abs() < 0.04 * std_dev + 0.004, "{j}");
         }
         assert_eq!(
             corruption.start(&one, 1.0, 1).unwrap(),
