@@ -14,7 +14,7 @@ use actum::{
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
     lagrangian::Lagrangian,
     objective::Problem,
-    path::{Between, Coupling, Interpolation, Path, Sharded},
+    path::{Coupling, Interpolant, Interpolation, Path, Sharded},
     run::{Existing, Record, Run, Settings},
     tensor::Device,
     units::Units,
@@ -389,7 +389,7 @@ fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
 fn through(shards: &Shards) -> Sharded<'_> {
     let join = |shard: &Snapshots| {
         let ones = Array1::ones(shard.dimension());
-        Between::new(shard, Coupling::Exact, Interpolation::Linear, &ones)
+        Interpolant::new(shard, Coupling::Exact, Interpolation::Linear, &ones)
     };
     Sharded::new(shards, join).unwrap()
 }

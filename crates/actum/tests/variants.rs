@@ -12,7 +12,7 @@ use actum::{
     lagrangian::{Cost, Drift, Lagrangian},
     metric,
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Between, Coupling, Draw, Interpolation, Masses, Path, Sampled},
+    path::{Coupling, Draw, Interpolant, Interpolation, Masses, Path, Sampled},
     report,
     units::Units,
 };
@@ -523,7 +523,7 @@ fn noise_on_few_points_needs_a_blur() {
     // 12^(-1/6) times a standard deviation of about 1.
     assert!((0.5..0.8).contains(&width), "{width}");
     let level = |width: f64| {
-        let path = Between::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)
+        let path = Interpolant::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)
             .and_then(|path| path.blurred(width))
             .unwrap();
         let noisy = Lagrangian::kinetic().noise(1.0).unwrap();

@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 
 use super::{
     Draw, Path,
-    between::{draw_index, running_sum},
+    interpolant::{draw_index, running_sum},
 };
 use crate::{
     cloud::Cloud,

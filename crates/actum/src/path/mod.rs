@@ -1,17 +1,17 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
-mod between;
 mod corruption;
 mod diffusion;
+mod interpolant;
 mod sampled;
 mod sharded;
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
-pub use between::{Between, Coupling, Interpolation};
 pub use corruption::{Corrupted, Corruption, Mask};
 pub use diffusion::{Diffusion, Process};
+pub use interpolant::{Coupling, Interpolant, Interpolation};
 pub use sampled::Sampled;
 pub use sharded::Sharded;
 

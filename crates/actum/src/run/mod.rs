@@ -40,7 +40,7 @@ use crate::{
     file,
     fit::{Checkpoint, Observer, Rollback, Step},
     objective::Problem,
-    path::Between,
+    path::Interpolant,
 };
 use folder::{FILES, Folder, Origin};
 
@@ -189,7 +189,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`Run::fit`].
-    pub fn path(&self, seen: &Snapshots) -> Result<Between> {
+    pub fn path(&self, seen: &Snapshots) -> Result<Interpolant> {
         let settings = self.settings();
         settings.join(seen, &settings.frame(seen)?)
     }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Between, Coupling, Interpolation, Sharded},
+    path::{Coupling, Interpolant, Interpolation, Sharded},
     units::Units,
 };
 
@@ -418,7 +418,7 @@ impl Settings {
     }
 
     /// The path between snapshots as [`Data::view`] shows them.
-    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Between> {
+    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Interpolant> {
         let Frame {
             units,
             lagrangian,
@@ -432,8 +432,8 @@ impl Settings {
         });
         let scale = units.scale();
         let path = match lagrangian.known_drift() {
-            Some(drift) => Between::along(&training, coupling, &scale, drift)?,
-            None => Between::new(&training, coupling, self.path.interpolation, &scale)?,
+            Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
+            None => Interpolant::new(&training, coupling, self.path.interpolation, &scale)?,
         };
         path.blurred(*blur)
     }

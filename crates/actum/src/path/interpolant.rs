@@ -123,8 +123,8 @@ pub enum Interpolation {
 /// linearly from its part `a_i P_ij / sum_j P_ij` of the mass of i to its part of the mass of j
 /// (docs/mathematics.md, section 6).
 ///
-/// With a [blur](Between::blurred) every point is a small Gaussian.
-pub struct Between {
+/// With a [blur](Interpolant::blurred) every point is a small Gaussian.
+pub struct Interpolant {
     times: Vec<f64>,
     clouds: Vec<Cloud>,
     /// Running sums of every cloud's weights.
@@ -209,7 +209,7 @@ impl Rows {
     }
 }
 
-impl Between {
+impl Interpolant {
     /// The path through all `snapshots`. Distances of the coupling are measured after dividing
     /// every column by `scale`, `[d]` (ones for the user's own units).
     ///
@@ -230,8 +230,8 @@ impl Between {
     /// velocity. Where the drift is the whole truth nothing is missing.
     ///
     /// # Errors
-    /// As [`new`](Between::new); a drift for another number of columns, or one that carries a point
-    /// out of the finite numbers.
+    /// As [`new`](Interpolant::new); a drift for another number of columns, or one that carries a
+    /// point out of the finite numbers.
     pub fn along(
         snapshots: &Snapshots,
         coupling: Coupling,
@@ -560,7 +560,7 @@ fn mean_squared_distance(a: &Cloud, b: &Cloud) -> f64 {
     shift.dot(&shift) + variance(a) + variance(b)
 }
 
-impl Path for Between {
+impl Path for Interpolant {
     fn dimension(&self) -> usize {
         self.clouds[0].dimension()
     }
@@ -729,8 +729,8 @@ mod tests {
         Snapshots::new(vec![0.0, 1.0, 1.5, 4.0], clouds).unwrap()
     }
 
-    fn path(coupling: Coupling, interpolation: Interpolation) -> Between {
-        Between::new(&snapshots(), coupling, interpolation, &array![1.0, 1.0]).unwrap()
+    fn path(coupling: Coupling, interpolation: Interpolation) -> Interpolant {
+        Interpolant::new(&snapshots(), coupling, interpolation, &array![1.0, 1.0]).unwrap()
     }
 
     const COUPLINGS: [Coupling; 3] = [
@@ -788,7 +788,7 @@ mod tests {
         let heavy = snapshots().with_masses(&masses).unwrap();
         let scale = array![1.0, 1.0];
         for coupling in COUPLINGS.into_iter().chain([Coupling::Unbalanced(0.1)]) {
-            let path = Between::new(&heavy, coupling, Interpolation::Cubic, &scale).unwrap();
+            let path = Interpolant::new(&heavy, coupling, Interpolation::Cubic, &scale).unwrap();
             assert!(path.has_mass());
             let mut rng = ChaCha8Rng::seed_from_u64(0);
             let n = 60_000;
@@ -813,13 +813,14 @@ mod tests {
             let gained = draw.rates.unwrap().sum() / n as f64;
             assert!((gained + 3.0 / 2.5).abs() < 0.03, "{coupling:?}: {gained}");
         }
-        let even = |c| Between::new(&snapshots(), c, Interpolation::Linear, &scale).unwrap();
+        let even = |c| Interpolant::new(&snapshots(), c, Interpolation::Linear, &scale).unwrap();
         assert!(even(Coupling::Unbalanced(1.0)).has_mass());
         let still = snapshots().with_masses(&[1.0; 4]).unwrap();
-        let exact = Between::new(&still, Coupling::Exact, Interpolation::Linear, &scale);
+        let exact = Interpolant::new(&still, Coupling::Exact, Interpolation::Linear, &scale);
         assert!(!exact.unwrap().has_mass());
         // A coupling that keeps the marginals lets every pair grow alike: 4^(1/2) 1^(1/2) halfway.
-        let path = Between::new(&heavy, Coupling::Exact, Interpolation::Linear, &scale).unwrap();
+        let path =
+            Interpolant::new(&heavy, Coupling::Exact, Interpolation::Linear, &scale).unwrap();
         let draw = path.sample(&[0.5; 3], &mut ChaCha8Rng::seed_from_u64(0));
         assert!(
             draw.masses
@@ -843,7 +844,7 @@ mod tests {
         let snapshots = Snapshots::new(times, clouds).unwrap();
         let turn = Drift::function(|_, x, b| b.copy_from_slice(&[-x[1], x[0]]));
         let scale = array![1.0, 1.0];
-        let path = Between::along(&snapshots, Coupling::Exact, &scale, &turn).unwrap();
+        let path = Interpolant::along(&snapshots, Coupling::Exact, &scale, &turn).unwrap();
         let times: Vec<f64> = (0..=60).map(|k| k as f64 / 40.0).collect();
         let draw = path.sample(&times, &mut ChaCha8Rng::seed_from_u64(2));
         let velocities = draw.velocities.unwrap();
@@ -868,7 +869,7 @@ mod tests {
         }
         // Against another drift the snapshots are still met, and velocities are derivatives.
         let wrong = Drift::function(|t, x, b| b.copy_from_slice(&[t * x[1], 1.0]));
-        let path = Between::along(&snapshots, Coupling::Exact, &scale, &wrong).unwrap();
+        let path = Interpolant::along(&snapshots, Coupling::Exact, &scale, &wrong).unwrap();
         for t in [0.0, 1.0, 1.5] {
             let x = path.sample(&[t], &mut ChaCha8Rng::seed_from_u64(3)).points;
             let known = turned(t);
@@ -883,7 +884,7 @@ mod tests {
             assert!(off.iter().all(|e| *e < 1e-6), "{off}");
         }
         let away = Drift::function(|_, x, b| b.copy_from_slice(&[x[0].exp().exp().exp(), 0.0]));
-        let error = Between::along(&snapshots, Coupling::Exact, &scale, &away)
+        let error = Interpolant::along(&snapshots, Coupling::Exact, &scale, &away)
             .err()
             .unwrap();
         assert!(error.to_string().contains("units of the points"), "{error}");
@@ -921,7 +922,7 @@ mod tests {
         let one = Snapshots::new(vec![0.0], vec![snapshots().cloud(0).clone()]).unwrap();
         let scale = array![1.0, 1.0];
         let new = |s: &Snapshots, c, scale: &Array1<f64>| {
-            Between::new(s, c, Interpolation::Linear, scale)
+            Interpolant::new(s, c, Interpolation::Linear, scale)
                 .map(|_| ())
                 .unwrap_err()
                 .to_string()
