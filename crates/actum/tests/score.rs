@@ -13,7 +13,7 @@ use actum::{
     lagrangian::Lagrangian,
     likelihood::{Divergence, log_density, standard_gaussian},
     objective::{Estimator, Objective},
-    path::{Diffusion, Draw, Path, Process, Sampled},
+    path::{Diffusion, FnPath, Path, PathSample, Process},
     score::{Problem, Score, Step, fit, langevin, probability_flow, reverse},
     units::Units,
 };
@@ -327,7 +327,7 @@ fn widening(t: f64) -> [Array1<f64>; 2] {
 /// numbers and the user's.
 #[test]
 fn blurred_and_sliced_scores_are_right_in_any_units() {
-    let path = Sampled::new(3, [2.0, 6.0], false, |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(3, [2.0, 6.0], false, |times, rng: &mut dyn Rng| {
         let mut points = Array2::zeros((times.len(), 3));
         for (mut row, t) in points.rows_mut().into_iter().zip(times) {
             let [mean, std_dev] = widening(*t);
@@ -336,7 +336,7 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
                 .zip(&std_dev)
                 .for_each(|(x, s)| *x += s * rng.sample::<f64, _>(StandardNormal));
         }
-        Draw::new(points)
+        PathSample::new(points)
     })
     .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
@@ -692,8 +692,8 @@ fn what_makes_no_sense_is_refused() {
         let bad = message(Problem::blurred(&path, sigma, units.clone()), Value);
         assert!(bad.contains(&format!("got {sigma}")), "{bad}");
     }
-    let massive = Sampled::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
-        Draw::new(Array2::zeros((times.len(), 2)))
+    let massive = FnPath::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
+        PathSample::new(Array2::zeros((times.len(), 2)))
     })
     .unwrap()
     .with_mass();
@@ -725,8 +725,8 @@ fn what_makes_no_sense_is_refused() {
 
     let bad = message(Problem::denoising(&massive, units.clone()), Setting);
     assert!(bad.contains("dissolve in noise"), "{bad}");
-    let still = Sampled::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
-        Draw::new(Array2::ones((times.len(), 2)))
+    let still = FnPath::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
+        PathSample::new(Array2::ones((times.len(), 2)))
     })
     .unwrap();
     let blurred = Problem::blurred(&still, 1.0, units.clone()).unwrap();

@@ -12,7 +12,7 @@ use actum::{
     lagrangian::{Cost, Drift, Lagrangian},
     metric,
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Coupling, Draw, Interpolant, Interpolation, Masses, Path, Sampled},
+    path::{Coupling, FnPath, Interpolant, Interpolation, Masses, Path, PathSample},
     report,
     units::Units,
 };
@@ -148,7 +148,7 @@ fn noise_and_growth_carry_a_gaussian_with_its_mass() {
 #[test]
 fn a_population_that_grows_in_place_is_not_moved() {
     let (a, lambda): (f64, f64) = (1.2, 0.8);
-    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let points = Array2::from_shape_fn((times.len(), 1), |_| {
             let z: f64 = rng.sample(StandardNormal);
             if rng.random::<bool>() {
@@ -160,7 +160,7 @@ fn a_population_that_grows_in_place_is_not_moved() {
         let values: Array1<f64> = times.iter().map(|t| (a * t).exp()).collect();
         let rates = Some(&values * a);
         let still = Array2::zeros(points.raw_dim());
-        Draw::new(points)
+        PathSample::new(points)
             .with_velocities(still)
             .with_masses(Masses { values, rates })
     })
@@ -258,13 +258,13 @@ fn entropic_and_plain_actions_of_a_diffusion_share_marginals_and_give_the_score(
 #[test]
 fn costs_have_their_levels_and_keep_the_velocity() {
     let velocity = [3.0, -4.0];
-    let path = Sampled::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let points = Array2::from_shape_fn((times.len(), 2), |(i, j)| {
             let z: f64 = rng.sample(StandardNormal);
             f64::from(rng.random::<bool>()) + 0.3 * z + velocity[j] * times[i]
         });
         let shape = points.raw_dim();
-        Draw::new(points).with_velocities(Array2::from_shape_fn(shape, |(_, j)| velocity[j]))
+        PathSample::new(points).with_velocities(Array2::from_shape_fn(shape, |(_, j)| velocity[j]))
     })
     .unwrap();
     let metric = array![[2.0, 0.5], [0.5, 1.0]];
@@ -309,7 +309,7 @@ fn with_a_known_drift_trajectories_turn() {
             sin * x[0] + cos * x[1] + b * push[0] + a * push[1],
         ]
     };
-    let path = Sampled::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let (mut points, mut velocities) = (
             Array2::zeros((times.len(), 2)),
             Array2::zeros((times.len(), 2)),
@@ -323,7 +323,7 @@ fn with_a_known_drift_trajectories_turn() {
                 velocities[[i, j]] = v[j];
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })
     .unwrap();
     let turn = Drift::function(move |_, x, b| b.copy_from_slice(&[-rate * x[1], rate * x[0]]));
@@ -405,7 +405,7 @@ fn weights_in_time_keep_the_field() {
 fn a_change_of_units_changes_nothing() {
     let (length, time) = (40.0, 7.0);
     let run = |length: f64, time: f64| {
-        let path = Sampled::new(2, [0.0, time], true, move |times, rng: &mut dyn Rng| {
+        let path = FnPath::new(2, [0.0, time], true, move |times, rng: &mut dyn Rng| {
             let shape = (times.len(), 2);
             let (mut x, mut v) = (Array2::zeros(shape), Array2::zeros(shape));
             for (i, t) in times.iter().enumerate() {
@@ -416,7 +416,7 @@ fn a_change_of_units_changes_nothing() {
                     v[[i, j]] = length / time * (at.mean_rate[j] + at.std_dev_rate * z);
                 }
             }
-            Draw::new(x).with_velocities(v)
+            PathSample::new(x).with_velocities(v)
         })
         .unwrap();
         let p: f64 = 1.5;

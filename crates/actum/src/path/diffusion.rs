@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::{
-    Draw, Path,
+    Path, PathSample,
     interpolant::{draw_index, running_sum},
 };
 use crate::{
@@ -301,7 +301,7 @@ impl Path for Diffusion {
     }
 
     /// Which x and eps are drawn does not depend on the times.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = [times.len(), self.data.dimension()];
         let mut points = Array2::zeros(shape);
         for mut row in points.rows_mut() {
@@ -322,6 +322,6 @@ impl Path for Diffusion {
                 row.scaled_add(of_noise, &noise.row(i));
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }

@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Draw, Masses, Path};
+use super::{Masses, Path, PathSample};
 use crate::{
     cloud::Cloud,
     data::Snapshots,
@@ -577,7 +577,7 @@ impl Path for Interpolant {
         self.has_mass
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), self.dimension());
         let mut points = Array2::zeros(shape);
         let mut velocities = Array2::zeros(shape);
@@ -623,7 +623,7 @@ impl Path for Interpolant {
                 }
             }
         }
-        let draw = Draw::new(points).with_velocities(velocities);
+        let draw = PathSample::new(points).with_velocities(velocities);
         if self.has_mass {
             draw.with_masses(masses)
         } else {

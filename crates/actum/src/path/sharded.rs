@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
-use super::{Draw, Interpolant, Path};
+use super::{Interpolant, Path, PathSample};
 use crate::{
     data::{Shards, Snapshots},
     error::Result,
@@ -87,7 +87,7 @@ impl Path for Sharded<'_> {
         self.has_mass
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         self.current().sample(times, rng)
     }
 

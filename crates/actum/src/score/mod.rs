@@ -51,7 +51,7 @@ use crate::{
     fit,
     lagrangian::{Lagrangian, Noise},
     objective::{self, Estimator, Weight},
-    path::{Draw, Path, Process},
+    path::{Path, PathSample, Process},
     units::Units,
 };
 
@@ -281,7 +281,7 @@ impl Path for Target<'_> {
         true
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let scale = self.units.scale();
         // The score of a point given where it came from is -eps / sigma; velocities are that, times
         // `strength` and the squares of the scales.
@@ -313,7 +313,7 @@ impl Path for Target<'_> {
         for (mut row, t) in velocities.rows_mut().into_iter().zip(times) {
             row *= strength(&self.units, *t);
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 
     fn advance(&self, step: usize) -> Result<()> {

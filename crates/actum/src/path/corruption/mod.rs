@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::{Draw, Path, Process};
+use super::{Path, PathSample, Process};
 use crate::{
     data::{Images, LUMA},
     error::{Result, ensure},
@@ -687,7 +687,7 @@ impl Path for Corrupted {
     }
 
     /// Which images and which noise are drawn does not depend on the times.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let (n, d) = (times.len(), self.dimension());
         // A generator for each row, so that rows can be drawn side by side.
         let rows: Vec<(f64, u64)> = times.iter().map(|t| (*t, rng.random())).collect();
@@ -706,7 +706,7 @@ impl Path for Corrupted {
                     .write_point(&image, &noise, t, point, Some(velocity));
             });
         let array = |numbers| Array2::from_shape_vec((n, d), numbers).expect("a row for each time");
-        Draw::new(array(points)).with_velocities(array(velocities))
+        PathSample::new(array(points)).with_velocities(array(velocities))
     }
 }
 

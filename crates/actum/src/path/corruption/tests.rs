@@ -40,7 +40,7 @@ fn all() -> impl Iterator<Item = Corruption> {
     processes().into_iter().chain(others())
 }
 
-fn draw(path: &Corrupted, t: f64, n: usize, seed: u64) -> Draw {
+fn draw(path: &Corrupted, t: f64, n: usize, seed: u64) -> PathSample {
     path.sample(&vec![t; n], &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
