@@ -8,7 +8,7 @@ use actum::{
     fit::Options,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Existing, Growth, Mass, Method, Noising, Settings, Task},
+    run::{Existing, Growth, Mass, Method, NoisePath, Settings, Task},
 };
 use clap::{Args, Parser, Subcommand};
 
@@ -282,7 +282,7 @@ pub struct ImageFit {
     /// How images dissolve that are to be generated: linear, vp, subvp, ve, heat or torus
     /// [default: linear; with --method score vp].
     #[arg(long, value_name = "PATH")]
-    pub path: Option<Noising>,
+    pub path: Option<NoisePath>,
     /// What is hidden, with --task inpaint: top, bottom, or a PNG or JPEG of the size of the images that
     /// is white there [default: bottom].
     #[arg(long, value_name = "MASK")]
@@ -323,13 +323,13 @@ pub struct ImageSample {
     pub device: String,
 }
 
-/// Restore images: what is seen of them and the plain answer beside the result.
+/// Restore images: what is observed of them and the baseline beside the result.
 #[derive(Args)]
 pub struct ImageRestore {
     /// The run.
     pub run: PathBuf,
-    /// The images: whole ones, of which only what can be seen is used, or, for superres, of half the
-    /// size and, for colorize, gray ones. As --data of `actum image fit`, or one PNG or JPEG.
+    /// The images: whole ones, of which only what is observed is used, or, for superres, of half
+    /// the size and, for colorize, gray ones. As --data of `actum image fit`, or one PNG or JPEG.
     #[arg(long, value_name = "WHAT")]
     pub input: String,
     /// At most the first N.
@@ -342,8 +342,8 @@ pub struct ImageRestore {
     /// Seeds the noise, of which there is none at temperature 0.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
-    /// makes the one in the middle of them, which errs least.
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is
+    /// observed, 0 makes the one in the middle of them, which errs least.
     #[arg(
         long,
         value_name = "T",
@@ -363,7 +363,7 @@ pub struct ImageRestore {
 ///
 /// Generated images: the energy distance and the sliced W2 to real ones, as points in [-1, 1], beside a
 /// Gaussian of the same mean and covariance, and bits per dimension. Restored ones: PSNR and SSIM
-/// beside the plain answer (bilinear, gray, filled with the mean).
+/// beside the baseline (bilinear, gray, filled with the mean).
 #[derive(Args)]
 pub struct ImageScore {
     /// The run.
@@ -374,8 +374,8 @@ pub struct ImageScore {
     /// How many to make or restore, at most; the real images are drawn at random.
     #[arg(short, value_name = "N", default_value_t = 256)]
     pub n: usize,
-    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
-    /// makes the one in the middle of them, which errs least [default: 0].
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is
+    /// observed, 0 makes the one in the middle of them, which errs least [default: 0].
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub temperature: Option<f64>,
     /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.

@@ -11,7 +11,7 @@ use actum::{
     flow::Scheme,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, Noising,
+        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, NoisePath,
         Record, Task,
     },
     tensor,
@@ -207,7 +207,7 @@ fn sample(arguments: &ImageSample) -> Result<()> {
     let run = ImageRun::open(&arguments.run)?;
     let model = run.model(&tensor::device(&arguments.device)?)?;
     let like = match run.settings().path {
-        Some(Noising::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
+        Some(NoisePath::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
         _ => None,
     };
     let scheme = scheme(arguments.steps);
@@ -243,9 +243,9 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
             picture.write_grid(path, columns)?;
             match columns {
                 4 => {
-                    " beside each other: what the model sees, the plain answer, restored, the image"
+                    " beside each other: what the model observes, the baseline, restored, the image"
                 }
-                _ => " beside each other: what the model sees, the plain answer, restored",
+                _ => " beside each other: what the model observes, the baseline, restored",
             }
         }
         Target::Npz => {
@@ -321,9 +321,9 @@ fn score(arguments: &ImageScore) -> Result<()> {
                     ssim(found.ssim),
                 ],
                 vec![
-                    "plain answer".to_owned(),
-                    decibels(found.plain_psnr),
-                    ssim(found.plain_ssim),
+                    "baseline".to_owned(),
+                    decibels(found.baseline_psnr),
+                    ssim(found.baseline_ssim),
                 ],
             ],
         );

@@ -223,18 +223,18 @@ fn images_are_restored() {
         // Four images of 64 pixels in a row, two rows, with gaps of 2.
         assert_eq!(shape(&bench.path(&grid)).1, [134, 266, 3]);
         let scores = &bench.json(&format!("score {task} --data whole.npz -n 4 --json"))["scores"];
-        assert!(scores["plain_psnr"].as_f64().unwrap() > 5.0, "{scores}");
+        assert!(scores["baseline_psnr"].as_f64().unwrap() > 5.0, "{scores}");
         assert!(scores["psnr"].as_f64().is_some() && scores["ssim"].is_null());
         assert!(
             bench
                 .done(&format!("score {task} --data whole.npz"))
-                .contains("plain answer")
+                .contains("baseline")
         );
         bench.error(&format!("sample {task} -o x.png"), &["restores images"]);
     }
     for (task, input) in [("superres", "low.npz"), ("colorize", "gray.npz")] {
         let said = bench.done(&format!("restore {task} --input {input} -o {task}-in.png"));
-        assert!(said.ends_with("plain answer, restored\n"), "{said}");
+        assert!(said.ends_with("baseline, restored\n"), "{said}");
         bench.done(&format!("restore {task} --input {input} -o {task}-out"));
         let restored = shape(&bench.path(&format!("{task}-out")));
         assert_eq!(restored, (2, [8, 8, 3]));

@@ -1,17 +1,17 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
-mod corruption;
 mod custom;
 mod diffusion;
+mod images;
 mod interpolant;
 mod sharded;
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
-pub use corruption::{Corrupted, Corruption, Mask};
 pub use custom::FnPath;
 pub use diffusion::{Diffusion, Process};
+pub use images::{Degradation, ImagePath, Mask};
 pub use interpolant::{Coupling, Interpolant, Interpolation};
 pub use sharded::Sharded;
 

@@ -16,7 +16,7 @@ use crate::{
     flow::{Scheme, simulate},
     likelihood::{Divergence, bits_per_dimension, log_density},
     metric,
-    path::Corruption,
+    path::Degradation,
     score::{Potential, Score},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ImageModel {
     motion: Motion,
-    corruption: Corruption,
+    degradation: Degradation,
 }
 
 #[derive(Debug, Clone)]
@@ -77,14 +77,14 @@ pub struct Restoration {
     /// How many images were restored.
     pub images: usize,
     /// The PSNR of the model, in decibels, the mean over images. One counts at most 58.9, what
-    /// rounding to levels costs: a gray image is its own plain answer.
+    /// rounding to levels costs: a gray image is its own baseline.
     pub psnr: f64,
-    /// That of the [plain answer](Corruption::plain).
-    pub plain_psnr: f64,
+    /// That of the [baseline](Degradation::baseline).
+    pub baseline_psnr: f64,
     /// The SSIM of the model; None for images too small for it.
     pub ssim: Option<f64>,
-    /// That of the plain answer.
-    pub plain_ssim: Option<f64>,
+    /// That of the baseline.
+    pub baseline_ssim: Option<f64>,
     /// How often the velocity was evaluated.
     pub evaluations: usize,
 }
@@ -105,8 +105,8 @@ impl ImageModel {
     /// # Errors
     /// Something learned of points of another dimension (`Shape`); a score of images that do not
     /// dissolve under a process (`Setting`).
-    pub fn new(method: Method, learned: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
-        let (found, expected) = (learned.units.dimension(), corruption.dimension());
+    pub fn new(method: Method, learned: Dynamics<UNet>, degradation: Degradation) -> Result<Self> {
+        let (found, expected) = (learned.units.dimension(), degradation.dimension());
         ensure!(
             found == expected,
             Shape,
@@ -114,9 +114,12 @@ impl ImageModel {
         );
         let motion = match method {
             Method::Action => Motion::Action(learned),
-            Method::Score => Motion::Score(Score::new(learned, corruption.as_process()).motion()?),
+            Method::Score => Motion::Score(Score::new(learned, degradation.as_process()).motion()?),
         };
-        Ok(Self { motion, corruption })
+        Ok(Self {
+            motion,
+            degradation,
+        })
     }
 
     /// Generates `n` images. The path `heat` starts from the mean colours of `like`, drawn at random.
@@ -131,24 +134,24 @@ impl ImageModel {
         like: Option<&Images>,
     ) -> Result<Made> {
         ensure!(
-            !self.corruption.restores(),
+            !self.degradation.restores(),
             Setting,
             "this model restores images and generates none"
         );
         ensure!(n > 0, Value, "expected at least one image, got 0");
-        let start = match (self.corruption.prior(n, seed), like) {
+        let start = match (self.degradation.prior(n, seed), like) {
             (Err(_), Some(like)) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 let chosen: Vec<usize> = (0..n).map(|_| rng.random_range(0..like.len())).collect();
-                self.corruption.start(&like.select(&chosen)?, 1.0, seed)?
+                self.degradation.start(&like.select(&chosen)?, 1.0, seed)?
             }
             (prior, _) => prior?,
         };
         self.finish(start, scheme, "generated")
     }
 
-    /// Restores images of which only [what can be seen](Corruption::seen) is looked at, from noise of
-    /// [`temperature`](Corruption::start).
+    /// Restores images of which only [what is observed](Degradation::observed) is used, from
+    /// noise of [`temperature`](Degradation::start).
     ///
     /// # Errors
     /// A model that generates; images of another size; a temperature below 0; a motion that diverges.
@@ -160,11 +163,11 @@ impl ImageModel {
         scheme: Scheme,
     ) -> Result<Made> {
         self.must_restore()?;
-        let start = self.corruption.start(images, temperature, seed)?;
+        let start = self.degradation.start(images, temperature, seed)?;
         self.finish(start, scheme, images.source())
     }
 
-    /// For every image, side by side: what can be seen of it, the plain answer, the restored one
+    /// For every image, side by side: what is observed of it, the baseline, the restored one
     /// and, where it is of full size and in as many channels, the image itself. Also how many that
     /// are.
     ///
@@ -179,11 +182,11 @@ impl ImageModel {
     ) -> Result<(Images, usize)> {
         let restored = self.restore(images, temperature, seed, scheme)?.images;
         let mut columns = vec![
-            self.corruption.seen(images)?,
-            self.corruption.plain(images)?,
+            self.degradation.observed(images)?,
+            self.degradation.baseline(images)?,
             restored,
         ];
-        if images.shape() == self.corruption.shape() {
+        if images.shape() == self.degradation.shape() {
             columns.push(images.clone());
         }
         let all: Vec<_> = columns.iter().map(|c| c.pixels().view()).collect();
@@ -199,15 +202,15 @@ impl ImageModel {
     /// estimate](Divergence::Hutchinson), dequantised.
     ///
     /// # Errors
-    /// A path [without a prior](Corruption::has_prior) (`Setting`); images of another size; a motion
-    /// that diverges.
+    /// A path [without a prior](Degradation::has_prior) (`Setting`); images of another size; a
+    /// motion that diverges.
     pub fn bits_per_dimension(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<f64> {
-        let [first, last] = self.corruption.span();
-        let d = self.corruption.dimension();
+        let [first, last] = self.degradation.span();
+        let d = self.degradation.dimension();
         // Refuses, with a reason, before anything is computed.
-        self.corruption.log_prior(&Array2::zeros((0, d)))?;
-        let base = |x: &Array2<f64>| self.corruption.log_prior(x).expect("a path with a prior");
-        let x = self.corruption.points(images, seed)?;
+        self.degradation.log_prior(&Array2::zeros((0, d)))?;
+        let base = |x: &Array2<f64>| self.degradation.log_prior(x).expect("a path with a prior");
+        let x = self.degradation.points(images, seed)?;
         let divergence = Divergence::Hutchinson { seed };
         let density = match &self.motion {
             Motion::Action(motion) => {
@@ -215,7 +218,7 @@ impl ImageModel {
             }
             Motion::Score(motion) => log_density(motion, &x, first, last, base, divergence, scheme),
         }?;
-        bits_per_dimension(&density, d, self.corruption.bin())
+        bits_per_dimension(&density, d, self.degradation.bin())
     }
 
     /// Compares `n` generated images with `n` of `data` that are drawn at random, and `bits_of` of
@@ -259,7 +262,7 @@ impl ImageModel {
                 None
             },
             evaluations: made.evaluations,
-            bits_per_dimension: if self.corruption.has_prior() {
+            bits_per_dimension: if self.degradation.has_prior() {
                 Some(self.bits_per_dimension(&some(0, bits_of)?, seed, scheme)?)
             } else {
                 None
@@ -285,22 +288,22 @@ impl ImageModel {
             let each = metric::psnr(found, images)?.into_iter();
             Ok(mean(each.map(|decibels| decibels.min(ROUNDED)).collect()))
         };
-        let plain = self.corruption.plain(images)?;
+        let baseline = self.degradation.baseline(images)?;
         let made = self.restore(images, temperature, seed, scheme)?;
         let ssim = |found: &Images| metric::ssim(found, images).ok().map(mean);
         Ok(Restoration {
             images: images.len(),
             psnr: psnr(&made.images)?,
-            plain_psnr: psnr(&plain)?,
+            baseline_psnr: psnr(&baseline)?,
             ssim: ssim(&made.images),
-            plain_ssim: ssim(&plain),
+            baseline_ssim: ssim(&baseline),
             evaluations: made.evaluations,
         })
     }
 
     fn must_restore(&self) -> Result<()> {
         ensure!(
-            self.corruption.restores(),
+            self.degradation.restores(),
             Setting,
             "this model generates images and restores none"
         );
@@ -309,14 +312,14 @@ impl ImageModel {
 
     /// From time 1 to the images.
     fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
-        let [first, last] = self.corruption.span();
+        let [first, last] = self.degradation.span();
         let start = Cloud::new(start)?;
         let moved = match &self.motion {
             Motion::Action(motion) => simulate(motion, &start, last, &[first], scheme, 0),
             Motion::Score(motion) => simulate(motion, &start, last, &[first], scheme, 0),
         }?;
         Ok(Made {
-            images: self.corruption.images(moved.at(0).view(), source)?,
+            images: self.degradation.images(moved.at(0).view(), source)?,
             evaluations: moved.evaluations,
         })
     }

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use image::{ImageRun, ImageSource};
 pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
 pub use image_settings::{
-    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, Noising, Task,
+    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, NoisePath, Task,
 };
 pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 

@@ -70,9 +70,9 @@ pub struct Problem<'a> {
 
 impl<'a> Problem<'a> {
     /// The score of every `q_t` of data under a [process](Path::process), such as a
-    /// [`Diffusion`](crate::path::Diffusion) or images [`Corrupted`](crate::path::Corrupted) by one,
-    /// by denoising: its mean square error weighted by `sigma_t^2` (Song et al., ICLR 2021, equation
-    /// 7; Vincent 2011).
+    /// [`Diffusion`](crate::path::Diffusion) or [images](crate::path::ImagePath) under
+    /// one, by denoising: its mean square error weighted by `sigma_t^2` (Song et al., ICLR 2021,
+    /// equation 7; Vincent 2011).
     ///
     /// # Errors
     /// A path that is no diffusion of data.
