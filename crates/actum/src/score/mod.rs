@@ -237,7 +237,7 @@ impl<A: Action> Score<A> {
         let gradients = self.dynamics.velocity(t, points)?;
         let width = self
             .process
-            .map_or(1.0, |process| process.deviation(t)[0] / units.length());
+            .map_or(1.0, |process| process.sigma(t)[0] / units.length());
         let scale = units.scale();
         Ok(gradients / (width * strength(units, t)) / (&scale * &scale))
     }
@@ -291,7 +291,7 @@ impl Path for Target<'_> {
                 let mut noise = draw.velocities.expect("a diffusion has velocities");
                 let rows = noise.rows_mut().into_iter().zip(draw.points.rows());
                 for ((mut row, point), t) in rows.zip(times) {
-                    row.scaled_add(-process.drift(*t), &point);
+                    row.scaled_add(-process.f(*t), &point);
                     row /= process.push_of_noise(*t);
                 }
                 let noise = noise * (&scale * &scale) / -self.units.length();

@@ -69,7 +69,7 @@ impl<A> Potential<A> {
         let rate = units.rate(t);
         let length = units.length() * units.scale()[0];
         let noise = process.push_of_noise(t) * units.length() / (length * length);
-        [process.drift(t) / rate, noise / rate]
+        [process.f(t) / rate, noise / rate]
     }
 
     /// The factors at times `[n, 1]` of the network as columns `[n, 1]`.

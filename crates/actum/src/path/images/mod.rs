@@ -154,7 +154,7 @@ impl Degradation {
     /// first has an infinite velocity at 0 (Song et al. end samplers there).
     pub fn span(&self) -> [f64; 2] {
         match self.kind {
-            Kind::Process(process) if process.deviation(0.0)[0] == 0.0 => [1e-3, 1.0],
+            Kind::Process(process) if process.sigma(0.0)[0] == 0.0 => [1e-3, 1.0],
             _ => [0.0, 1.0],
         }
     }
@@ -200,7 +200,7 @@ impl Degradation {
         let times: Vec<f64> = (0..=KNOTS)
             .map(|k| first + (last - first) * (k as f64 / KNOTS as f64).powi(2))
             .collect();
-        let place = |t: f64| [process.mean(t)[0], process.deviation(t)[0]];
+        let place = |t: f64| [process.alpha(t)[0], process.sigma(t)[0]];
         let distances = times.windows(2).map(|pair| {
             let [a, b] = [pair[0], pair[1]].map(place);
             (b[0] - a[0]).hypot(b[1] - a[1])
@@ -227,7 +227,7 @@ impl Degradation {
     fn scale(&self) -> f64 {
         match self.kind {
             Kind::Torus => 0.25,
-            Kind::Process(process) => process.mean(0.0)[0],
+            Kind::Process(process) => process.alpha(0.0)[0],
             _ => 1.0,
         }
     }
@@ -504,7 +504,7 @@ impl Degradation {
         let line = |x, y| affine([1.0 - t, -1.0], [t, 1.0], x, y);
         let both: Vec<[f64; 2]> = match &self.kind {
             Kind::Process(process) => {
-                let (alpha, sigma) = (process.mean(t), process.deviation(t));
+                let (alpha, sigma) = (process.alpha(t), process.sigma(t));
                 let each = x.iter().zip(noise);
                 each.map(|(x, e)| affine(alpha, sigma, *x, *e)).collect()
             }
