@@ -40,8 +40,8 @@ pub enum Estimator {
 }
 
 /// The weight `w_t >= 0` of times in the objective, with its derivative, on top of that of the
-/// [clock](Units). It does not change what the best action is; where it is 0 at an end of the span,
-/// that boundary is dropped.
+/// [time warp](Units). It does not change what the best action is; where it is 0 at an end of the
+/// span, that boundary is dropped.
 #[derive(Clone, Default)]
 pub struct Weight(Option<Arc<Function>>);
 

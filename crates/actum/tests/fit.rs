@@ -478,7 +478,7 @@ fn velocities_are_the_gradient_of_the_action_in_the_units_of_the_user() {
     let path = gaussian();
     let units = Units::isotropic(vec![0.5, 0.0], 2.0, [0.0, 1.0]).unwrap();
     let problem = Problem {
-        units: units.paced(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
+        units: units.warped(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
         ..problem(&path)
     };
     let dynamics = fit(network(2), &problem, &options(100), &mut ()).unwrap();

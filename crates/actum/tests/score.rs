@@ -239,7 +239,7 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
         let width = |t: f64| array![process.sigma(t)[0]];
         let error = error(&score, &path, width, truth);
 
-        // -1/2 int D^2 E[score^2] dt, D = sigma length clock', on a clock of 1 / 0.9.
+        // -1/2 int D^2 E[score^2] dt, D = sigma length warp', with a warp of slope 1 / 0.9.
         let least = -0.5
             * integral(path.span(), 400, |t| {
                 let ([alpha, _], [sigma, _]) = (process.alpha(t), process.sigma(t));
@@ -320,7 +320,7 @@ fn widening(t: f64) -> [Array1<f64>; 2] {
     [mean, array![0.5, 20.0, 3.0] * (0.5 + 0.25 * t)]
 }
 
-/// Standardised columns and a clock that changes its pace: every factor between the network's
+/// Standardised columns and a time warp that changes its slope: every factor between the network's
 /// numbers and the user's.
 #[test]
 fn blurred_and_sliced_scores_are_right_in_any_units() {
@@ -341,12 +341,12 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
     let clouds = [2.0, 6.0].map(cloud).to_vec();
     let snapshots = Snapshots::new(vec![2.0, 6.0], clouds).unwrap();
     let units = Units::of(&snapshots, true).unwrap();
-    let paced = units.clone().paced(&[2.0, 3.0, 6.0], &[2.0, 1.0]).unwrap();
+    let warped = units.clone().warped(&[2.0, 3.0, 6.0], &[2.0, 1.0]).unwrap();
     let scale = units.scale();
-    // 0.1 of real time, 0.9 of distance: clock' in the first unit of time, and in the last three.
+    // 0.1 of real time, 0.9 of distance: warp' in the first unit of time, and in the last three.
     let rate = |t: f64| if t < 3.0 { 0.625 } else { 0.125 };
     let sigma = 0.3;
-    for (units, is_paced) in [(units, false), (paced, true)] {
+    for (units, is_warped) in [(units, false), (warped, true)] {
         let square = units.length() * units.length();
         for (problem, sigma) in [
             (
@@ -364,16 +364,16 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
             let error = error(&score, &path, |_| scale.clone(), truth);
             let least = -0.5
                 * integral([2.0, 6.0], 400, |t| {
-                    // D = length^2 clock', and the clock weights times by 1 / (4 clock').
-                    let rate = if is_paced { rate(t) } else { 0.25 };
+                    // D = length^2 warp', and the warp weights times by 1 / (4 warp').
+                    let rate = if is_warped { rate(t) } else { 0.25 };
                     square * square * rate / 4.0 * (&scale * &scale / variance(t)).sum()
                 });
             let level = level(&score, &problem);
-            println!("{sigma} {is_paced}: error {error:.4}, level {level:.4} of {least:.4}");
-            assert!(error < 0.1, "{sigma} {is_paced}: {error}");
+            println!("{sigma} {is_warped}: error {error:.4}, level {level:.4} of {least:.4}");
+            assert!(error < 0.1, "{sigma} {is_warped}: {error}");
             assert!(
                 (level / least - 1.0).abs() < 0.03,
-                "{sigma} {is_paced}: {level} {least}"
+                "{sigma} {is_warped}: {level} {least}"
             );
         }
     }

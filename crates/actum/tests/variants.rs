@@ -428,7 +428,7 @@ fn a_change_of_units_changes_nothing() {
                 b.copy_from_slice(&[0.3 * t / time * x[1] / time, -0.3 * x[0] / time]);
             }));
         let units = Units::isotropic(vec![length, -0.5 * length], 1.3 * length, [0.0, time])
-            .and_then(|u| u.paced(&[0.0, 0.25 * time, time], &[1.0, 1.0]))
+            .and_then(|u| u.warped(&[0.0, 0.25 * time, time], &[1.0, 1.0]))
             .unwrap();
         let problem = Problem::new(&path, lagrangian, units);
         let options = Options {

@@ -187,7 +187,7 @@ pub fn simulate<A: Action>(
         columns: d,
         seed,
         span: [0.0, 1.0],
-        breaks: units.ticks(),
+        breaks: units.warp_knots(),
     });
     let solution = solve(
         field,

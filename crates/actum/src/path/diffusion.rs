@@ -178,10 +178,13 @@ impl Process {
                 [weight, -2.0 * weight * rate / sigma]
             }
             Kind::Normalized([smallest, largest]) => {
-                // theta' = pace sin(theta) cos(theta), and sigma and alpha are these.
-                let pace = (largest / smallest).ln();
-                let weight = (pace * sigma * self.alpha(t)[0]).powi(-2);
-                [weight, -2.0 * weight * pace * (1.0 - 2.0 * sigma * sigma)]
+                // theta' = log_ratio sin(theta) cos(theta), and sigma and alpha are these.
+                let log_ratio = (largest / smallest).ln();
+                let weight = (log_ratio * sigma * self.alpha(t)[0]).powi(-2);
+                [
+                    weight,
+                    -2.0 * weight * log_ratio * (1.0 - 2.0 * sigma * sigma),
+                ]
             }
         }
     }
@@ -212,9 +215,9 @@ impl Process {
 
 /// Sigma and its rate at time t.
 fn exploding([smallest, largest]: [f64; 2], t: f64) -> [f64; 2] {
-    let pace = (largest / smallest).ln();
-    let sigma = smallest * (pace * t).exp();
-    [sigma, pace * sigma]
+    let log_ratio = (largest / smallest).ln();
+    let sigma = smallest * (log_ratio * t).exp();
+    [sigma, log_ratio * sigma]
 }
 
 fn positive(name: &str, ends: [f64; 2]) -> Result<[f64; 2]> {

@@ -115,8 +115,8 @@ impl ImageRun {
             None => {
                 let degradation = degradation.clone();
                 let weight = if settings.fit.estimator == Estimator::Velocity {
-                    let (times, distances) = degradation.pace();
-                    units = units.paced(&times, &distances)?;
+                    let (times, distances) = degradation.warp();
+                    units = units.warped(&times, &distances)?;
                     Weight::new(move |t| degradation.weight_of_velocities(t))
                 } else {
                     Weight::new(move |t| degradation.weight(t))

@@ -105,7 +105,7 @@ impl Run {
     /// Fits a population (all columns, all times, named `data` for the record) under `settings`
     /// and leaves the result in `folder`. It is `Shards::from(snapshots)`, or a file
     /// [in shards](crate::data::TableReader::shards) split by [`Settings::split`]: then units,
-    /// blur, drift and the pace of the network's clock are those of the first shard.
+    /// blur, drift and the time warp are those of the first shard.
     ///
     /// # Errors
     /// A folder that is there already with [`Existing::Keep`], or holds something else than a

@@ -393,7 +393,7 @@ impl Settings {
         let join = move |shard: &Snapshots| settings.join(&settings.data.view(shard)?, &frame);
         let path = Sharded::new(shards, join)?;
         let first = path.current();
-        let units = units.paced(first.times(), first.distances())?;
+        let units = units.warped(first.times(), first.distances())?;
         Ok((path, lagrangian, units))
     }
 

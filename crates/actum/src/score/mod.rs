@@ -60,7 +60,7 @@ use crate::{
 /// The network learns the score in its own coordinates, so that its gradient is of order one. Along a
 /// diffusion of data, whose score grows without bound as the noise vanishes, it learns `sigma_t` times
 /// that, the mean of unit noise: so the error of the score is weighted by `sigma_t^2`. Any
-/// [`Units`] give the same score; their clock decides which times count more.
+/// [`Units`] give the same score; their time warp decides which times count more.
 pub struct Problem<'a> {
     path: Target<'a>,
     lagrangian: Lagrangian,
@@ -114,13 +114,13 @@ impl<'a> Problem<'a> {
     /// `q_t` must have a density: on finitely many points the objective has no lower bound.
     ///
     /// # Errors
-    /// A path with masses, or a clock whose intervals are too short to be told apart.
+    /// A path with masses, or a time warp whose intervals are too short to be told apart.
     pub fn sliced(path: &'a dyn Path, units: Units) -> Result<Self> {
         without_mass(path)?;
-        // sigma^2 / 2 = strength, constant between the knots of the clock, at which it jumps.
+        // sigma^2 / 2 = strength, constant between the knots of the time warp, at which it jumps.
         let (mut times, mut sigmas) = (vec![], vec![]);
-        for ticks in units.ticks().windows(2) {
-            let (start, end) = (units.time_out(ticks[0]), units.time_out(ticks[1]));
+        for ends in units.warp_knots().windows(2) {
+            let (start, end) = (units.time_out(ends[0]), units.time_out(ends[1]));
             let sigma = (2.0 * strength(&units, 0.5 * (start + end))).sqrt();
             times.extend([0.0, 1.0].map(|side| {
                 let share = side + EDGE * (1.0 - 2.0 * side);
@@ -175,11 +175,11 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The part of an interval of the clock at either end where the noise of `sliced` goes over into that
-/// of the next.
+/// The part of an interval of the time warp at either end where the noise of `sliced` goes over
+/// into that of the next.
 const EDGE: f64 = 1e-6;
 
-/// `length^2 clock'(t)`: as a velocity of the network this times the score is the score in its
+/// `length^2 warp'(t)`: as a velocity of the network this times the score is the score in its
 /// coordinates.
 fn strength(units: &Units, t: f64) -> f64 {
     units.length() * units.length() * units.rate(t)

@@ -19,7 +19,7 @@ use crate::{
 use heat::Heat;
 pub use mask::Mask;
 
-/// On how many stretches of time the pace of a process is taken as constant.
+/// On how many stretches of time the speed of a process is taken as constant.
 const KNOTS: usize = 64;
 
 /// What happens to an image x from time 0, where it is whole, to time 1, where a
@@ -176,8 +176,8 @@ impl Degradation {
     }
 
     /// The same for the objective from velocities, which needs no action that is finite at 0: then
-    /// all parts of the way from images to noise count alike on the clock of
-    /// [`pace`](Degradation::pace), and noise that is left over at its end, which shows most, is
+    /// all parts of the way from images to noise count alike once time is warped by
+    /// [`warp`](Degradation::warp), and noise that is left over at its end, which shows most, is
     /// not neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way
     /// is longer than any image is wide and counts by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
@@ -188,9 +188,9 @@ impl Degradation {
     }
 
     /// Times from the first to the last, and how far points of order one go between them, for
-    /// [`Units::paced`](crate::units::Units::paced): a process goes fast where noise begins and
+    /// [`Units::warped`](crate::units::Units::warped): a process goes fast where noise begins and
     /// slowly where it has won.
-    pub fn pace(&self) -> (Vec<f64>, Vec<f64>) {
+    pub fn warp(&self) -> (Vec<f64>, Vec<f64>) {
         let [first, last] = self.span();
         let process = match self.kind {
             Kind::Process(process) if process.is_bounded() => process,

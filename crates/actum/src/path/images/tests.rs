@@ -563,7 +563,7 @@ fn weights_and_their_derivatives() {
 #[test]
 fn the_pace_is_the_way_that_points_go() {
     for degradation in all() {
-        let (times, distances) = degradation.pace();
+        let (times, distances) = degradation.warp();
         assert_eq!([times[0], *times.last().unwrap()], degradation.span());
         assert!(times.windows(2).all(|w| w[0] < w[1]));
         assert_eq!(times.len(), distances.len() + 1);
@@ -571,7 +571,7 @@ fn the_pace_is_the_way_that_points_go() {
     }
     let [vp, sub, ve, normalized] = processes();
     let check = |degradation: &Degradation, angle: fn(f64) -> f64| {
-        let (times, distances) = degradation.pace();
+        let (times, distances) = degradation.warp();
         let mut way = 0.0;
         for (t, distance) in times[1..].iter().zip(&distances) {
             way += distance;
