@@ -129,7 +129,7 @@ pub struct Fit {
     #[arg(long, value_name = "N")]
     pub shard: Option<usize>,
     /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
-    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH
+    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:RHO
     /// [default: exact, and unbalanced with --growth].
     #[arg(long, value_name = "C")]
     pub coupling: Option<Coupling>,

@@ -30,34 +30,36 @@ pub enum Coupling {
     /// of the mean squared distance between the two snapshots.
     Entropic(f64),
     /// By unbalanced entropic transport under the squared distance, regularised as
-    /// `Entropic(0.05)`: mass dies and is born where moving it costs more than about `reach` times
-    /// the mean squared distance (Chizat et al. 2018).
+    /// `Entropic(0.05)`. The marginal penalty rho is given as a multiple of the mean squared
+    /// distance: mass dies and is born where moving it costs more than about rho (Chizat et al.
+    /// 2018).
     Unbalanced(f64),
 }
 
 /// The entropic regularisation that none has asked for, as a share of the mean squared distance.
 const SHARE: f64 = 0.05;
-const REACH: f64 = 1.0;
+/// The marginal penalty that none has asked for, in mean squared distances.
+const RHO: f64 = 1.0;
 
 impl Coupling {
-    /// The unbalanced coupling with a reach of the mean squared distance.
+    /// The unbalanced coupling whose marginal penalty is the mean squared distance.
     pub fn unbalanced() -> Self {
-        Self::Unbalanced(REACH)
+        Self::Unbalanced(RHO)
     }
 }
 
 impl FromStr for Coupling {
     type Err = Error;
 
-    /// `independent`, `exact`, `entropic`, `entropic:SHARE`, `unbalanced` or `unbalanced:REACH`.
+    /// `independent`, `exact`, `entropic`, `entropic:SHARE`, `unbalanced` or `unbalanced:RHO`.
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::new(
                 ErrorKind::Setting,
                 format!(
                     "`{text}` is not a coupling; expected independent, exact, entropic, \
-                     entropic:SHARE, unbalanced or unbalanced:REACH with a positive SHARE or \
-                     REACH in mean squared distances"
+                     entropic:SHARE, unbalanced or unbalanced:RHO with a positive SHARE or \
+                     RHO in mean squared distances"
                 ),
             )
         };
@@ -95,7 +97,7 @@ impl From<Coupling> for String {
             Coupling::Independent => "independent".to_owned(),
             Coupling::Exact => "exact".to_owned(),
             Coupling::Entropic(share) => format!("entropic:{share}"),
-            Coupling::Unbalanced(reach) => format!("unbalanced:{reach}"),
+            Coupling::Unbalanced(rho) => format!("unbalanced:{rho}"),
         }
     }
 }
@@ -505,12 +507,12 @@ impl Link {
                         e.within(format!("coupling entropic:{share} (a larger SHARE helps)"))
                     })?
             }
-            Coupling::Unbalanced(reach) => {
-                positive("reach", reach)?;
+            Coupling::Unbalanced(rho) => {
+                positive("rho", rho)?;
                 let mean = mean_squared_distance(a, b);
-                transport::unbalanced(a, b, squared, SHARE * mean, reach * mean)
+                transport::unbalanced(a, b, squared, SHARE * mean, rho * mean)
                     .and_then(|unbalanced| unbalanced.plan())
-                    .map_err(|e| e.within(format!("coupling unbalanced:{reach}")))?
+                    .map_err(|e| e.within(format!("coupling unbalanced:{rho}")))?
             }
         };
         let gains = matches!(coupling, Coupling::Unbalanced(_)).then(|| {

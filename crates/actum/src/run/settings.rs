@@ -272,8 +272,8 @@ impl Terms {
 #[serde(default, deny_unknown_fields)]
 pub struct Joining {
     /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
-    /// squared distance, or `"unbalanced:REACH"`, which lets mass die and be born where moving it
-    /// would cost more than REACH mean squared distances.
+    /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
+    /// would cost more than the penalty of RHO mean squared distances.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
     /// `"linear"` or `"cubic"`.
