@@ -159,7 +159,7 @@ pub fn draw(
                 loss: step.loss,
                 smooth: Some(step.smoothed),
             }),
-            Record::Rollback(rollback) => events.push((rollback.to, "went back".to_owned())),
+            Record::Rollback(rollback) => events.push((rollback.to, "rolled back".to_owned())),
         }
     }
     save(plot::loss("Objective", &losses, &events)?, "loss")?;

@@ -51,7 +51,7 @@ fn main() -> actum::error::Result<()> {
             steps: 400,
             batch: 128,
             learning_rate: 5e-3,
-            average: 0.98,
+            ema_decay: 0.98,
             ..Options::default()
         };
         let dynamics = fit(network, &problem, &options, &mut ())?;

@@ -28,7 +28,7 @@ fn main() -> actum::error::Result<()> {
         steps: 600,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator: Estimator::Samples,
         ..Options::default()
     };

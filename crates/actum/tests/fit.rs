@@ -281,10 +281,10 @@ fn bad_requests_are_refused() {
         ),
         (
             Options {
-                average: 1.0,
+                ema_decay: 1.0,
                 ..options(1)
             },
-            "average",
+            "ema_decay",
         ),
     ] {
         assert!(message(changed, network(2)).contains(name));

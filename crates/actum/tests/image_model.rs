@@ -148,7 +148,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
     settings.fit = Options {
         steps: 700,
         learning_rate: 1e-2,
-        average: 0.98,
+        ema_decay: 0.98,
         ..settings.fit
     };
     let folder = tempfile::tempdir().unwrap();

@@ -24,7 +24,7 @@ fn learn(path: &dyn Path, length: f64, estimator: Estimator) -> Dynamics<Mlp> {
         steps: 1500,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator,
         ..Options::default()
     };

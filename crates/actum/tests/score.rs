@@ -158,7 +158,7 @@ fn options(steps: usize) -> Options {
         steps,
         batch: 256,
         learning_rate: 1e-2,
-        average: 0.995,
+        ema_decay: 0.995,
         ..Options::default()
     }
 }

@@ -27,7 +27,7 @@ fn learn(problem: &Problem, estimator: Estimator) -> Dynamics<Mlp> {
         steps: 1200,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator,
         ..Options::default()
     };

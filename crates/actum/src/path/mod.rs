@@ -95,7 +95,7 @@ pub trait Path: Sync {
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample;
 
     /// Is called before the draws of every step of a fit with the number of steps before it: what is
-    /// drawn may depend on it, and on it alone, for a fit can go back or be resumed. Both may
+    /// drawn may depend on it, and on it alone, for a fit can roll back or be resumed. Both may
     /// happen on another thread while the step before is computed.
     ///
     /// # Errors

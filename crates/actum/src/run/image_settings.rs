@@ -274,7 +274,7 @@ impl Default for ImageSettings {
                 steps: 2000,
                 batch: 64,
                 learning_rate: 2e-3,
-                average: 0.995,
+                ema_decay: 0.995,
                 ..Options::default()
             },
         }

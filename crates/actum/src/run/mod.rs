@@ -360,7 +360,7 @@ impl Existing {
 pub enum Record {
     /// A step.
     Step(Step),
-    /// The guard went back.
+    /// The guard rolled back.
     Rollback(Rollback),
 }
 
