@@ -384,7 +384,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
         let mut ahead = None;
         // The step stays on its thread: a GPU has a stream for each.
-        let level = rayon::in_place_scope(|scope| {
+        let found = rayon::in_place_scope(|scope| {
             if is_next_known {
                 let ahead = &mut ahead;
                 let (rng, times) = (&rng, &times);
@@ -393,9 +393,9 @@ impl<'a, A: Action + Module> Training<'a, A> {
             weights.descend(objective, &batch, device, workspace, decide)
         })?;
         self.ahead = ahead;
-        let loss = level.value;
+        let loss = found.value;
         (state.rng, state.times) = (rng, times);
-        state.times.learn(&batch.times, &level.interior);
+        state.times.learn(&batch.times, &found.interior);
         state.step += 1;
         state.guard.learn(loss);
         let exponent = self.problem.lagrangian.cost().exponent();
