@@ -11,8 +11,8 @@ use actum::{
     flow::Scheme,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, NoisePath,
-        Record, Task,
+        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
+        SampleQuality, Task,
     },
     tensor,
 };
@@ -346,7 +346,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         found.evaluations,
         arguments.data
     ));
-    let row = |name: &str, found: &Likeness| {
+    let row = |name: &str, found: &SampleQuality| {
         let numbers = [found.energy, found.sliced_w2].map(output::number);
         let mut row = vec![name.to_owned()];
         row.extend(numbers);

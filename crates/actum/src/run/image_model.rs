@@ -17,7 +17,7 @@ use crate::{
     likelihood::{Divergence, bits_per_dimension, log_density},
     metric,
     path::Degradation,
-    score::{Potential, Score},
+    score::{ProbabilityFlowAction, Score},
 };
 
 /// A learned motion of images, and what it undoes.
@@ -30,21 +30,21 @@ pub struct ImageModel {
 #[derive(Debug, Clone)]
 enum Motion {
     Action(Dynamics<UNet>),
-    Score(Dynamics<Potential<UNet>>),
+    Score(Dynamics<ProbabilityFlowAction<UNet>>),
 }
 
 /// Images that a model made.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub struct Samples {
     /// The images.
     pub images: Images,
     /// How often the velocity of all of them was evaluated.
     pub evaluations: usize,
 }
 
-/// How far images are from real ones, as points in [-1, 1].
+/// How far generated images are from real ones, as points in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Likeness {
+pub struct SampleQuality {
     /// The [energy distance](metric::energy_distance).
     pub energy: f64,
     /// The [sliced W2](metric::sliced_wasserstein_2) along 500 directions.
@@ -53,15 +53,15 @@ pub struct Likeness {
 
 /// How good generated images are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Generation {
+pub struct GenerationMetrics {
     /// How many images were generated, and compared with as many real ones.
     pub images: usize,
     /// The model's.
-    pub model: Likeness,
+    pub model: SampleQuality,
     /// Those of the Gaussian with the mean and the covariance of all real ones.
-    pub gaussian: Likeness,
+    pub gaussian: SampleQuality,
     /// As many other real ones: nothing is nearer. None where there are too few.
-    pub real: Option<Likeness>,
+    pub real: Option<SampleQuality>,
     /// How often the velocity was evaluated.
     pub evaluations: usize,
     /// What a code for the levels of a number takes, by Hutchinson's estimate; None for the path
@@ -73,7 +73,7 @@ pub struct Generation {
 
 /// How good restored images are: means over all of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Restoration {
+pub struct RestorationMetrics {
     /// How many images were restored.
     pub images: usize,
     /// The PSNR of the model, in decibels, the mean over images. One counts at most 58.9, what
@@ -132,7 +132,7 @@ impl ImageModel {
         seed: u64,
         scheme: Scheme,
         like: Option<&Images>,
-    ) -> Result<Made> {
+    ) -> Result<Samples> {
         ensure!(
             !self.degradation.restores(),
             Setting,
@@ -161,7 +161,7 @@ impl ImageModel {
         temperature: f64,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Made> {
+    ) -> Result<Samples> {
         self.must_restore()?;
         let start = self.degradation.start(images, temperature, seed)?;
         self.finish(start, scheme, images.source())
@@ -233,7 +233,7 @@ impl ImageModel {
         bits_of: usize,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Generation> {
+    ) -> Result<GenerationMetrics> {
         ensure!(
             2 <= n && n <= data.len(),
             Value,
@@ -244,24 +244,24 @@ impl ImageModel {
         let data = &data.sample(FITTED.max(2 * n), seed)?;
         let some = |from: usize, to: usize| data.select(&(from..to).collect::<Vec<_>>());
         let real = Cloud::new(some(0, n)?.points(seed))?;
-        let likeness = |images: &Images, seed: u64| -> Result<Likeness> {
+        let quality = |images: &Images, seed: u64| -> Result<SampleQuality> {
             let cloud = Cloud::new(images.points(seed))?;
-            Ok(Likeness {
+            Ok(SampleQuality {
                 energy: metric::energy_distance(&cloud, &real)?,
                 sliced_w2: metric::sliced_wasserstein_2(&cloud, &real, 500, seed)?,
             })
         };
-        let made = self.sample(n, seed, scheme, Some(data))?;
-        Ok(Generation {
+        let samples = self.sample(n, seed, scheme, Some(data))?;
+        Ok(GenerationMetrics {
             images: n,
-            model: likeness(&made.images, seed + 1)?,
-            gaussian: likeness(&gaussian(data, n, seed)?, seed + 1)?,
+            model: quality(&samples.images, seed + 1)?,
+            gaussian: quality(&gaussian(data, n, seed)?, seed + 1)?,
             real: if 2 * n <= data.len() {
-                Some(likeness(&some(n, 2 * n)?, seed + 1)?)
+                Some(quality(&some(n, 2 * n)?, seed + 1)?)
             } else {
                 None
             },
-            evaluations: made.evaluations,
+            evaluations: samples.evaluations,
             bits_per_dimension: if self.degradation.has_prior() {
                 Some(self.bits_per_dimension(&some(0, bits_of)?, seed, scheme)?)
             } else {
@@ -281,7 +281,7 @@ impl ImageModel {
         temperature: f64,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Restoration> {
+    ) -> Result<RestorationMetrics> {
         self.must_restore()?;
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
         let psnr = |found: &Images| -> Result<f64> {
@@ -289,15 +289,15 @@ impl ImageModel {
             Ok(mean(each.map(|decibels| decibels.min(ROUNDED)).collect()))
         };
         let baseline = self.degradation.baseline(images)?;
-        let made = self.restore(images, temperature, seed, scheme)?;
+        let samples = self.restore(images, temperature, seed, scheme)?;
         let ssim = |found: &Images| metric::ssim(found, images).ok().map(mean);
-        Ok(Restoration {
+        Ok(RestorationMetrics {
             images: images.len(),
-            psnr: psnr(&made.images)?,
+            psnr: psnr(&samples.images)?,
             baseline_psnr: psnr(&baseline)?,
-            ssim: ssim(&made.images),
+            ssim: ssim(&samples.images),
             baseline_ssim: ssim(&baseline),
-            evaluations: made.evaluations,
+            evaluations: samples.evaluations,
         })
     }
 
@@ -311,14 +311,14 @@ impl ImageModel {
     }
 
     /// From time 1 to the images.
-    fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
+    fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Samples> {
         let [first, last] = self.degradation.span();
         let start = Cloud::new(start)?;
         let moved = match &self.motion {
             Motion::Action(motion) => simulate(motion, &start, last, &[first], scheme, 0),
             Motion::Score(motion) => simulate(motion, &start, last, &[first], scheme, 0),
         }?;
-        Ok(Made {
+        Ok(Samples {
             images: self.degradation.images(moved.at(0).view(), source)?,
             evaluations: moved.evaluations,
         })

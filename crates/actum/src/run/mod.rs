@@ -25,7 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use image::{ImageRun, ImageSource};
-pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
+pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use image_settings::{
     Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, NoisePath, Task,
 };

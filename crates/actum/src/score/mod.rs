@@ -41,7 +41,7 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-pub use motion::Potential;
+pub use motion::ProbabilityFlowAction;
 pub use sampling::{Step, langevin, probability_flow, reverse};
 
 use crate::{
