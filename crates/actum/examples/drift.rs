@@ -9,7 +9,7 @@ use actum::{
     metric::wasserstein_1,
     objective::Problem,
     path::{FnPath, Path, PathSample},
-    report::path_share,
+    report::path_gradient_fraction,
     tensor::Device,
     units::Units,
 };
@@ -32,7 +32,7 @@ fn main() -> actum::error::Result<()> {
         }
         PathSample::new(points).with_velocities(velocities)
     })?;
-    let share = path_share(&path, 0.5, &array![1.0, 1.0], 2000, 0)?;
+    let share = path_gradient_fraction(&path, 0.5, &array![1.0, 1.0], 2000, 0)?;
     println!("of the velocity, a gradient explains {:.2}", share.gradient);
 
     let mut rng = ChaCha8Rng::seed_from_u64(1);

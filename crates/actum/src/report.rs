@@ -15,7 +15,7 @@ use crate::{
     flow::{Scheme, simulate},
     metric,
     path::Path,
-    smooth::{Share, gradient_share},
+    smooth::{GradientFraction, gradient_fraction},
     transport::{self, Ground},
 };
 
@@ -193,7 +193,7 @@ pub struct Summary {
     pub growth_high: f64,
     /// Of the velocities that come with the points: the share that a gradient field explains, and
     /// the share that any smooth field explains; none where they are all zero or too few.
-    pub share: Option<Share>,
+    pub gradient_fraction: Option<GradientFraction>,
     /// How far the learned velocity is from these: the root mean square of the difference over that
     /// of the velocities given, which a velocity of 0 puts at 1. None under noise or with a drift:
     /// there the velocities given are not those that the action moves points by.
@@ -213,9 +213,9 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
             let cloud = snapshots.cloud(k);
             let description = dynamics.describe(snapshots.times()[k], cloud.points())?;
             let weights = cloud.weights() / cloud.mass();
-            let share = snapshots.velocities().map(|velocities| {
+            let fraction = snapshots.velocities().map(|velocities| {
                 let measured = cloud.rescaled(&Array1::zeros(scale.len()), &scale);
-                gradient_share(&measured, &(&velocities[k] / &scale), SEED)
+                gradient_fraction(&measured, &(&velocities[k] / &scale), SEED)
             });
             let given = snapshots.velocities().filter(|_| comparable);
             let velocity_error = given.and_then(|velocities| {
@@ -235,7 +235,7 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
                 growth: weights.dot(&description.growth),
                 growth_low: quantile(&description.growth, &weights, 0.05),
                 growth_high: quantile(&description.growth, &weights, 0.95),
-                share: share.and_then(Result::ok),
+                gradient_fraction: fraction.and_then(Result::ok),
                 velocity_error,
             })
         })
@@ -291,13 +291,13 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
 /// # Errors
 /// A scale of another length, a path without velocities, fewer than 4 points, or velocities that
 /// are all zero.
-pub fn path_share(
+pub fn path_gradient_fraction(
     path: &dyn Path,
     t: f64,
     scale: &Array1<f64>,
     points: usize,
     seed: u64,
-) -> Result<Share> {
+) -> Result<GradientFraction> {
     ensure!(
         scale.len() == path.dimension(),
         Shape,
@@ -317,7 +317,7 @@ pub fn path_share(
         Some(masses) => Cloud::weighted(scaled, masses.values)?,
         None => Cloud::new(scaled)?,
     };
-    gradient_share(&cloud, &(velocities / scale), seed)
+    gradient_fraction(&cloud, &(velocities / scale), seed)
 }
 
 /// Seeds what is random in a score, so that every run is measured alike.

@@ -354,7 +354,7 @@ fn with_a_known_drift_trajectories_turn() {
     }
     let unknown = Problem::new(&path, Lagrangian::kinetic(), units());
     // A turn on a cloud far from its center is mostly a shift, whose power is a gradient's.
-    let share = report::path_share(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
+    let share = report::path_gradient_fraction(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
     let (center, variances) = (array![1.5, 0.0], [0.09, 0.36]);
     let mean = [push[0] - rate * center[1], push[1] + rate * center[0]];
     // On N(m, diag(a, b)) the gradient part of a turn has the share ((a - b) / (a + b))^2.
@@ -479,7 +479,7 @@ fn a_summary_says_what_the_oracle_does() {
     for summary in &summaries {
         assert!((summary.growth - rate).abs() < 0.03, "{}", summary.growth);
         assert!(summary.growth_low < summary.growth && summary.growth < summary.growth_high);
-        assert!(summary.share.is_none());
+        assert!(summary.gradient_fraction.is_none());
     }
     // 1/2 E|grad s|^2 = 1/2 (|b|^2 + c^2 d / p) at t = 0, where p = 1/1.44.
     let (p, p_rate) = (1.0 / 1.44, 2.0 * 0.4 / 1.2f64.powi(3));

@@ -1,11 +1,11 @@
 //! A smooth vector field from velocities known at points, such as RNA velocity, and
-//! [how much of it](gradient_share) is a gradient.
+//! [how much of it](gradient_fraction()) is a gradient.
 
+mod gradient_fraction;
 mod ridge;
 mod sample;
-mod share;
 
-pub use share::{Share, gradient_share};
+pub use gradient_fraction::{GradientFraction, gradient_fraction};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rand::SeedableRng;
