@@ -26,8 +26,8 @@ pub struct Distances {
     pub w1: f64,
     /// The exact Wasserstein distance of order 2.
     pub w2: f64,
-    /// The unbiased squared maximum mean discrepancy, see [`metric::mmd`]; can be below 0.
-    pub mmd: f64,
+    /// The unbiased squared maximum mean discrepancy, see [`metric::mmd_squared`]; can be below 0.
+    pub mmd_squared: f64,
     /// The energy distance.
     pub energy: f64,
     /// The relative error of the mass, `mass / mass there - 1`; the others do not see it.
@@ -44,7 +44,7 @@ impl Distances {
         Ok(Self {
             w1: metric::wasserstein_1(a, b)?,
             w2: metric::wasserstein_2(a, b)?,
-            mmd: metric::mmd(a, b)?,
+            mmd_squared: metric::mmd_squared(a, b)?,
             energy: metric::energy_distance(a, b)?,
             mass_error: a.mass() / b.mass() - 1.0,
         })
