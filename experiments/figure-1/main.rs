@@ -100,7 +100,7 @@ fn action<'a>(
     sigma: f64,
 ) -> Result<Learned<'a>> {
     let lagrangian = Lagrangian::kinetic().noise(sigma)?;
-    let scheme = Scheme::suited(&lagrangian);
+    let scheme = Scheme::for_lagrangian(&lagrangian);
     let problem = Problem::new(modes, lagrangian, Units::of(fresh, false)?);
     let options = Options {
         steps,

@@ -8,7 +8,7 @@ use actum::{
     fit::Options,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Existing, Growth, Mass, Method, NoisePath, Settings, Task},
+    run::{Growth, IfExists, Mass, Method, NoisePath, Settings, Task},
 };
 use clap::{Args, Parser, Subcommand};
 
@@ -420,11 +420,11 @@ pub struct Fitting {
 }
 
 impl Fitting {
-    pub fn existing(&self) -> Existing {
+    pub fn if_exists(&self) -> IfExists {
         match (self.resume, self.overwrite) {
-            (true, _) => Existing::Resume,
-            (_, true) => Existing::Overwrite,
-            _ => Existing::Keep,
+            (true, _) => IfExists::Resume,
+            (_, true) => IfExists::Overwrite,
+            _ => IfExists::Keep,
         }
     }
 

@@ -8,7 +8,7 @@ use actum::{
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     metric, report,
-    run::{Existing, Run, Settings},
+    run::{IfExists, Run, Settings},
     tensor,
 };
 use rand::SeedableRng;
@@ -50,7 +50,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         &Shards::from(snapshots.clone()),
         &name.display().to_string(),
         &settings,
-        Existing::Overwrite,
+        IfExists::Overwrite,
         &device,
         &mut Progress::new(settings.fit.steps),
     )?;

@@ -11,7 +11,7 @@ use actum::{
     flow::Scheme,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
+        Half, Hidden, IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
         SampleQuality, Task,
     },
     tensor,
@@ -67,9 +67,9 @@ fn full(what: &str) -> String {
 
 fn fit(arguments: &ImageFit) -> Result<()> {
     let fitting = &arguments.fitting;
-    let existing = fitting.existing();
-    let (base, data) = match existing {
-        Existing::Resume => {
+    let if_exists = fitting.if_exists();
+    let (base, data) = match if_exists {
+        IfExists::Resume => {
             let run = ImageRun::open(&fitting.output)?;
             (run.settings().clone(), run.source().data.clone())
         }
@@ -77,7 +77,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     };
     let settings = arguments.settings(base)?;
     let device = tensor::device(&fitting.device)?;
-    existing.allows(&fitting.output)?;
+    if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
     let run = ImageRun::fit(
@@ -85,7 +85,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         &images,
         &data,
         &settings,
-        existing,
+        if_exists,
         &device,
         &mut Progress::new(settings.fit.steps),
     )

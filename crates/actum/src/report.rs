@@ -135,7 +135,7 @@ pub fn score<A: Action>(
         labels[at]
     );
     let start = snapshots.cloud(from);
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let moved = simulate(dynamics, start, times[from], &[times[at]], scheme, SEED)?;
     let predicted = moved.cloud(0)?;
 
@@ -269,7 +269,7 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
         .map(|k| units.time_out(k as f64 / INSTANTS as f64))
         .collect();
     let lambda = dynamics.lagrangian.lambda();
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let moved = simulate(dynamics, start, times[0], &times, scheme, SEED)?;
     let rates = (0..=INSTANTS)
         .map(|k| {

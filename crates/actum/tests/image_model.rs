@@ -8,7 +8,7 @@ use actum::{
     fit::Options,
     lagrangian::Lagrangian,
     path::{Degradation, Mask, Process},
-    run::{Existing, ImageModel, ImageRun, ImageSettings, Method, NoisePath},
+    run::{IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath},
     tensor::Device,
     units::Units,
 };
@@ -157,7 +157,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
         &images,
         "clouds",
         &settings,
-        Existing::Overwrite,
+        IfExists::Overwrite,
         &Device::flex(),
         &mut (),
     )

@@ -15,7 +15,7 @@ use actum::{
     lagrangian::Lagrangian,
     objective::Problem,
     path::{Coupling, Interpolant, Interpolation, Path, Sharded},
-    run::{Existing, Record, Run, Settings},
+    run::{IfExists, Record, Run, Settings},
     tensor::Device,
     units::Units,
 };
@@ -368,7 +368,7 @@ fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
             shards,
             "a.npz",
             &settings,
-            Existing::Keep,
+            IfExists::Keep,
             &device,
             &mut (),
         )

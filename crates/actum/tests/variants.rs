@@ -80,7 +80,7 @@ fn start(path: &dyn Path, n: usize) -> Cloud {
 
 fn moved(dynamics: &Dynamics<Mlp>, start: &Cloud, times: &[f64]) -> Trajectories {
     let first = dynamics.units.span()[0];
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     simulate(dynamics, start, first, times, scheme, 4).unwrap()
 }
 
@@ -440,7 +440,7 @@ fn a_change_of_units_changes_nothing() {
         let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng).unwrap();
         let dynamics = fit(network, &problem, &options, &mut ()).unwrap();
         let start = start(&path, 50);
-        let scheme = Scheme::suited(&dynamics.lagrangian);
+        let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
         let moved = simulate(&dynamics, &start, 0.0, &[time], scheme, 4).unwrap();
         (moved.at(0) / length, moved.weights)
     };

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Existing, ImageModel, ImageSettings, Method, Record, Task,
+    IfExists, ImageModel, ImageSettings, Method, Record, Task,
     folder::{Folder, Origin, SAMPLES},
 };
 use crate::{
@@ -69,8 +69,8 @@ impl ImageRun {
     /// checkpoint.
     ///
     /// # Errors
-    /// A folder that is there already with [`Existing::Keep`], or holds something else than a run;
-    /// with [`Existing::Resume`] no checkpoint, other images or other settings than the run has;
+    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a run;
+    /// with [`IfExists::Resume`] no checkpoint, other images or other settings than the run has;
     /// images that do not suit the task or the network; whatever keeps
     /// [fitting](crate::fit::fit) from finishing (what was reached is kept as a checkpoint).
     pub fn fit(
@@ -78,12 +78,12 @@ impl ImageRun {
         images: &Images,
         data: &str,
         settings: &ImageSettings,
-        existing: Existing,
+        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        existing.allows(folder)?;
+        if_exists.allows(folder)?;
         let seen = settings.data.view(images)?;
         let run = Self(Folder {
             path: folder.to_owned(),
@@ -96,7 +96,7 @@ impl ImageRun {
                 shape: seen.shape(),
             },
         });
-        let checkpoint = run.0.checkpoint_for(existing)?;
+        let checkpoint = run.0.checkpoint_for(if_exists)?;
         let degradation = run.degradation()?;
         let network = run.network(&degradation, device)?;
         let path = ImagePath::new(seen.clone(), degradation.clone())?;
