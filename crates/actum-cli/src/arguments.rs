@@ -275,8 +275,8 @@ pub struct ImageFit {
     /// What to learn: generate, superres, colorize or inpaint [default: generate].
     #[arg(long, value_name = "TASK")]
     pub task: Option<Task>,
-    /// What to learn: action, for every task and path, or its rival score with the same network,
-    /// for the paths vp, subvp and ve [default: action].
+    /// What to learn: action, for every task and path, or score, score matching with the same
+    /// network, for the paths vp, subvp and ve [default: action].
     #[arg(long, value_name = "METHOD")]
     pub method: Option<Method>,
     /// How images dissolve that are to be generated: linear, vp, subvp, ve, heat or torus

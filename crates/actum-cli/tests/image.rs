@@ -170,7 +170,7 @@ fn images_of_odd_sizes_have_one_level() {
 }
 
 #[test]
-fn the_rival_does_all_that_generation_does() {
+fn score_matching_does_all_that_generation_does() {
     let bench = Bench::new();
     for path in ["vp", "subvp", "ve"] {
         let fit = format!("fit -o {path} --method score --path {path} --data whole.npz {SMALL}");

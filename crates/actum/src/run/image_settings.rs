@@ -75,8 +75,8 @@ pub enum Method {
     /// The action: Action Matching.
     #[default]
     Action,
-    /// The rival: the score of images that dissolve in noise, by denoising, which moves them by the
-    /// [probability flow](crate::score::Score::motion).
+    /// Score matching: the score of images that dissolve in noise, by denoising, which moves them
+    /// by the [probability flow](crate::score::Score::motion).
     Score,
 }
 

@@ -1,4 +1,5 @@
-//! Scores `grad log q_t(x)`: the rival of Action Matching, by the same objective on other paths.
+//! Score matching, the baseline of Action Matching: scores `grad log q_t(x)` by the same objective
+//! on other paths.
 //!
 //! The objective of a path with velocity u is `E[ |grad s|^2/2 - u . grad s + sigma^2/2 Lap s ]`. It
 //! is least where `grad s` is the mean of u at x, plus `sigma^2/2 grad log q_t`. So a score is what

@@ -357,8 +357,8 @@ mod tests {
             let closest = squares.iter().enumerate().min_by(order).unwrap().0;
             row.assign(&v.row(closest));
         }
-        let rival = size(&(nearest - &truth));
-        assert!(miss < 0.3 * rival, "{miss} against {rival}");
+        let baseline = size(&(nearest - &truth));
+        assert!(miss < 0.3 * baseline, "{miss} against {baseline}");
         assert!(miss < 0.15, "{miss}");
     }
 
