@@ -28,13 +28,13 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Demo(Demo),
-    Problem(Problem),
+    Gallery(Gallery),
     Check(Check),
     Fit(Box<Fit>),
     Simulate(Simulate),
     Score(Score),
     Plot(Plot),
-    Describe(Describe),
+    Annotate(Annotate),
     Inspect(Inspect),
     #[command(subcommand)]
     Image(Image),
@@ -50,7 +50,7 @@ pub struct Demo {
 
 /// Make a population whose motion is known: points, times and true velocities.
 #[derive(Args)]
-pub struct Problem {
+pub struct Gallery {
     /// Which one [default: list them].
     #[arg(requires = "output")]
     pub name: Option<String>,
@@ -225,12 +225,12 @@ pub struct Plot {
     pub output: PathBuf,
 }
 
-/// Say what the learned action tells about points: speed, kinetic energy, growth rate, action.
+/// Annotate points with what the learned action says: speed, kinetic energy, growth rate, action.
 ///
 /// For points that come with velocities, also how much of these a gradient field can follow. Of more
-/// rows than data.shard at some time a random sample is described.
+/// rows than data.shard at some time a random sample is annotated.
 #[derive(Args)]
-pub struct Describe {
+pub struct Annotate {
     /// The run.
     pub run: PathBuf,
     /// Points with times [default: the file the run was fitted on].

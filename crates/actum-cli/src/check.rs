@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::{
     Verdict,
+    annotate::{self, FRACTIONS, cycles},
     arguments::Check,
-    describe::{self, FRACTIONS, cycles},
     output, read,
 };
 
@@ -123,7 +123,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientF
                 row.insert(2, output::number(cloud.mass()));
             }
             if let Some(fraction) = fractions.get(i) {
-                row.extend(describe::columns(*fraction));
+                row.extend(annotate::columns(*fraction));
             }
             row
         })

@@ -1,4 +1,4 @@
-//! `actum describe`.
+//! `actum annotate`.
 
 use actum::{
     action::Mlp,
@@ -14,7 +14,7 @@ use ndarray::{Array1, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
-    arguments::Describe,
+    arguments::Annotate,
     output, read,
     simulate::{own_data, read_for},
 };
@@ -26,7 +26,7 @@ const CYCLES: f64 = 0.8;
 pub const FRACTIONS: &str = "gradient, smooth: of the power of the given velocities, what a gradient \
                           field and what any smooth field explains";
 
-pub fn run(arguments: &Describe) -> Result<()> {
+pub fn run(arguments: &Annotate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
     let (snapshots, fractions) = match &arguments.file {
@@ -46,7 +46,7 @@ pub fn run(arguments: &Describe) -> Result<()> {
     if let Some(path) = &arguments.output {
         data::write(path, &table(&dynamics, &snapshots)?)?;
     }
-    let sampled = read::said(&snapshots, "are described");
+    let sampled = read::said(&snapshots, "are annotated");
     if arguments.json {
         output::json(&json!({
             "run": arguments.run,
