@@ -889,7 +889,7 @@ fn large() -> Bench {
 }
 
 #[test]
-fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
+fn a_large_file_is_fitted_in_shards_and_every_command_says_so() {
     let bench = large();
     let before = bench.names(".");
     let fit = bench.run(&format!(
@@ -961,7 +961,7 @@ fn check_counts_all_rows_of_a_large_file() {
 }
 
 #[test]
-fn bad_pieces_are_errors_that_leave_nothing() {
+fn bad_shards_are_errors_that_leave_nothing() {
     let bench = large();
     let before = bench.names(".");
     let fit = |flags: &str| bench.run(&format!("fit large.npz -o run {flags} {SMALL}"));
@@ -985,7 +985,7 @@ fn bad_pieces_are_errors_that_leave_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
+fn a_disk_too_full_for_the_shards_is_an_error_that_leaves_nothing() {
     let bench = large();
     let before = bench.names(".");
     let output = Command::new("sh")
@@ -1003,7 +1003,7 @@ fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_hold_the_pieces_is_named() {
+fn a_folder_that_cannot_hold_the_shards_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let bench = large();
     let closed = bench.path("closed");

@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_paced_clock_goes_with_the_distance_and_keeps_velocities_real() {
+    fn a_time_warp_goes_with_the_distance_and_keeps_velocities_real() {
         let units = Units::isotropic(vec![0.0], 2.0, [0.0, 10.0]).unwrap();
         let units = units.warped(&[0.0, 1.0, 10.0], &[9.0, 3.0]).unwrap();
         // 0.9 * 9/12 + 0.1 * 1/10

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_great_reach_keeps_the_marginals() {
+    fn a_great_rho_keeps_the_marginals() {
         let (a, b) = waves(40, 27);
         let balanced = entropic(&a, &b, SQUARE, 0.1).unwrap();
         for rho in [1e9, 1e18, 1e290] {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_reach_moves_only_what_has_nowhere_to_go() {
+    fn a_small_rho_moves_only_what_has_nowhere_to_go() {
         let (a, b) = waves(40, 27);
         let masses: Vec<f64> = [1.0, 0.1, 0.01, 0.005]
             .map(|rho| unbalanced(&a, &b, SQUARE, 0.001, rho).unwrap().mass())

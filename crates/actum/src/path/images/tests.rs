@@ -561,7 +561,7 @@ fn weights_and_their_derivatives() {
 
 /// Along VP and normalized VE the way is an arc of a circle.
 #[test]
-fn the_pace_is_the_way_that_points_go() {
+fn the_warp_is_the_way_that_points_go() {
     for degradation in all() {
         let (times, distances) = degradation.warp();
         assert_eq!([times[0], *times.last().unwrap()], degradation.span());
