@@ -1,7 +1,7 @@
 """Fits files of 50 columns and 5 times with 1e4 to 1e7 rows and prints one table: python bench/scale.py [--most 7] [--steps N]
 
-Needs numpy; with pyarrow a Parquet file of 1e6 rows too. Files, runs and pieces lie in a temporary folder (--folder says
-where; 1e7 rows take 2 GB) and are removed. The time of a step is that within one piece; each further 1,000 steps couple one piece more.
+Needs numpy; with pyarrow a Parquet file of 1e6 rows too. Files, runs and shards lie in a temporary folder (--folder says
+where; 1e7 rows take 2 GB) and are removed. The time of a step is that within one shard; each further 1,000 steps couple one shard more.
 """
 import argparse
 import io
@@ -18,7 +18,7 @@ import numpy as np
 root = pathlib.Path(__file__).resolve().parent.parent
 parser = argparse.ArgumentParser()
 parser.add_argument("--most", type=int, default=7, help="the logarithm of the most rows")
-parser.add_argument("--steps", type=int, default=400, help="fewer than 1000, for which a piece has its turn")
+parser.add_argument("--steps", type=int, default=400, help="fewer than 1000, for which a shard has its turn")
 parser.add_argument("--folder", help="where the temporary folder is made")
 parser.add_argument("--actum", default=str(root / "target/release/actum"))
 options = parser.parse_args()
@@ -67,7 +67,7 @@ def write_parquet(path, rows):
 
 
 def row(name, path, folder):
-    """Fits and prints seconds to read and deal, to couple, and the peak of the resident memory."""
+    """Fits and prints seconds to read and split, to couple, and the peak of the resident memory."""
     command = [options.actum, "fit", path, "-o", folder / "run", "--steps", options.steps]
     watch = (
         "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; "
@@ -77,23 +77,23 @@ def row(name, path, folder):
     child = subprocess.Popen(
         [sys.executable, "-c", watch, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    dealt, peak, rate, said = 0.0, 0, 0.0, []
+    split, peak, rate, said = 0.0, 0, 0.0, []
     for line in child.stderr:
         said.append(line)
         if re.match(r"row (\d+) of \1 ", line):
-            dealt = time.monotonic() - start
+            split = time.monotonic() - start
         if line.startswith("peak "):
             peak = int(line.split()[1]) / (1024 if sys.platform != "darwin" else 1024**2)
         if found := re.match(r"step (\d+) of \1 .* (\d+) steps/s", line):
             rate = float(found[2])
     if child.wait() != 0:
         sys.exit("".join(said))
-    couple = time.monotonic() - start - dealt - options.steps / rate
+    couple = time.monotonic() - start - split - options.steps / rate
     size = path.stat().st_size / 2**20
-    print(f"{name:>16} {size:9.0f} {dealt:9.1f} {couple:11.1f} {1000 / rate:9.1f} {peak:9.0f}", flush=True)
+    print(f"{name:>16} {size:9.0f} {split:9.1f} {couple:11.1f} {1000 / rate:9.1f} {peak:9.0f}", flush=True)
 
 
-print(f"{'rows':>16} {'file, MiB':>9} {'deal, s':>9} {'couple, s':>11} {'step, ms':>9} {'peak, MiB':>9}")
+print(f"{'rows':>16} {'file, MiB':>9} {'split, s':>9} {'couple, s':>11} {'step, ms':>9} {'peak, MiB':>9}")
 for power in range(4, options.most + 1):
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = pathlib.Path(name)

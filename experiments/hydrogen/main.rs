@@ -16,7 +16,7 @@ use actum::{
     flow::{Scheme, simulate},
     gallery::{self, Hydrogen},
     lagrangian::Lagrangian,
-    metric::mmd_with,
+    metric::mmd_squared_with,
     objective::{Estimator, Problem},
     path::Path,
     score,
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         let began = Instant::now();
         let problem = match name {
             "sliced" => score::Problem::sliced(&Hydrogen, units.clone())?,
-            // A twentieth of the deviation of a column.
+            // A twentieth of the standard deviation of a column.
             _ => score::Problem::blurred(&Hydrogen, 0.05 * units.length(), units.clone())?,
         };
         let learned = score::fit(network()?, &problem, &options, &mut ())?;
@@ -100,9 +100,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The mean over all times but the first, and the deviation over them.
+/// The mean over all times but the first, and the standard deviation over them.
 fn apart(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<String> {
-    let each = (1..fresh.len()).map(|k| Ok(3.0 * mmd_with(&at(k)?, fresh.cloud(k), &[1e-4])?));
+    let each =
+        (1..fresh.len()).map(|k| Ok(3.0 * mmd_squared_with(&at(k)?, fresh.cloud(k), &[1e-4])?));
     let each = each.collect::<Result<ndarray::Array1<f64>>>()?;
     let mean = each.mean().unwrap_or_default();
     Ok(format!("{mean:9.2e} +- {:8.2e}", each.std(0.0)))

@@ -4,28 +4,28 @@ use actum::{
     data::Snapshots,
     error::Result,
     run::Data,
-    smooth::{Share, gradient_share},
+    smooth::{GradientFraction, gradient_fraction},
     units::Units,
 };
 use serde_json::json;
 
 use crate::{
     Verdict,
+    annotate::{self, FRACTIONS, cycles},
     arguments::Check,
-    describe::{self, SHARES, cycles},
     output, read,
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let options = arguments.keys.read_options();
-    let snapshots = read::sample(&arguments.file, &options, Data::default().piece)?;
+    let snapshots = read::sample(&arguments.file, &options, Data::default().shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
-    let shares = shares(&snapshots);
-    let suggestion = suggestion(arguments, &snapshots, &shares);
-    let warnings = warnings(&snapshots, &shares);
+    let fractions = fractions(&snapshots);
+    let suggestion = suggestion(arguments, &snapshots, &fractions);
+    let warnings = warnings(&snapshots, &fractions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
@@ -35,7 +35,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
                     "time": snapshots.times()[i],
                     "points": snapshots.counts()[i] as usize,
                     "mass": snapshots.cloud(i).mass(),
-                    "gradient_share": shares.get(i),
+                    "gradient_fraction": fractions.get(i),
                 })
             })
             .collect();
@@ -52,7 +52,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "suggestion": problem.is_none().then_some(suggestion),
         }));
     } else {
-        print(arguments, &snapshots, &shares);
+        print(arguments, &snapshots, &fractions);
         if let Some(sampled) = sampled {
             output::line(&format!("\nnote: {sampled}"));
         }
@@ -72,15 +72,15 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
 }
 
 /// How much of the velocities of every time is a gradient; nothing where none were asked for.
-fn shares(snapshots: &Snapshots) -> Vec<Option<Share>> {
+fn fractions(snapshots: &Snapshots) -> Vec<Option<GradientFraction>> {
     let given = snapshots.velocities().unwrap_or_default().iter();
     given
         .zip(snapshots.clouds())
-        .map(|(velocities, cloud)| gradient_share(cloud, velocities, 0).ok())
+        .map(|(velocities, cloud)| gradient_fraction(cloud, velocities, 0).ok())
         .collect()
 }
 
-fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
+fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) {
     let columns = snapshots.columns();
     let shown = columns
         .iter()
@@ -104,7 +104,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     if weighted {
         header.insert(2, "mass");
     }
-    if !shares.is_empty() {
+    if !fractions.is_empty() {
         header.extend(["gradient", "smooth"]);
     }
     let rows: Vec<Vec<String>> = (0..snapshots.len())
@@ -122,8 +122,8 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
             if weighted {
                 row.insert(2, output::number(cloud.mass()));
             }
-            if let Some(share) = shares.get(i) {
-                row.extend(describe::columns(*share));
+            if let Some(fraction) = fractions.get(i) {
+                row.extend(annotate::columns(*fraction));
             }
             row
         })
@@ -138,16 +138,16 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     for note in snapshots.notes() {
         output::line(&format!("\nnote: {note}"));
     }
-    if !shares.is_empty() {
-        output::line(&format!("\n{SHARES}"));
+    if !fractions.is_empty() {
+        output::line(&format!("\n{FRACTIONS}"));
     }
 }
 
 /// What a person should know before fitting.
-fn warnings(snapshots: &Snapshots, shares: &[Option<Share>]) -> Vec<String> {
-    let labels = snapshots.labels().iter().zip(shares);
+fn warnings(snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) -> Vec<String> {
+    let labels = snapshots.labels().iter().zip(fractions);
     let round = labels
-        .filter_map(|(at, share)| cycles(at, (*share)?))
+        .filter_map(|(at, fraction)| cycles(at, (*fraction)?))
         .next();
     let further = [round, pace(snapshots), counts(snapshots)];
     let known = snapshots.warnings().into_iter();
@@ -164,7 +164,7 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
         let (cloud, next) = (&pair[0], &pair[1]);
         let shift = next.mean() - cloud.mean();
         let mean = cloud.weights().dot(velocities) / cloud.mass();
-        let spread = cloud.deviation();
+        let spread = cloud.std_dev();
         // A mean that hardly moves says nothing.
         if shift.dot(&shift) > 0.01 * spread.dot(&spread) {
             along += shift.dot(&mean) * duration;
@@ -194,11 +194,15 @@ fn counts(snapshots: &Snapshots) -> Option<String> {
 }
 
 /// A command that fits the file, with a time held out where there is one to spare.
-fn suggestion(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) -> String {
-    let round = shares
+fn suggestion(
+    arguments: &Check,
+    snapshots: &Snapshots,
+    fractions: &[Option<GradientFraction>],
+) -> String {
+    let round = fractions
         .iter()
         .flatten()
-        .any(|share| cycles("", *share).is_some());
+        .any(|fraction| cycles("", *fraction).is_some());
     let round = round
         .then_some(&arguments.keys.velocity_key)
         .and_then(Option::as_ref);

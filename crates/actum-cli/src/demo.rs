@@ -3,13 +3,13 @@
 use std::{fs, path::Path, time::Instant};
 
 use actum::{
+    action::Device,
     cloud::Cloud,
-    data::{self, Branching, Pieces, ReadOptions, Snapshots},
+    data::{self, Branching, ReadOptions, Shards, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     metric, report,
-    run::{Existing, Run, Settings},
-    tensor,
+    run::{IfExists, Run, Settings},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -43,14 +43,14 @@ pub fn run(arguments: &Demo) -> Result<()> {
     settings.network.width = 64;
     settings.fit.steps = 1500;
     settings.fit.batch = 256;
-    let device = tensor::device("cpu")?;
+    let device = Device::cpu();
     let name = std::path::absolute(&population).unwrap_or(population.clone());
     let run = Run::fit(
         &run_folder,
-        &Pieces::from(snapshots.clone()),
+        &Shards::from(snapshots.clone()),
         &name.display().to_string(),
         &settings,
-        Existing::Overwrite,
+        IfExists::Overwrite,
         &device,
         &mut Progress::new(settings.fit.steps),
     )?;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use actum::{
-    data::Rows,
+    action::Device,
+    data::TableReader,
     error::Result,
-    path::InTurn,
-    run::{Existing, Record, Run, Settings},
-    tensor,
+    path::Sharded,
+    run::{IfExists, Record, Run, Settings},
 };
 use serde_json::json;
 
@@ -15,37 +15,37 @@ use crate::{arguments::Fit, output, progress::Progress};
 
 pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
-    let existing = fitting.existing();
-    let base = match existing {
-        Existing::Resume => Run::open(&fitting.output)?.settings().clone(),
+    let if_exists = fitting.if_exists();
+    let base = match if_exists {
+        IfExists::Resume => Run::open(&fitting.output)?.settings().clone(),
         _ => Settings::default(),
     };
     let settings = arguments.settings(base)?;
-    let device = tensor::device(&fitting.device)?;
-    existing.allows(&fitting.output)?;
-    let rows = Rows::open(&arguments.file, &settings.data.read_options())?;
+    let device = Device::named(&fitting.device)?;
+    if_exists.allows(&fitting.output)?;
+    let table = TableReader::open(&arguments.file, &settings.data.read_options())?;
     for label in &settings.data.hold_out {
-        rows.axis().index_of(label)?;
+        table.axis().index_of(label)?;
     }
-    let total: usize = rows.counts().iter().sum();
+    let total: usize = table.counts().iter().sum();
     let mut progress = Progress::new(settings.fit.steps);
-    let pieces = rows.pieces(
-        &settings.deal(),
+    let shards = table.shards(
+        &settings.split(),
         &beside(&fitting.output),
         &mut |done, of| progress.reading(done, of),
     )?;
-    let dealt = (pieces.count() > 1).then(|| {
+    let sharded = (shards.count() > 1).then(|| {
         format!(
-            "{} rows are in {} pieces of at most {} at each time; the fit sees {} of them, {} steps \
+            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them, {} steps \
              each",
             output::thousands(total),
-            output::thousands(pieces.count()),
-            output::thousands(settings.data.piece),
-            output::thousands(pieces.kept()),
-            InTurn::STEPS,
+            output::thousands(shards.count()),
+            output::thousands(settings.data.shard),
+            output::thousands(shards.kept()),
+            Sharded::STEPS,
         )
     });
-    let snapshots = pieces.piece(0)?;
+    let snapshots = shards.shard(0)?;
     if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
         eprintln!(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
@@ -53,17 +53,17 @@ pub fn run(arguments: &Fit) -> Result<()> {
         );
     }
     let warnings = snapshots.warnings();
-    for text in dealt.iter().chain(snapshots.notes()).chain(&warnings) {
+    for text in sharded.iter().chain(snapshots.notes()).chain(&warnings) {
         eprintln!("note: {text}");
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
         &fitting.output,
-        &pieces,
+        &shards,
         &name.display().to_string(),
         &settings,
-        existing,
+        if_exists,
         &device,
         &mut progress,
     )
@@ -71,18 +71,18 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    report(arguments, &run, dealt)
+    report(arguments, &run, sharded)
 }
 
-/// Where the pieces of a large file go: to the disk of the run, for the system's temporary folder may
-/// be in memory.
+/// Where the shards of a large file go: to the disk of the run, for the system's temporary folder
+/// may be in memory.
 fn beside(run: &Path) -> PathBuf {
     let run = std::path::absolute(run).unwrap_or(run.to_owned());
     let there = run.ancestors().skip(1).find(|folder| folder.is_dir());
     there.unwrap_or(Path::new(".")).to_owned()
 }
 
-fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
+fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
     let settings = run.settings();
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if objective.is_some_and(|level| level > 0.0) {
@@ -97,7 +97,7 @@ fn report(arguments: &Fit, run: &Run, dealt: Option<String>) -> Result<()> {
             "steps": settings.fit.steps,
             "objective": objective,
             "held_out": settings.data.hold_out,
-            "pieces": dealt,
+            "shards": sharded,
         }));
         return Ok(());
     }

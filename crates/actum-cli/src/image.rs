@@ -6,15 +6,15 @@ use std::{
 };
 
 use actum::{
+    action::Device,
     data::{Images, Shapes},
     error::{Error, ErrorKind, Result},
     flow::Scheme,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, Noising,
-        Record, Task,
+        Half, Hidden, IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
+        SampleQuality, Task,
     },
-    tensor,
 };
 use serde_json::json;
 
@@ -67,17 +67,17 @@ fn full(what: &str) -> String {
 
 fn fit(arguments: &ImageFit) -> Result<()> {
     let fitting = &arguments.fitting;
-    let existing = fitting.existing();
-    let (base, data) = match existing {
-        Existing::Resume => {
+    let if_exists = fitting.if_exists();
+    let (base, data) = match if_exists {
+        IfExists::Resume => {
             let run = ImageRun::open(&fitting.output)?;
             (run.settings().clone(), run.source().data.clone())
         }
         _ => (ImageSettings::default(), SHAPES.to_owned()),
     };
     let settings = arguments.settings(base)?;
-    let device = tensor::device(&fitting.device)?;
-    existing.allows(&fitting.output)?;
+    let device = Device::named(&fitting.device)?;
+    if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
     let run = ImageRun::fit(
@@ -85,7 +85,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         &images,
         &data,
         &settings,
-        existing,
+        if_exists,
         &device,
         &mut Progress::new(settings.fit.steps),
     )
@@ -205,9 +205,9 @@ impl Target {
 fn sample(arguments: &ImageSample) -> Result<()> {
     let target = Target::of(&arguments.output)?;
     let run = ImageRun::open(&arguments.run)?;
-    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let model = run.model(&Device::named(&arguments.device)?)?;
     let like = match run.settings().path {
-        Some(Noising::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
+        Some(NoisePath::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
         _ => None,
     };
     let scheme = scheme(arguments.steps);
@@ -233,7 +233,7 @@ fn sample(arguments: &ImageSample) -> Result<()> {
 fn restore(arguments: &ImageRestore) -> Result<()> {
     let target = Target::of(&arguments.output)?;
     let run = ImageRun::open(&arguments.run)?;
-    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let model = run.model(&Device::named(&arguments.device)?)?;
     let images = first(&run.view(&read(&arguments.input, FRESH)?)?, arguments.n)?;
     let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
     let temperature = arguments.temperature;
@@ -243,9 +243,9 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
             picture.write_grid(path, columns)?;
             match columns {
                 4 => {
-                    " beside each other: what the model sees, the plain answer, restored, the image"
+                    " beside each other: what the model observes, the baseline, restored, the image"
                 }
-                _ => " beside each other: what the model sees, the plain answer, restored",
+                _ => " beside each other: what the model observes, the baseline, restored",
             }
         }
         Target::Npz => {
@@ -289,7 +289,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
             ),
         ));
     }
-    let model = run.model(&tensor::device(&arguments.device)?)?;
+    let model = run.model(&Device::named(&arguments.device)?)?;
     let data = run.view(&read(&arguments.data, FRESH)?)?;
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
@@ -321,9 +321,9 @@ fn score(arguments: &ImageScore) -> Result<()> {
                     ssim(found.ssim),
                 ],
                 vec![
-                    "plain answer".to_owned(),
-                    decibels(found.plain_psnr),
-                    ssim(found.plain_ssim),
+                    "baseline".to_owned(),
+                    decibels(found.baseline_psnr),
+                    ssim(found.baseline_ssim),
                 ],
             ],
         );
@@ -346,7 +346,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         found.evaluations,
         arguments.data
     ));
-    let row = |name: &str, found: &Likeness| {
+    let row = |name: &str, found: &SampleQuality| {
         let numbers = [found.energy, found.sliced_w2].map(output::number);
         let mut row = vec![name.to_owned()];
         row.extend(numbers);

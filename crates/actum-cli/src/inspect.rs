@@ -1,12 +1,11 @@
 //! `actum inspect`.
 
 use actum::{
-    action::Mlp,
+    action::Device,
     dynamics::Dynamics,
     error::{ErrorKind, Result},
-    objective::Laplacian,
+    objective::EXACT_LAPLACIAN,
     run::{Record, Run},
-    tensor,
 };
 use serde_json::json;
 
@@ -21,7 +20,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
     let is_rollback = |record: &&Record| matches!(record, Record::Rollback(_));
     let rollbacks = log.iter().filter(is_rollback).count();
     let held = run.held_out()?;
-    let finished = match run.dynamics(&tensor::device("cpu")?) {
+    let finished = match run.dynamics(&Device::cpu()) {
         Err(error) if error.kind() != ErrorKind::Missing => return Err(error),
         other => other,
     };
@@ -82,7 +81,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
 }
 
 /// How the population moves, in a line.
-fn motion(dynamics: &Dynamics<Mlp>) -> String {
+fn motion(dynamics: &Dynamics) -> String {
     let lagrangian = &dynamics.lagrangian;
     let mut terms = vec![];
     terms.push(match lagrangian.cost() {
@@ -91,9 +90,10 @@ fn motion(dynamics: &Dynamics<Mlp>) -> String {
         cost => format!("cost |v|^{}", cost.exponent()),
     });
     if lagrangian.is_noisy() {
-        let laplacian = match Laplacian::of(dynamics.units.dimension()) {
-            Laplacian::Exact => "exact Laplacian",
-            Laplacian::Probe => "Laplacian by one probe a point",
+        let laplacian = if dynamics.units.dimension() <= EXACT_LAPLACIAN {
+            "exact Laplacian"
+        } else {
+            "Laplacian by one probe a point"
         };
         let sigma = lagrangian.noise_in_time();
         terms.push(format!("noise {sigma} ({laplacian})"));

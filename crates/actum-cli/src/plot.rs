@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use actum::{
-    action::Mlp,
+    action::Device,
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
@@ -12,7 +12,6 @@ use actum::{
     plot::{self, LossPoint, Observed, ObservedMass, Panel, Projection},
     report::{self, Score},
     run::{Record, Run},
-    tensor,
 };
 use ndarray::{ArrayView2, Axis, concatenate};
 
@@ -25,7 +24,7 @@ use crate::{
 
 pub fn run(arguments: &Plot) -> Result<()> {
     let run = Run::open(&arguments.run)?;
-    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = match &arguments.file {
         Some(path) => read_for(&run, path)?,
         None => own_data(&run)?,
@@ -61,7 +60,7 @@ const INSTANTS: usize = 121;
 /// Draws everything about a run into `folder`; `held` are the times that the fit did not see.
 pub fn draw(
     run: &Run,
-    dynamics: &Dynamics<Mlp>,
+    dynamics: &Dynamics,
     snapshots: &Snapshots,
     held: &[usize],
     scores: &[Score],
@@ -89,7 +88,7 @@ pub fn draw(
 
     let first = snapshots.cloud(0);
     let times = snapshots.times();
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let seed = run.settings().fit.seed;
     let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
     let panels = (0..snapshots.len())
@@ -159,7 +158,7 @@ pub fn draw(
                 loss: step.loss,
                 smooth: Some(step.smoothed),
             }),
-            Record::Rollback(rollback) => events.push((rollback.to, "went back".to_owned())),
+            Record::Rollback(rollback) => events.push((rollback.to, "rolled back".to_owned())),
         }
     }
     save(plot::loss("Objective", &losses, &events)?, "loss")?;

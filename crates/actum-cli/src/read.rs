@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use actum::{
-    data::{Deal, ReadOptions, Rows, Snapshots},
+    data::{ReadOptions, Snapshots, Split, TableReader},
     error::Result,
 };
 
@@ -12,10 +12,10 @@ use crate::{output, progress::Meter};
 /// Every command looks at the same sample, whatever run it is for.
 const SEED: u64 = 0;
 
-/// All rows of a file that has at most `piece` of them at each time, else so many at random.
-pub fn sample(path: &Path, options: &ReadOptions, piece: usize) -> Result<Snapshots> {
-    let how = Deal {
-        piece,
+/// All rows of a file that has at most `shard` of them at each time, else so many at random.
+pub fn sample(path: &Path, options: &ReadOptions, shard: usize) -> Result<Snapshots> {
+    let how = Split {
+        shard,
         seed: SEED,
         most: 1,
     };
@@ -24,9 +24,10 @@ pub fn sample(path: &Path, options: &ReadOptions, piece: usize) -> Result<Snapsh
         meter.at(done, of, "");
         ControlFlow::Continue(())
     };
-    let rows = Rows::open(path, options)?;
-    rows.pieces(&how, &std::env::temp_dir(), &mut tell)?
-        .piece(0)
+    let table = TableReader::open(path, options)?;
+    table
+        .shards(&how, &std::env::temp_dir(), &mut tell)?
+        .shard(0)
 }
 
 /// What is said of a sample: of how many rows so many "are compared", say.

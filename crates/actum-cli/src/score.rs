@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use actum::{
+    action::Device,
     data::Snapshots,
     error::{Error, ErrorKind, Result},
     report::{self, Distances, Score},
     run::Run,
-    tensor,
     units::Units,
 };
 use ndarray::Array1;
@@ -17,7 +17,7 @@ use crate::{arguments, output, read, simulate::read_for};
 
 pub fn run(arguments: &arguments::Score) -> Result<()> {
     let run = Run::open(&arguments.run)?;
-    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = read_for(&run, &arguments.file)?;
     let scale = scale(&run, &snapshots)?;
     let held = held_in(&run, &snapshots)?;
@@ -84,8 +84,9 @@ fn targets(
     })
 }
 
-/// What distances are divided by: for a standardised run the deviations over all rows of the
-/// scored file, as the field's protocol has it, so that reference rows do not depend on the run.
+/// What distances are divided by: for a standardised run the standard deviations over all rows of
+/// the scored file, as the field's protocol has it, so that reference rows do not depend on the
+/// run.
 pub fn scale(run: &Run, snapshots: &Snapshots) -> Result<Array1<f64>> {
     Ok(Units::of(snapshots, run.settings().data.standardize)?.scale())
 }
@@ -122,7 +123,7 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
             };
             let of_halves = name == "two halves";
             let mut row = vec![name];
-            row.extend([d.w1, d.w2, d.mmd, d.energy].map(output::number));
+            row.extend([d.w1, d.w2, d.mmd_squared, d.energy].map(output::number));
             if masses {
                 row.push(match of_halves {
                     true => String::new(),

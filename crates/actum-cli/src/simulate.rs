@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use actum::{
+    action::Device,
     cloud::Cloud,
     data::{self, ParticleWeights, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme, Trajectories},
     run::Run,
-    tensor,
 };
 
 use crate::{arguments::Simulate, output, read};
 
 pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
-    let dynamics = run.dynamics(&tensor::device("cpu")?)?;
+    let dynamics = run.dynamics(&Device::cpu())?;
     let source = run.source();
     let axis = run.axis()?;
     let from = arguments
@@ -43,7 +43,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
             format!("{from} is the last time; say where to go with --to or --times"),
         ));
     }
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let seed = run.settings().fit.seed;
     let moved = flow::simulate(&dynamics, &start, from, &times, scheme, seed)?;
     let grows = dynamics.lagrangian.grows();
@@ -81,7 +81,7 @@ fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> 
             time.to_string(),
             output::number(mass),
             output::number(mass / before),
-            output::number(moved.cloud(k)?.effective_size()),
+            output::number(moved.cloud(k)?.effective_sample_size()),
         ])
     });
     let header = [
@@ -145,15 +145,15 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
 /// Reads a file as the run sees it, or a sample of a large one.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
     let options = run.settings().data.read_options();
-    let piece = run.settings().data.piece;
-    let snapshots = read::sample(path, &options, piece).or_else(|error| {
+    let shard = run.settings().data.shard;
+    let snapshots = read::sample(path, &options, shard).or_else(|error| {
         // The drift is in the run: a file without velocities will do.
         let without = ReadOptions {
             velocity_key: None,
             ..options
         };
         match error.kind() {
-            ErrorKind::Missing => read::sample(path, &without, piece).map_err(|_| error),
+            ErrorKind::Missing => read::sample(path, &without, shard).map_err(|_| error),
             _ => Err(error),
         }
     })?;

@@ -121,7 +121,7 @@ impl Cloud {
     }
 
     /// The weighted standard deviation of every column (divided by the mass, not by n - 1), `[d]`.
-    pub fn deviation(&self) -> Array1<f64> {
+    pub fn std_dev(&self) -> Array1<f64> {
         let mean = self.mean();
         let mut square = Array1::<f64>::zeros(self.dimension());
         for (row, w) in self.points.outer_iter().zip(&self.weights) {
@@ -149,7 +149,7 @@ impl Cloud {
     /// The number of points of equal weight that say as much about a mean as these do,
     /// `(sum w)^2 / sum w^2`, in [1, n]: n where all weights are equal, 1 where a single one is
     /// not zero (Kish 1965, Survey Sampling).
-    pub fn effective_size(&self) -> f64 {
+    pub fn effective_sample_size(&self) -> f64 {
         let weights = self.relative_weights();
         let sum = weights.sum();
         // Rounding must not leave the range.
@@ -253,7 +253,7 @@ mod tests {
     fn moments_use_the_weights() {
         let cloud = Cloud::weighted(array![[0.0], [4.0]], array![3.0, 1.0]).unwrap();
         assert_eq!(cloud.mean()[0], 1.0);
-        assert_eq!(cloud.deviation()[0], 3f64.sqrt());
+        assert_eq!(cloud.std_dev()[0], 3f64.sqrt());
         assert_eq!(cloud.mass(), 4.0);
         assert!(!cloud.is_uniform());
     }
@@ -288,7 +288,7 @@ mod tests {
         let of = |weights: Vec<f64>| {
             let points = Array2::zeros((weights.len(), 1));
             let cloud = Cloud::weighted(points, Array1::from_vec(weights));
-            cloud.unwrap().effective_size()
+            cloud.unwrap().effective_sample_size()
         };
         // By hand: 10^2 / (1 + 4 + 9 + 16).
         assert!((of(vec![1.0, 2.0, 3.0, 4.0]) - 100.0 / 30.0).abs() < 1e-15);

@@ -29,8 +29,8 @@ pub enum Estimator {
 }
 
 /// The weight `w_t >= 0` of times in the objective, with its derivative, on top of that of the
-/// [clock](Units). It does not change what the best action is; where it is 0 at an end of the span,
-/// that boundary is dropped.
+/// [time warp](Units). It does not change what the best action is; where it is 0 at an end of the
+/// span, that boundary is dropped.
 #[derive(Clone, Default)]
 pub struct Weight(Option<Arc<Function>>);
 
@@ -110,7 +110,7 @@ impl<'a> Problem<'a> {
 /// The most dimensions in which the Laplacian of the noise is the sum over all of them. There it at
 /// most doubles the products of a step: each direction costs three products beside the six of the
 /// rest. Beyond, one vector of random signs for every point stands for it (Hutchinson 1989).
-const AXES: usize = 2;
+pub const EXACT_LAPLACIAN: usize = 2;
 
 /// What one estimate of the objective is made from, in the network's units.
 pub struct Batch {
@@ -147,8 +147,8 @@ struct Boundary {
     weights: Vec<f64>,
 }
 
-/// The level of one estimate of the objective whose gradient was asked for.
-pub struct Level {
+/// One estimate of the objective whose gradient was asked for.
+pub struct ObjectiveValue {
     /// The value of the objective, in the network's units.
     pub value: f64,
     /// The interior term at every point before it is divided by the density, `[n]`.
@@ -312,7 +312,7 @@ impl<'a> Objective<'a> {
                 .iter()
                 .map(|t| 0.5 * scaled.sigma([*t, *t])[0].powi(2))
                 .collect(),
-            probes: (path.dimension() > AXES).then(|| rademacher(points.dim(), rng)),
+            probes: (path.dimension() > EXACT_LAPLACIAN).then(|| rademacher(points.dim(), rng)),
         });
         Batch {
             points,
@@ -333,7 +333,7 @@ impl<'a> Objective<'a> {
     ///
     /// # Panics
     /// If the network is of another dimension than the batch.
-    pub fn differentiate(&self, engine: &mut dyn Engine, batch: &Batch) -> Level {
+    pub fn differentiate(&self, engine: &mut dyn Engine, batch: &Batch) -> ObjectiveValue {
         let (n, d) = batch.points.dim();
         let coefficients = batch.coefficients();
         let boundary: Vec<[Vec<f64>; 2]> = batch
@@ -379,7 +379,7 @@ impl<'a> Objective<'a> {
             .step(interior, &boundary, &choose)
             .expect("a batch has the dimension of the action");
         let interior = batch.interior(&terms.interior, &terms.values);
-        Level {
+        ObjectiveValue {
             value: batch.mean(&interior) + terms.boundary,
             interior,
         }

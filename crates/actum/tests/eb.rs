@@ -1,5 +1,5 @@
 //! Exact transport against POT 0.9.7 (`ot.emd2`) on the embryoid data, times 1 and 2, every column
-//! standardised with its mean and deviation over all rows.
+//! standardised with its mean and standard deviation over all rows.
 
 use std::path::Path;
 
@@ -25,8 +25,8 @@ fn wasserstein_distances_agree_with_pot() {
     ] {
         let snapshots = all.first_columns(dims).unwrap();
         let pooled = snapshots.pooled();
-        let (mean, deviation) = (pooled.mean(), pooled.deviation());
-        let [a, b] = [1, 2].map(|i| snapshots.cloud(i).rescaled(&mean, &deviation));
+        let (mean, std_dev) = (pooled.mean(), pooled.std_dev());
+        let [a, b] = [1, 2].map(|i| snapshots.cloud(i).rescaled(&mean, &std_dev));
         let ours = [
             wasserstein_1(&a, &b).unwrap(),
             wasserstein_2(&a, &b).unwrap(),

@@ -8,7 +8,7 @@ use actum::{
     gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian, Noise},
     objective::{Batch, Estimate, Estimator, Laplacian, Objective, Problem, Weight},
-    path::{Draw, Masses, Path, Sampled},
+    path::{FnPath, Masses, Path, PathSample},
     units::Units,
 };
 use burn::{
@@ -139,8 +139,8 @@ fn path() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     Gaussian::new(3, |t| Moments {
         mean: vec![t, -t * t, 0.5],
         mean_rate: vec![1.0, -2.0 * t, 0.0],
-        deviation: 1.0 + 0.5 * t,
-        deviation_rate: 0.5,
+        std_dev: 1.0 + 0.5 * t,
+        std_dev_rate: 0.5,
     })
 }
 
@@ -303,8 +303,8 @@ fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
     let still = |_: f64| Moments {
         mean: vec![0.0; 3],
         mean_rate: vec![0.0; 3],
-        deviation: 1.3,
-        deviation_rate: 0.0,
+        std_dev: 1.3,
+        std_dev_rate: 0.0,
     };
     let grown = Gaussian::new(3, still)
         .under(0.0, lambda)
@@ -321,9 +321,9 @@ fn the_oracle_solves_the_equation_of_motion() {
     let mass = |t: f64| 1.0 + 0.5 * t * t;
     let oracle = path().under(sigma, lambda).with_mass(move |t| [mass(t), t]);
     let log_density = |t: f64, x: &[f64]| {
-        let (mean, deviation) = ([t, -t * t, 0.5], 1.0 + 0.5 * t);
+        let (mean, std_dev) = ([t, -t * t, 0.5], 1.0 + 0.5 * t);
         let square: f64 = x.iter().zip(mean).map(|(x, m)| (x - m) * (x - m)).sum();
-        mass(t).ln() - 3.0 * deviation.ln() - 0.5 * square / (deviation * deviation)
+        mass(t).ln() - 3.0 * std_dev.ln() - 0.5 * square / (std_dev * std_dev)
     };
     let row = |x: &[f64]| Tensor::<2>::from_data(TensorData::new(x.to_vec(), [1, 3]), &device());
     let at = |t: f64| Tensor::<2>::from_data(TensorData::new(vec![t], [1, 1]), &device());
@@ -360,8 +360,8 @@ fn the_laplacian_by_probes_is_right_on_average() {
         let path = Gaussian::new(d, move |t| Moments {
             mean: (0..d).map(|j| if j == 0 { t } else { 0.0 }).collect(),
             mean_rate: (0..d).map(|j| f64::from(j == 0)).collect(),
-            deviation: 1.0,
-            deviation_rate: 0.0,
+            std_dev: 1.0,
+            std_dev_rate: 0.0,
         })
         .under(0.5, 0.0);
         let problem = Problem::new(&path, noisy(), Units::identity(d));
@@ -393,7 +393,7 @@ fn the_objective_does_not_depend_on_the_axes() {
     let metric = array![[2.0, 0.5], [0.5, 1.0]];
     let drift = |t: f64, x: &Array1<f64>| array![x[1] * t, x[0] * x[0] + 1.0];
     let moving = |turn: Array2<f64>| {
-        Sampled::new(2, [0.0, 1.0], true, move |times, rng| {
+        FnPath::new(2, [0.0, 1.0], true, move |times, rng| {
             let shape = (times.len(), 2);
             let x = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
             let v = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
@@ -401,7 +401,7 @@ fn the_objective_does_not_depend_on_the_axes() {
                 values: times.iter().map(|t| 1.0 + t).collect(),
                 rates: Some(Array1::ones(times.len())),
             };
-            Draw::new(x.dot(&turn.t()))
+            PathSample::new(x.dot(&turn.t()))
                 .with_velocities(v.dot(&turn.t()))
                 .with_masses(masses)
         })

@@ -40,8 +40,8 @@ fn path(noise_rate: f64) -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     Gaussian::new(16, move |t| Moments {
         mean: rates.iter().map(|r| r * t).collect(),
         mean_rate: rates.clone(),
-        deviation: 1.0 + noise_rate * t,
-        deviation_rate: noise_rate,
+        std_dev: 1.0 + noise_rate * t,
+        std_dev_rate: noise_rate,
     })
 }
 
@@ -64,7 +64,7 @@ fn options(steps: usize) -> Options {
         batch: 20,
         warmup: 20,
         learning_rate: 4e-3,
-        average: 0.98,
+        ema_decay: 0.98,
         ..Options::default()
     }
 }

@@ -10,8 +10,8 @@
 //! numbers or labels such as `Day 2`, see [`TimeAxis`]. Without weights every time has mass 1.
 //! Velocities are read where [`ReadOptions::velocity_key`] says.
 //!
-//! [`read()`] holds all rows in memory; [`Rows::pieces`] deals a file that is larger than memory into
-//! [`Pieces`].
+//! [`read()`] holds all rows in memory; [`TableReader::shards`] splits a file that is larger than
+//! memory into [`Shards`].
 //!
 //! [`Images`] are read from files of their own, and [`Shapes`] draws some.
 
@@ -21,11 +21,11 @@ mod images;
 mod npz;
 mod pages;
 mod parquet;
-mod pieces;
-mod rows;
 mod shapes;
+mod shards;
 mod snapshots;
 mod synthetic;
+mod table_reader;
 mod time;
 
 use std::{
@@ -38,11 +38,11 @@ use ndarray::{Array1, Array2, Array3};
 pub(crate) use self::images::LUMA;
 pub use self::{
     images::Images,
-    pieces::{Deal, Pieces},
-    rows::Rows,
     shapes::Shapes,
+    shards::{Shards, Split},
     snapshots::Snapshots,
     synthetic::{Branching, Fate, Latent},
+    table_reader::TableReader,
     time::TimeAxis,
 };
 use crate::{
@@ -183,7 +183,7 @@ fn format_of(path: &Path) -> Result<Format> {
 /// number is missing or not finite, a time is not understood or has a single point. The message
 /// names the file and the array, column, row or line.
 pub fn read(path: &Path, options: &ReadOptions) -> Result<Snapshots> {
-    Rows::open(path, options)?.read()
+    TableReader::open(path, options)?.read()
 }
 
 fn unequal_masses(snapshots: &Snapshots) -> Option<String> {
@@ -244,7 +244,7 @@ pub fn read_cloud(
             }
             Ok(())
         })?;
-        let (points, _) = rows::kept(points, &head.columns, &text)?;
+        let (points, _) = table_reader::kept(points, &head.columns, &text)?;
         let cloud = Cloud::weighted(points, Array1::from(weights))?;
         // Without weights in the file the mass is 1, however many rows other times have.
         let cloud = if head.has_weights || found.is_none() {

@@ -299,7 +299,7 @@ impl Snapshots {
         }
     }
 
-    /// Whether these are a random sample of a larger population, as a [piece](super::Pieces) is:
+    /// Whether these are a random sample of a larger population, as a [shard](super::Shards) is:
     /// then [`counts`](Snapshots::counts), masses and the [fingerprint](Snapshots::fingerprint) are
     /// those of the whole.
     pub fn is_sample(&self) -> bool {
@@ -438,18 +438,19 @@ impl Snapshots {
     }
 
     /// A width of the kernel that makes densities of the snapshots, after dividing every column by
-    /// `scale`, `[d]`: Scott's rule (1992), `n^(-1/(d+4))` times the deviation within a snapshot,
-    /// pooled over columns and times, with n the mean [effective size](Cloud::effective_size).
+    /// `scale`, `[d]`: Scott's rule (1992), `n^(-1/(d+4))` times the standard deviation within a
+    /// snapshot, pooled over columns and times, with n the mean [effective
+    /// size](Cloud::effective_sample_size).
     pub fn scott_width(&self, scale: &Array1<f64>) -> f64 {
         let count = self.len() as f64;
         let variances = self.clouds.iter().map(|cloud| {
-            let deviation = cloud.deviation() / scale;
-            deviation.mapv(|s| s * s).mean().unwrap_or(0.0)
+            let std_dev = cloud.std_dev() / scale;
+            std_dev.mapv(|s| s * s).mean().unwrap_or(0.0)
         });
-        let deviation = (variances.sum::<f64>() / count).sqrt();
-        let sizes = self.clouds.iter().map(Cloud::effective_size);
+        let std_dev = (variances.sum::<f64>() / count).sqrt();
+        let sizes = self.clouds.iter().map(Cloud::effective_sample_size);
         let n = sizes.sum::<f64>() / count;
-        deviation * n.powf(-1.0 / (self.dimension() as f64 + 4.0))
+        std_dev * n.powf(-1.0 / (self.dimension() as f64 + 4.0))
     }
 
     /// What a person should know before fitting these data: few points at a time, columns of very
@@ -481,11 +482,11 @@ impl Snapshots {
             ));
         }
         if let Some([low, high]) = self.unequal_columns() {
-            let deviation = self.pooled().deviation();
+            let std_dev = self.pooled().std_dev();
             warnings.push(format!(
                 "columns of very unequal scale: standard deviation {:.3e} of {} and {:.3e} of {}; \
                  consider --standardize",
-                deviation[high], self.columns[high], deviation[low], self.columns[low]
+                std_dev[high], self.columns[high], std_dev[low], self.columns[low]
             ));
         }
         let total: usize = self.clouds.iter().map(Cloud::len).sum();
@@ -508,18 +509,15 @@ impl Snapshots {
         (0..self.dimension()).filter(is_constant).collect()
     }
 
-    /// The columns of least and greatest deviation, constant ones aside, where the greatest is
-    /// more than 100 times the least: such columns are rarely of one unit.
+    /// The columns of least and greatest standard deviation, constant ones aside, where the
+    /// greatest is more than 100 times the least: such columns are rarely of one unit.
     pub fn unequal_columns(&self) -> Option<[usize; 2]> {
         let constant = self.constant_columns();
-        let deviation = self.pooled().deviation();
-        let by_deviation = |a: &usize, b: &usize| deviation[*a].total_cmp(&deviation[*b]);
+        let std_dev = self.pooled().std_dev();
+        let by_std_dev = |a: &usize, b: &usize| std_dev[*a].total_cmp(&std_dev[*b]);
         let varying = || (0..self.dimension()).filter(|j| !constant.contains(j));
-        let pair = [
-            varying().min_by(by_deviation)?,
-            varying().max_by(by_deviation)?,
-        ];
-        (deviation[pair[1]] > 100.0 * deviation[pair[0]]).then_some(pair)
+        let pair = [varying().min_by(by_std_dev)?, varying().max_by(by_std_dev)?];
+        (std_dev[pair[1]] > 100.0 * std_dev[pair[0]]).then_some(pair)
     }
 
     /// SHA-256, in hexadecimal, of the shape, the times, and the bits of points, weights and

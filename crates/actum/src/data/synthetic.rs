@@ -214,7 +214,7 @@ mod tests {
         let error = 6.0 / f64::sqrt(n as f64);
         let start = Branching.sample(0.0, n, &mut rng).unwrap();
         assert!((start.mean()[0] + 3.2).abs() < 0.34 * error);
-        assert!((start.deviation()[1] - 0.34).abs() < 0.34 * error);
+        assert!((start.std_dev()[1] - 0.34).abs() < 0.34 * error);
         let end = Branching.sample(48.0, n, &mut rng).unwrap();
         let minor = end.points().column(1).iter().filter(|y| **y < 0.5).count() as f64 / n as f64;
         assert!((minor - 0.35).abs() < 0.5 * error, "{minor}");

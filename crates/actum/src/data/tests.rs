@@ -480,7 +480,7 @@ fn embryoid_bodies_are_read_as_numpy_reads_them() {
     for (mean, expected) in cloud.mean().iter().zip(expected) {
         assert!((mean - expected).abs() < 1e-12);
     }
-    assert!((cloud.deviation()[19] - 1.0031158261674833).abs() < 1e-12);
+    assert!((cloud.std_dev()[19] - 1.0031158261674833).abs() < 1e-12);
     let options = keys(Some("day_start"), Some("phate"), None);
     let phate = read(path.as_ref(), &options).unwrap();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::path::Path as FilePath;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Good, Options, TrainState, Watch, adam::Adam, times::TimeSampler};
+use super::{DivergenceGuard, Good, Options, TrainState, adam::Adam, times::TimeSampler};
 use crate::{
     action::Engine,
     error::{Error, ErrorKind, Result, ensure},
@@ -28,7 +28,7 @@ struct Rest {
     options: Options,
     rng: ChaCha8Rng,
     times: TimeSampler,
-    watch: Watch,
+    guard: DivergenceGuard,
     rate_factor: f64,
     tries: usize,
 }
@@ -57,7 +57,7 @@ impl Checkpoint {
                 options: options.clone(),
                 rng: state.rng.clone(),
                 times: state.times.clone(),
-                watch: state.watch,
+                guard: state.guard,
                 rate_factor: state.rate_factor,
                 tries: state.tries,
             },
@@ -139,7 +139,7 @@ impl Checkpoint {
             adam,
             rng: self.rest.rng.clone(),
             times: self.rest.times.clone(),
-            watch: self.rest.watch,
+            guard: self.rest.guard,
             rate_factor: self.rest.rate_factor,
             tries: self.rest.tries,
         })

@@ -65,13 +65,13 @@ impl TimeSampler {
         if bins.iter().any(|b| b.seen < 2.0) {
             return None;
         }
-        let deviations: Vec<f64> = bins.iter().map(|b| b.variance.sqrt()).collect();
-        let total: f64 = deviations.iter().sum();
+        let std_devs: Vec<f64> = bins.iter().map(|b| b.variance.sqrt()).collect();
+        let total: f64 = std_devs.iter().sum();
         if !(total > 0.0 && total.is_finite()) {
             return None;
         }
         Some(
-            deviations
+            std_devs
                 .iter()
                 .map(|s| (1.0 - FLOOR) * s / total + FLOOR / BINS as f64)
                 .collect(),
@@ -126,10 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn the_density_follows_the_deviation_and_keeps_integrals() {
+    fn the_density_follows_the_standard_deviation_and_keeps_integrals() {
         let mut sampler = sampler(true);
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        // The interior term has mean t^2 and deviation 9 times larger in the second half.
+        // The interior term has mean t^2 and standard deviation 9 times larger in the second half.
         for _ in 0..400 {
             let (times, _) = sampler.draw(64);
             let interior: Vec<f64> = times

@@ -288,12 +288,12 @@ mod tests {
             ];
             let n = union_w.len() as f64;
             for i in 0..6 {
-                let deviation = theory[i][i].sqrt();
+                let std_dev = theory[i][i].sqrt();
                 let mean = columns[i].sum() / n;
-                assert!(mean.abs() < 4.0 * deviation / n.sqrt(), "mean {i}: {mean}");
+                assert!(mean.abs() < 4.0 * std_dev / n.sqrt(), "mean {i}: {mean}");
                 for j in 0..=i {
                     let covariance = (columns[i] * columns[j]).sum() / n;
-                    let scale = deviation * theory[j][j].sqrt();
+                    let scale = std_dev * theory[j][j].sqrt();
                     let off = (covariance - theory[i][j]).abs() / scale;
                     assert!(off < 4.5 * (2.0 / n).sqrt(), "{times:?} {i} {j}: {off}");
                 }
@@ -335,7 +335,7 @@ mod tests {
             mean = mean + (&at + &step * 0.5) / n as f64;
             at += &step;
         }
-        // The trapezoidal rule leaves a deviation of sqrt(4/12)/n = 1.4e-4.
+        // The trapezoidal rule leaves a standard deviation of sqrt(4/12)/n = 1.4e-4.
         close(&(mean - &w * 0.5), &h, 8e-4);
     }
 

@@ -143,17 +143,17 @@ mod tests {
         Moments {
             mean: vec![t, 1.0 - t * t, 0.0],
             mean_rate: vec![1.0, -2.0 * t, 0.0],
-            deviation: 1.0 + t,
-            deviation_rate: 1.0,
+            std_dev: 1.0 + t,
+            std_dev_rate: 1.0,
         }
     }
 
-    /// log N(m_t, deviation^2) of the user, whose units are twice the oracle's and last 4.
+    /// log N(m_t, std_dev^2) of the user, whose units are twice the oracle's and last 4.
     fn truth(t: f64, points: &Array2<f64>) -> Array1<f64> {
         let at = moments(t / 4.0);
         let mean = Array1::from(at.mean) * 2.0;
-        let deviation = 2.0 * at.deviation;
-        standard_gaussian(&((points - &mean) / deviation)) - 3.0 * deviation.ln()
+        let std_dev = 2.0 * at.std_dev;
+        standard_gaussian(&((points - &mean) / std_dev)) - 3.0 * std_dev.ln()
     }
 
     fn points(n: usize) -> Array2<f64> {

@@ -46,8 +46,8 @@ impl Trajectories {
     }
 
     /// The weighted points at the k-th time. Where few particles carry most of the weight
-    /// ([`Cloud::effective_size`]), [`Cloud::resample`] makes particles of equal weight to go on
-    /// from.
+    /// ([`Cloud::effective_sample_size`]), [`Cloud::resample`] makes particles of equal weight to
+    /// go on from.
     ///
     /// # Errors
     /// All weights have vanished.
@@ -146,8 +146,8 @@ pub fn diffuse(
 /// units, except that the tolerance of an adaptive scheme counts in units of the data's spread.
 ///
 /// With noise, points move at random, seeded by `seed`, and the scheme must be one that takes
-/// noise ([`Scheme::suited`]); the same seed gives the same noise whatever the steps and the times
-/// asked for. With growth, weights change as `d log w = lambda s dt`.
+/// noise ([`Scheme::for_lagrangian`]); the same seed gives the same noise whatever the steps and
+/// the times asked for. With growth, weights change as `d log w = lambda s dt`.
 ///
 /// # Errors
 /// As [`integrate`], a cloud of another dimension, a time outside of the span the dynamics was
@@ -187,7 +187,7 @@ pub fn simulate(
         columns: d,
         seed,
         span: [0.0, 1.0],
-        breaks: units.ticks(),
+        breaks: units.warp_knots(),
     });
     let solution = solve(
         field,
@@ -249,8 +249,8 @@ mod tests {
         let moments = |t: f64| Moments {
             mean: vec![t * t, 1.0 - t],
             mean_rate: vec![2.0 * t, -1.0],
-            deviation: 1.0 + t,
-            deviation_rate: 1.0,
+            std_dev: 1.0 + t,
+            std_dev_rate: 1.0,
         };
         // The oracle lives in [0, 1]; these units are 10 times as long and last 4 times as long.
         let units = Units::isotropic(vec![5.0, 0.0], 10.0, [2.0, 6.0]).unwrap();
@@ -277,8 +277,8 @@ mod tests {
         let still = |_: f64| Moments {
             mean: vec![0.0],
             mean_rate: vec![0.0],
-            deviation: 1.0,
-            deviation_rate: 0.0,
+            std_dev: 1.0,
+            std_dev_rate: 0.0,
         };
         let dying = |rate: f64| {
             Dynamics::new(
@@ -299,7 +299,7 @@ mod tests {
         for (mass, t) in moved.masses().iter().zip([0.5, 1.0]) {
             assert!((mass / (4.0 * (-2.0_f64 * t).exp()) - 1.0).abs() < 1e-3);
         }
-        assert!((moved.cloud(1).unwrap().effective_size() - 1.6).abs() < 1e-3);
+        assert!((moved.cloud(1).unwrap().effective_sample_size() - 1.6).abs() < 1e-3);
         let error = run(-100.0, 1e-290).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Diverged);
         let text = error.to_string();

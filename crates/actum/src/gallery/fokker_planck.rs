@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::Truth;
-use crate::path::{Draw, Path};
+use crate::path::{Path, PathSample};
 
 /// Annealed Langevin dynamics in the plane, `dX = -grad V_t dt + sigma dW` for t in [0, 1] with
 /// sigma = 1, while one well turns into two: with u along a line 30 degrees above the first axis,
@@ -37,7 +37,7 @@ const D: f64 = 0.5 * FokkerPlanck::SIGMA * FokkerPlanck::SIGMA;
 const ALONG: f64 = 2.0;
 const ACROSS: f64 = 1.0;
 const SPLIT: f64 = 6.0;
-/// Mean and deviation at the start.
+/// Mean and standard deviation at the start.
 const START: [[f64; 2]; 2] = [[0.4, 0.5], [-1.0, 1.0]];
 /// The cosine and sine of the angle between u and the first axis.
 const TURN: [f64; 2] = [0.866_025_403_784_438_6, 0.5];
@@ -48,9 +48,9 @@ impl FokkerPlanck {
 
     /// Solves the equation; takes some hundredths of a second.
     pub fn new() -> Self {
-        let [mean, deviation] = START[0];
+        let [mean, std_dev] = START[0];
         let mut log: Vec<f64> = (0..NODES)
-            .map(|i| -0.5 * ((node(i) - mean) / deviation).powi(2))
+            .map(|i| -0.5 * ((node(i) - mean) / std_dev).powi(2))
             .collect();
         let mut all = Self {
             slopes: vec![],
@@ -182,11 +182,11 @@ fn force(t: f64, u: f64) -> [f64; 2] {
 
 /// The mean and variance of w.
 fn across(t: f64) -> [f64; 2] {
-    let [mean, deviation] = START[1];
+    let [mean, std_dev] = START[1];
     let (decay, rest) = ((-ACROSS * t).exp(), D / ACROSS);
     [
         mean * decay,
-        rest + (deviation * deviation - rest) * decay * decay,
+        rest + (std_dev * std_dev - rest) * decay * decay,
     ]
 }
 
@@ -295,7 +295,7 @@ impl Path for FokkerPlanck {
     }
 
     /// Quantiles of u and w: they move as the velocity says.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), 2);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
@@ -309,7 +309,7 @@ impl Path for FokkerPlanck {
                 velocities[[i, j]] = velocity[j];
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

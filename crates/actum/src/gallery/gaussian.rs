@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 
 use crate::{
     action::Action,
-    path::{Draw, Masses, Path},
+    path::{Masses, Path, PathSample},
 };
 
 /// What the Gaussian does at one time.
@@ -17,9 +17,9 @@ pub struct Moments {
     /// Its time derivative, `[d]`.
     pub mean_rate: Vec<f64>,
     /// The standard deviation `sigma_t > 0` of every column.
-    pub deviation: f64,
+    pub std_dev: f64,
     /// Its time derivative.
-    pub deviation_rate: f64,
+    pub std_dev_rate: f64,
 }
 
 /// `M_t q_t` with `q_t = N(m_t, I / p_t)` for t in [0, 1], under noise and growth: the oracle of
@@ -90,8 +90,8 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         let moments = (self.moments)(t);
         let [mass, mass_rate] = self.mass(t);
         let (sigma, lambda, d) = (self.sigma, self.lambda, self.dimension as f64);
-        let precision = moments.deviation.powi(-2);
-        let precision_rate = -2.0 * precision * moments.deviation_rate / moments.deviation;
+        let precision = moments.std_dev.powi(-2);
+        let precision_rate = -2.0 * precision * moments.std_dev_rate / moments.std_dev;
         let curvature =
             -(precision_rate + sigma * sigma * precision * precision) / (2.0 * precision + lambda);
         let share = precision / (precision + lambda);
@@ -117,7 +117,7 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         let d = self.dimension as f64;
         let energy = |k: usize| {
             let at = self.coefficients(k as f64 / intervals as f64);
-            let (variance, c) = (at.moments.deviation.powi(2), at.curvature);
+            let (variance, c) = (at.moments.std_dev.powi(2), at.curvature);
             let slope: f64 = at.slope.iter().map(|b| b * b).sum();
             let gradient = slope + c * c * d * variance;
             let mean = at.value + 0.5 * c * d * variance;
@@ -183,18 +183,18 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
         self.mass.is_some()
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), self.dimension);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
             let at = (self.moments)(t);
             for j in 0..self.dimension {
                 let z: f64 = rng.sample(StandardNormal);
-                points[[i, j]] = at.mean[j] + at.deviation * z;
-                velocities[[i, j]] = at.mean_rate[j] + at.deviation_rate * z;
+                points[[i, j]] = at.mean[j] + at.std_dev * z;
+                velocities[[i, j]] = at.mean_rate[j] + at.std_dev_rate * z;
             }
         }
-        let draw = Draw::new(points).with_velocities(velocities);
+        let draw = PathSample::new(points).with_velocities(velocities);
         if self.mass.is_none() {
             return draw;
         }

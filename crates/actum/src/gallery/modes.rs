@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 use super::Truth;
 use crate::{
     error::{Result, ensure},
-    path::{Draw, Path},
+    path::{Path, PathSample},
 };
 
 /// `q_t = sum_k w_k N(m_k + v t, (s^2 + 2 D t) I)` for t in [0, 1]: modes that travel together at
@@ -21,18 +21,19 @@ pub struct Modes {
     centers: Array2<f64>,
     /// Add up to 1, `[k]`.
     weights: Vec<f64>,
-    deviation: f64,
+    std_dev: f64,
     travel: Vec<f64>,
     diffusivity: f64,
 }
 
 impl Modes {
-    /// Modes of the same deviation around `centers` `[k, d]` with `weights` `[k]` in proportion,
-    /// at rest.
+    /// Modes of the same standard deviation around `centers` `[k, d]` with `weights` `[k]` in
+    /// proportion, at rest.
     ///
     /// # Errors
-    /// No modes, no columns, as many weights as centers not given, numbers that are not finite, weights or a deviation not above 0.
-    pub fn new(centers: Array2<f64>, weights: Vec<f64>, deviation: f64) -> Result<Self> {
+    /// No modes, no columns, as many weights as centers not given, numbers that are not finite,
+    /// weights or a standard deviation not above 0.
+    pub fn new(centers: Array2<f64>, weights: Vec<f64>, std_dev: f64) -> Result<Self> {
         let (k, d) = centers.dim();
         ensure!(
             k > 0 && d > 0 && weights.len() == k,
@@ -44,22 +45,22 @@ impl Modes {
         ensure!(
             centers.iter().all(|x| x.is_finite())
                 && weights.iter().all(|w| positive(*w))
-                && positive(deviation),
+                && positive(std_dev),
             Value,
-            "centers must be finite, weights and the deviation above 0; got {centers}, {weights:?}, \
-             {deviation}"
+            "centers must be finite, weights and the standard deviation above 0; got {centers}, {weights:?}, \
+             {std_dev}"
         );
         let total: f64 = weights.iter().sum();
         Ok(Self {
             weights: weights.iter().map(|w| w / total).collect(),
             travel: vec![0.0; d],
             centers,
-            deviation,
+            std_dev,
             diffusivity: 0.0,
         })
     }
 
-    /// The many-moded density in one column of figure 1: twelve modes of deviation 0.05 in
+    /// The many-moded density in one column of figure 1: twelve modes of standard deviation 0.05 in
     /// [-2, 2], of unequal weight at unequal distance.
     pub fn figure_1() -> Self {
         let centers = [
@@ -70,8 +71,8 @@ impl Modes {
         Self::new(centers.expect("one column"), weights, 0.05).expect("they are in range")
     }
 
-    /// Five modes of deviation 0.3 and unequal weight, whose centers in `columns` columns are draws
-    /// of N(0, 1.5^2 / d), always the same.
+    /// Five modes of standard deviation 0.3 and unequal weight, whose centers in `columns` columns
+    /// are draws of N(0, 1.5^2 / d), always the same.
     ///
     /// # Errors
     /// No columns.
@@ -119,7 +120,7 @@ impl Modes {
     }
 
     fn variance(&self, t: f64) -> f64 {
-        self.deviation.powi(2) + 2.0 * self.diffusivity * t
+        self.std_dev.powi(2) + 2.0 * self.diffusivity * t
     }
 
     fn dimension(&self) -> usize {
@@ -188,7 +189,7 @@ impl Path for Modes {
     }
 
     /// `x = m_k + v t + sqrt(s^2 + 2 D t) z` for a mode k and normal z.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), self.dimension());
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
@@ -198,14 +199,14 @@ impl Path for Modes {
                 u < 0.0
             });
             let mode = mode.unwrap_or(self.weights.len() - 1);
-            let deviation = self.variance(t).sqrt();
+            let std_dev = self.variance(t).sqrt();
             for (j, travel) in self.travel.iter().enumerate() {
                 let z: f64 = rng.sample(StandardNormal);
-                points[[i, j]] = self.centers[[mode, j]] + travel * t + deviation * z;
-                velocities[[i, j]] = travel + self.diffusivity / deviation * z;
+                points[[i, j]] = self.centers[[mode, j]] + travel * t + std_dev * z;
+                velocities[[i, j]] = travel + self.diffusivity / std_dev * z;
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

@@ -30,8 +30,9 @@ const RADIUS: usize = 5;
 /// The structural similarity of every image to the true one, at most 1, for equal images (Wang,
 /// Bovik, Sheikh & Simoncelli, *Image quality assessment*, 2004, equation 13).
 ///
-/// With the constants of the paper: Gaussian windows of 11 x 11 pixels and deviation 1.5, K1 = 0.01,
-/// K2 = 0.03, levels from 0 to 255; the mean over all windows within the image, and over channels.
+/// With the constants of the paper: Gaussian windows of 11 x 11 pixels and standard deviation 1.5,
+/// K1 = 0.01, K2 = 0.03, levels from 0 to 255; the mean over all windows within the image, and over
+/// channels.
 ///
 /// # Errors
 /// As [`psnr`], and images below 11 x 11 pixels (`Shape`).

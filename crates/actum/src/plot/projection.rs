@@ -163,7 +163,8 @@ impl Principal {
             sum + c.mean() * (c.mass() / mass)
         });
 
-        // Rows sqrt(w_i) (x_i - m), in units of the largest deviation so that squares stay finite.
+        // Rows sqrt(w_i) (x_i - m), in units of the largest standard deviation so that squares stay
+        // finite.
         let mut rows = Array2::<f64>::zeros((n, d));
         let mut at = 0;
         for cloud in clouds {

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Existing, ImageModel, ImageSettings, Method, Record, Task,
+    IfExists, ImageModel, ImageSettings, Method, Record, Task,
     folder::{Folder, Origin, SAMPLES},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     flow::Scheme,
     lagrangian::Lagrangian,
     objective::{Estimator, Problem, Weight},
-    path::{Corrupted, Corruption, Path},
+    path::{Degradation, ImagePath, Path},
     score,
     units::Units,
 };
@@ -68,8 +68,8 @@ impl ImageRun {
     /// checkpoint.
     ///
     /// # Errors
-    /// A folder that is there already with [`Existing::Keep`], or holds something else than a run;
-    /// with [`Existing::Resume`] no checkpoint, other images or other settings than the run has;
+    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a run;
+    /// with [`IfExists::Resume`] no checkpoint, other images or other settings than the run has;
     /// images that do not suit the task or the network; whatever keeps
     /// [fitting](crate::fit::fit) from finishing (what was reached is kept as a checkpoint).
     pub fn fit(
@@ -77,12 +77,12 @@ impl ImageRun {
         images: &Images,
         data: &str,
         settings: &ImageSettings,
-        existing: Existing,
+        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        existing.allows(folder)?;
+        if_exists.allows(folder)?;
         let seen = settings.data.view(images)?;
         let run = Self(Folder {
             path: folder.to_owned(),
@@ -95,12 +95,12 @@ impl ImageRun {
                 shape: seen.shape(),
             },
         });
-        let checkpoint = run.0.checkpoint_for(existing)?;
-        let corruption = run.corruption()?;
-        let network = run.network(&corruption)?;
+        let checkpoint = run.0.checkpoint_for(if_exists)?;
+        let degradation = run.degradation()?;
+        let network = run.network(&degradation)?;
         let saved = network.saved().expect("a network of this library");
         let network = device.place(network)?;
-        let path = Corrupted::new(seen.clone(), corruption.clone())?;
+        let path = ImagePath::new(seen.clone(), degradation.clone())?;
         let path = if settings.data.mirrored {
             path.with_mirrored()
         } else {
@@ -114,13 +114,13 @@ impl ImageRun {
         let problem = match &score {
             Some(score) => score.as_motion(),
             None => {
-                let corruption = corruption.clone();
+                let degradation = degradation.clone();
                 let weight = if settings.fit.estimator == Estimator::Velocity {
-                    let (times, distances) = corruption.pace();
-                    units = units.paced(&times, &distances)?;
-                    Weight::new(move |t| corruption.weight_of_velocities(t))
+                    let (times, distances) = degradation.warp();
+                    units = units.warped(&times, &distances)?;
+                    Weight::new(move |t| degradation.weight_of_velocities(t))
                 } else {
-                    Weight::new(move |t| corruption.weight(t))
+                    Weight::new(move |t| degradation.weight(t))
                 };
                 Problem::new(&path, Lagrangian::kinetic(), units.clone()).weighted(weight)
             }
@@ -130,7 +130,7 @@ impl ImageRun {
             shown: seen.select(&(0..SHOWN.min(seen.len())).collect::<Vec<_>>())?,
             saved,
             method: settings.method,
-            corruption,
+            degradation,
             units,
             device: device.clone(),
             inner: observer,
@@ -162,8 +162,8 @@ impl ImageRun {
     ///
     /// # Errors
     /// Settings that do not suit the images.
-    pub fn corruption(&self) -> Result<Corruption> {
-        self.settings().corruption(self.source().shape)
+    pub fn degradation(&self) -> Result<Degradation> {
+        self.settings().degradation(self.source().shape)
     }
 
     /// The model, on `device`.
@@ -172,7 +172,7 @@ impl ImageRun {
     /// The fit is not finished, or its files are damaged.
     pub fn model(&self, device: &Device) -> Result<ImageModel> {
         let learned = self.0.dynamics(device)?;
-        ImageModel::new(self.settings().method, learned, self.corruption()?)
+        ImageModel::new(self.settings().method, learned, self.degradation()?)
     }
 
     /// The logged steps, in order.
@@ -209,14 +209,14 @@ impl ImageRun {
         Ok(images)
     }
 
-    fn network(&self, corruption: &Corruption) -> Result<Box<dyn Engine>> {
-        let [height, width, target] = corruption.shape();
+    fn network(&self, degradation: &Degradation) -> Result<Box<dyn Engine>> {
+        let [height, width, target] = degradation.shape();
         let shape = Shape::Images(ImageShape {
             target,
-            conditioning: corruption.conditioning(),
+            conditioning: degradation.conditioning(),
             height,
             width,
-            periodic: corruption.is_periodic(),
+            periodic: degradation.is_periodic(),
         });
         let settings = self.settings();
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
@@ -233,7 +233,7 @@ struct Painter<'a> {
     shown: Images,
     saved: Saved,
     method: Method,
-    corruption: Corruption,
+    degradation: Degradation,
     units: Units,
     device: Device,
     inner: &'a mut dyn Observer,
@@ -254,10 +254,10 @@ impl Observer for Painter<'_> {
             checkpoint.average_into(&mut *network)?;
             let network = self.device.place(network)?;
             let dynamics = Dynamics::new(network, Lagrangian::kinetic(), self.units.clone())?;
-            let model = ImageModel::new(self.method, dynamics, self.corruption.clone())?;
+            let model = ImageModel::new(self.method, dynamics, self.degradation.clone())?;
             // For the eye: what costs less than a few steps of the fit.
             let scheme = Scheme::RungeKutta4(10);
-            let (picture, columns) = if self.corruption.restores() {
+            let (picture, columns) = if self.degradation.restores() {
                 model.beside(&self.shown, 0.0, 0, scheme)?
             } else {
                 let made = model.sample(self.shown.len(), 0, scheme, Some(&self.shown))?;

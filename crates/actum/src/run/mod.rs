@@ -24,19 +24,19 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use image::{ImageRun, ImageSource};
-pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
-pub use image_settings::{Half, Hidden, ImageData, ImageSettings, Method, Noising, Task};
+pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
+pub use image_settings::{Half, Hidden, ImageData, ImageSettings, Method, NoisePath, Task};
 pub use settings::{Data, Growth, Joining, Mass, Settings, Terms};
 
 use crate::{
     action::{Architecture, Device, Shape},
     cloud::Cloud,
-    data::{Pieces, Snapshots, TimeAxis},
+    data::{Shards, Snapshots, TimeAxis},
     dynamics::Dynamics,
     error::{Error, Result, ensure},
     fit::{Checkpoint, Observer, Rollback, Step},
     objective::Problem,
-    path::Between,
+    path::Interpolant,
     store,
 };
 use folder::{FILES, Folder, Origin};
@@ -50,7 +50,7 @@ pub struct Source {
     /// The name of the data, as the caller gave it.
     pub data: String,
     /// The hash of the snapshots after the choice of columns, held-out times included; of a file in
-    /// pieces that of all its rows.
+    /// shards that of all its rows.
     pub fingerprint: String,
     /// The times as the data shows them, in order.
     pub labels: Vec<String>,
@@ -70,7 +70,7 @@ pub struct Source {
 
 /// What to do with a folder that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
+pub enum IfExists {
     /// Refuse it.
     Keep,
     /// Replace the run that it holds.
@@ -100,27 +100,27 @@ impl Origin for Source {
 
 impl Run {
     /// Fits a population (all columns, all times, named `data` for the record) under `settings`
-    /// and leaves the result in `folder`. It is `Pieces::from(snapshots)`, or a file
-    /// [in pieces](crate::data::Rows::pieces) dealt by [`Settings::deal`]: then units, blur, drift
-    /// and the pace of the network's clock are those of the first piece.
+    /// and leaves the result in `folder`. It is `Shards::from(snapshots)`, or a file
+    /// [in shards](crate::data::TableReader::shards) split by [`Settings::split`]: then units,
+    /// blur, drift and the time warp are those of the first shard.
     ///
     /// # Errors
-    /// A folder that is there already with [`Existing::Keep`], or holds something else than a
-    /// run; with [`Existing::Resume`] no checkpoint, other data or other settings than the run
+    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a
+    /// run; with [`IfExists::Resume`] no checkpoint, other data or other settings than the run
     /// has; settings that do not fit the data; whatever keeps [fitting](crate::fit::fit) from finishing (what was
     /// reached is kept as a checkpoint).
     pub fn fit(
         folder: &FilePath,
-        pieces: &Pieces,
+        shards: &Shards,
         data: &str,
         settings: &Settings,
-        existing: Existing,
+        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        existing.allows(folder)?;
-        let seen = settings.data.view(&pieces.piece(0)?)?;
+        if_exists.allows(folder)?;
+        let seen = settings.data.view(&shards.shard(0)?)?;
         let source = Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data: data.to_owned(),
@@ -138,9 +138,9 @@ impl Run {
             settings: settings.clone(),
             source,
         };
-        let checkpoint = run.checkpoint_for(existing)?;
+        let checkpoint = run.checkpoint_for(if_exists)?;
 
-        let (path, lagrangian, units) = settings.problem(pieces)?;
+        let (path, lagrangian, units) = settings.problem(shards)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = settings
             .network
@@ -179,11 +179,11 @@ impl Run {
     }
 
     /// The path that the run was fitted to, from the snapshots it was [fitted on](Run::view) or, of
-    /// a population in pieces, one piece.
+    /// a population in shards, one shard.
     ///
     /// # Errors
     /// As [`Run::fit`].
-    pub fn path(&self, seen: &Snapshots) -> Result<Between> {
+    pub fn path(&self, seen: &Snapshots) -> Result<Interpolant> {
         let settings = self.settings();
         settings.join(seen, &settings.frame(seen)?)
     }
@@ -304,16 +304,16 @@ impl Run {
     }
 }
 
-impl Existing {
+impl IfExists {
     /// Checks that [`Run::fit`] may use `folder`, which is worth doing before a long reading.
     ///
     /// # Errors
-    /// It is there already with [`Existing::Keep`], or holds something else than a run.
+    /// It is there already with [`IfExists::Keep`], or holds something else than a run.
     pub fn allows(self, folder: &FilePath) -> Result<()> {
         match self {
-            Existing::Resume => Ok(()),
+            IfExists::Resume => Ok(()),
             _ if !folder.exists() => Ok(()),
-            Existing::Keep => {
+            IfExists::Keep => {
                 let empty = fs::read_dir(folder)
                     .map_err(|cause| Error::io("read", folder, cause))?
                     .next()
@@ -326,7 +326,7 @@ impl Existing {
                 );
                 Ok(())
             }
-            Existing::Overwrite => {
+            IfExists::Overwrite => {
                 let entries =
                     fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
                 for entry in entries {
@@ -354,7 +354,7 @@ impl Existing {
 pub enum Record {
     /// A step.
     Step(Step),
-    /// The guard went back.
+    /// The guard rolled back.
     Rollback(Rollback),
 }
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::schema::{self, Schema};
 use crate::{
     action::Mlp,
-    data::{Deal, Pieces, ReadOptions, Snapshots},
+    data::{ReadOptions, Shards, Snapshots, Split},
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Between, Coupling, InTurn, Interpolation},
+    path::{Coupling, Interpolant, Interpolation, Sharded},
     units::Units,
 };
 
@@ -63,8 +63,8 @@ pub struct Data {
     /// Times that the fit does not see, as they are written in the file.
     pub hold_out: Vec<String>,
     /// The most rows of a time that are in memory at once, at least 20: a file with more at some
-    /// time is fitted in [pieces](crate::data::Pieces).
-    pub piece: usize,
+    /// time is fitted in [shards](crate::data::Shards).
+    pub shard: usize,
 }
 
 impl Default for Data {
@@ -78,7 +78,7 @@ impl Default for Data {
             dims: None,
             standardize: false,
             hold_out: vec![],
-            piece: 10_000,
+            shard: 10_000,
         }
     }
 }
@@ -273,14 +273,14 @@ impl Terms {
 #[serde(default, deny_unknown_fields)]
 pub struct Joining {
     /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
-    /// squared distance, or `"unbalanced:REACH"`, which lets mass die and be born where moving it
-    /// would cost more than REACH mean squared distances.
+    /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
+    /// would cost more than the penalty of RHO mean squared distances.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
     /// `"linear"` or `"cubic"`.
     pub interpolation: Interpolation,
-    /// The deviation of the Gaussian that every point is blurred to, in units of distance. Where
-    /// none is given it is 0 without noise, and with noise Scott's rule for densities.
+    /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
+    /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
     pub blur: Option<f64>,
 }
 
@@ -322,12 +322,12 @@ impl Settings {
         schema::read(path)
     }
 
-    /// How a file is dealt into the pieces that a fit sees.
-    pub fn deal(&self) -> Deal {
-        Deal {
-            piece: self.data.piece,
+    /// How a file is split into the shards that a fit sees.
+    pub fn split(&self) -> Split {
+        Split {
+            shard: self.data.shard,
             seed: self.fit.seed,
-            most: InTurn::needed(self.fit.steps),
+            most: Sharded::needed(self.fit.steps),
         }
     }
 
@@ -350,36 +350,36 @@ impl Settings {
         schema::with(self, key, value)
     }
 
-    /// What is to be learned from a population: the path through its pieces between the times that
-    /// are not held out, the Lagrangian, and the units, which the first piece decides.
+    /// What is to be learned from a population: the path through its shards between the times that
+    /// are not held out, the Lagrangian, and the units, which the first shard decides.
     ///
     /// # Errors
     /// Settings that do not fit the data.
     pub(super) fn problem<'a>(
         &self,
-        pieces: &'a Pieces,
-    ) -> Result<(InTurn<'a>, Lagrangian, Units)> {
-        let needed = InTurn::needed(self.fit.steps).min(pieces.count());
+        shards: &'a Shards,
+    ) -> Result<(Sharded<'a>, Lagrangian, Units)> {
+        let needed = Sharded::needed(self.fit.steps).min(shards.count());
         ensure!(
-            pieces.kept() >= needed,
+            shards.kept() >= needed,
             Setting,
-            "a fit of {} steps sees {needed} pieces, and {} of {} are kept; deal the file by \
-             Settings::deal",
+            "a fit of {} steps sees {needed} shards, and {} of {} are kept; split the file by \
+             Settings::split",
             self.fit.steps,
-            pieces.kept(),
-            pieces.count()
+            shards.kept(),
+            shards.count()
         );
-        let frame = self.frame(&self.data.view(&pieces.piece(0)?)?)?;
+        let frame = self.frame(&self.data.view(&shards.shard(0)?)?)?;
         let (lagrangian, units) = (frame.lagrangian.clone(), frame.units.clone());
         let settings = self.clone();
-        let join = move |piece: &Snapshots| settings.join(&settings.data.view(piece)?, &frame);
-        let path = InTurn::new(pieces, join)?;
+        let join = move |shard: &Snapshots| settings.join(&settings.data.view(shard)?, &frame);
+        let path = Sharded::new(shards, join)?;
         let first = path.current();
-        let units = units.paced(first.times(), first.distances())?;
+        let units = units.warped(first.times(), first.distances())?;
         Ok((path, lagrangian, units))
     }
 
-    /// What snapshots as [`Data::view`] shows them decide for all pieces.
+    /// What snapshots as [`Data::view`] shows them decide for all shards.
     pub(super) fn frame(&self, seen: &Snapshots) -> Result<Frame> {
         let training = self.data.training(seen)?;
         let units = Units::of(&training, self.data.standardize)?;
@@ -400,7 +400,7 @@ impl Settings {
     }
 
     /// The path between snapshots as [`Data::view`] shows them.
-    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Between> {
+    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Interpolant> {
         let Frame {
             units,
             lagrangian,
@@ -414,8 +414,8 @@ impl Settings {
         });
         let scale = units.scale();
         let path = match lagrangian.known_drift() {
-            Some(drift) => Between::along(&training, coupling, &scale, drift)?,
-            None => Between::new(&training, coupling, self.path.interpolation, &scale)?,
+            Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
+            None => Interpolant::new(&training, coupling, self.path.interpolation, &scale)?,
         };
         path.blurred(*blur)
     }
@@ -425,7 +425,7 @@ impl Settings {
     /// # Errors
     /// Names the first setting that is outside, with its range.
     pub fn check(&self) -> Result<()> {
-        self.deal().check()?;
+        self.split().check()?;
         ensure!(
             self.data.dims != Some(0),
             Setting,
@@ -461,7 +461,7 @@ impl Settings {
     }
 }
 
-/// What is the same for all pieces of a population.
+/// What is the same for all shards of a population.
 pub(super) struct Frame {
     units: Units,
     lagrangian: Lagrangian,

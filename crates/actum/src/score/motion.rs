@@ -16,7 +16,7 @@ use crate::{
 
 /// The action of the [probability flow](Score::motion) of a score, `f |x|^2/2 - g^2/2 log q_t`, in the
 /// network's units.
-pub struct Potential {
+pub struct ProbabilityFlowAction {
     /// Its gradient is `sigma_t` times the score.
     network: Arc<dyn Action>,
     process: Process,
@@ -51,7 +51,7 @@ impl Score {
              are divided by {scale}"
         );
         let units = self.dynamics.units.clone();
-        let potential = Potential {
+        let potential = ProbabilityFlowAction {
             network: self.dynamics.action().clone(),
             process,
             units: units.clone(),
@@ -60,14 +60,14 @@ impl Score {
     }
 }
 
-impl Potential {
+impl ProbabilityFlowAction {
     /// a and b of `a (|x|^2/2 + x . center) - b s` at a time of the user, s what the network learned.
     fn factors(&self, t: f64) -> [f64; 2] {
         let Self { process, units, .. } = self;
         let rate = units.rate(t);
         let length = units.length() * units.scale()[0];
         let noise = process.push_of_noise(t) * units.length() / (length * length);
-        [process.drift(t) / rate, noise / rate]
+        [process.f(t) / rate, noise / rate]
     }
 
     /// Both at every one of the network's times, as columns `[n, 1]`.
@@ -93,7 +93,7 @@ fn squares(rows: ArrayView2<f64>) -> Array1<f64> {
     rows.map_axis(Axis(1), |row| row.dot(&row))
 }
 
-impl Action for Potential {
+impl Action for ProbabilityFlowAction {
     fn dimension(&self) -> usize {
         self.network.dimension()
     }

@@ -65,7 +65,8 @@ impl Model {
     /// The model of least error on held-out folds, and that error, `sum_i w_i |V_i - f(x_i)|^2`.
     /// First the penalty of the slopes is chosen without bumps, then bandwidth and ridge with it,
     /// or no bumps if none help. Bandwidths run from the mean distance of a landmark to its
-    /// nearest to twice the deviation of the points, or four times the former if that is more.
+    /// nearest to twice the standard deviation of the points, or four times the former if that is
+    /// more.
     pub(super) fn choose(kind: Kind, sample: &Sample, landmarks: &Array2<f64>) -> (Self, f64) {
         let d = sample.points.ncols();
         let affine = SLOPES.map(|slope| Self {

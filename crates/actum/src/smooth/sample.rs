@@ -65,7 +65,7 @@ impl Sample {
             rows.len()
         );
         let center = cloud.mean();
-        let length = cloud.deviation().mapv(|s| s * s).sum().sqrt();
+        let length = cloud.std_dev().mapv(|s| s * s).sum().sqrt();
         ensure!(
             length.is_finite(),
             Value,

@@ -157,8 +157,8 @@ mod tests {
         assert!(small.cost() > exact && small.cost() < exact + 1e-3);
         let large = entropic(&a, &b, Ground::SquaredEuclidean, 1e6).unwrap();
         let spread = (a.mean() - b.mean()).mapv(|x| x * x).sum()
-            + a.deviation().mapv(|x| x * x).sum()
-            + b.deviation().mapv(|x| x * x).sum();
+            + a.std_dev().mapv(|x| x * x).sum()
+            + b.std_dev().mapv(|x| x * x).sum();
         assert!((large.cost() / spread - 1.0).abs() < 1e-5);
     }
 

@@ -377,9 +377,9 @@ fn shapes_are_varied_and_repeat() {
     assert!(both.into_iter().all(|(a, b)| a.abs_diff(b) <= 1));
     // Every pixel of the middle changes from image to image, in every channel.
     let numbers = images.pixels().mapv(f64::from);
-    let deviation = numbers.std_axis(Axis(0), 0.0);
+    let std_dev = numbers.std_axis(Axis(0), 0.0);
     assert!(
-        deviation
+        std_dev
             .slice(s![8..12, 8..16, ..])
             .iter()
             .all(|d| *d > 30.0)

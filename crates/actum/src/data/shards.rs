@@ -1,4 +1,4 @@
-//! A population in pieces that fit in memory.
+//! A population in shards that fit in memory.
 
 use std::{fs::OpenOptions, io::Write, ops::ControlFlow, path::Path};
 
@@ -10,62 +10,63 @@ use tempfile::TempDir;
 use crate::{
     cloud::check_weight,
     data::{
-        Rows, Snapshots, TimeAxis,
-        rows::{grouped, kept},
+        Snapshots, TableReader, TimeAxis,
         snapshots::{Whole, hexadecimal},
+        table_reader::{grouped, kept},
     },
     error::{Error, ErrorKind, Result, ensure},
     store,
 };
 
-/// How to deal a file into pieces.
+/// How to split a file into shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deal {
-    /// The most points of a piece at each time, at least [`Deal::LEAST`].
-    pub piece: usize,
+pub struct Split {
+    /// The most points of a shard at each time, at least [`Split::LEAST`].
+    pub shard: usize,
     /// Seeds which row goes where.
     pub seed: u64,
-    /// How many pieces are kept; the rows of the others are read and left out.
+    /// How many shards are kept; the rows of the others are read and left out.
     pub most: usize,
 }
 
-impl Deal {
-    /// The least `piece`.
+impl Split {
+    /// The least `shard`.
     pub const LEAST: usize = 20;
 
-    /// Checks the size of a piece against its range.
+    /// Checks the size of a shard against its range.
     ///
     /// # Errors
     /// It is outside.
     pub fn check(&self) -> Result<()> {
         ensure!(
-            self.piece >= Self::LEAST,
+            self.shard >= Self::LEAST,
             Setting,
-            "`piece` must be at least {} points, got {}",
+            "`shard` must be at least {} points, got {}",
             Self::LEAST,
-            self.piece
+            self.shard
         );
         Ok(())
     }
 }
 
-/// A population in pieces, each a uniform random sample of it: in one piece in memory
-/// (`Pieces::from(snapshots)`), or in many in a temporary folder ([`Rows::pieces`]).
+/// A population in shards, each a uniform random sample of it: in one shard in memory
+/// (`Shards::from(snapshots)`), or in many in a temporary folder ([`TableReader::shards`]).
 ///
-/// The rows of the most numerous time are in one piece each. So are those of other times, unless a
-/// piece then had fewer than a tenth of `piece` points there: then every row is in as many pieces as
-/// it takes, at most in all. Which rows go where is random and spread evenly: of rows that follow
-/// each other in the file every piece gets its share. Within a piece the rows keep their order.
-pub struct Pieces(Store);
+/// The rows of the most numerous time are in one shard each. So are those of other times, unless a
+/// shard then had fewer than a tenth of `shard` points there: then every row is in as many shards
+/// as it takes, at most in all. Which rows go where is random and spread evenly: of rows that
+/// follow each other in the file every shard gets its share. Within a shard the rows keep their
+/// order.
+pub struct Shards(Store);
 
 enum Store {
     Whole(Box<Snapshots>),
-    Dealt(Box<Dealt>),
+    Disk(Box<OnDisk>),
 }
 
-struct Dealt {
+struct OnDisk {
     folder: TempDir,
-    /// Pieces of the whole, and how many of them are here.
+    /// Shards of the whole, and how many of them are here.
     count: usize,
     here: usize,
     axis: TimeAxis,
@@ -77,18 +78,18 @@ struct Dealt {
     notes: Vec<String>,
 }
 
-impl From<Snapshots> for Pieces {
+impl From<Snapshots> for Shards {
     fn from(snapshots: Snapshots) -> Self {
         Self(Store::Whole(Box::new(snapshots)))
     }
 }
 
-impl Pieces {
-    /// In how many pieces the whole is, at least 1.
+impl Shards {
+    /// In how many shards the whole is, at least 1.
     pub fn count(&self) -> usize {
         match &self.0 {
             Store::Whole(_) => 1,
-            Store::Dealt(dealt) => dealt.count,
+            Store::Disk(disk) => disk.count,
         }
     }
 
@@ -96,33 +97,33 @@ impl Pieces {
     pub fn kept(&self) -> usize {
         match &self.0 {
             Store::Whole(_) => 1,
-            Store::Dealt(dealt) => dealt.here,
+            Store::Disk(disk) => disk.here,
         }
     }
 
-    /// Piece `i`: points of all times, with the masses of the whole. Where there are several it
+    /// Shard `i`: points of all times, with the masses of the whole. Where there are several it
     /// [is a sample](Snapshots::is_sample).
     ///
     /// # Errors
-    /// There is no such piece, its file was tampered with, or it has no weight at some time.
-    pub fn piece(&self, i: usize) -> Result<Snapshots> {
+    /// There is no such shard, its file was tampered with, or it has no weight at some time.
+    pub fn shard(&self, i: usize) -> Result<Snapshots> {
         ensure!(
             i < self.kept(),
             Missing,
-            "expected one of the {} pieces that are kept, got piece {i}",
+            "expected one of the {} shards that are kept, got shard {i}",
             self.kept()
         );
         match &self.0 {
             Store::Whole(snapshots) => Ok(Snapshots::clone(snapshots)),
-            Store::Dealt(dealt) => dealt
-                .piece(i)
-                .map_err(|e| e.within(format_args!("piece {i} of {}", dealt.count))),
+            Store::Disk(disk) => disk
+                .shard(i)
+                .map_err(|e| e.within(format_args!("shard {i} of {}", disk.count))),
         }
     }
 }
 
-impl Dealt {
-    fn piece(&self, i: usize) -> Result<Snapshots> {
+impl OnDisk {
+    fn shard(&self, i: usize) -> Result<Snapshots> {
         let bytes = store::read(&self.folder.path().join(i.to_string()))?;
         let numbers: Vec<f64> = bytes
             .chunks_exact(8)
@@ -161,67 +162,67 @@ impl Dealt {
     }
 }
 
-/// To which pieces the rows of one time go.
-struct Hand {
+/// To which shards the rows of one time go.
+struct Assigner {
     order: Vec<u32>,
     next: usize,
     copies: usize,
 }
 
-impl Hand {
-    fn new(pieces: usize, count: usize, least: usize) -> Self {
+impl Assigner {
+    fn new(shards: usize, count: usize, least: usize) -> Self {
         Self {
-            order: (0..pieces as u32).collect(),
+            order: (0..shards as u32).collect(),
             next: 0,
-            copies: (least * pieces).div_ceil(count).clamp(1, pieces),
+            copies: (least * shards).div_ceil(count).clamp(1, shards),
         }
     }
 
-    fn deal(&mut self, rng: &mut ChaCha8Rng) -> impl Iterator<Item = usize> {
+    fn split(&mut self, rng: &mut ChaCha8Rng) -> impl Iterator<Item = usize> {
         if self.next == 0 {
             self.order.shuffle(rng);
         }
-        let (start, pieces) = (self.next, self.order.len());
-        self.next = (start + self.copies) % pieces;
-        (start..start + self.copies).map(move |k| self.order[k % pieces] as usize)
+        let (start, shards) = (self.next, self.order.len());
+        self.next = (start + self.copies) % shards;
+        (start..start + self.copies).map(move |k| self.order[k % shards] as usize)
     }
 }
 
-/// Pieces while they are written.
+/// Shards while they are written.
 struct Writer<'a> {
     folder: &'a Path,
     buffers: Vec<Vec<u8>>,
 }
 
-/// How many bytes of a piece are written at once.
+/// How many bytes of a shard are written at once.
 const BUFFER: usize = 1 << 16;
 
 impl Writer<'_> {
-    fn push(&mut self, piece: usize, row: &[u8]) -> Result<()> {
-        self.buffers[piece].extend_from_slice(row);
-        if self.buffers[piece].len() >= BUFFER {
-            self.flush(piece)?;
+    fn push(&mut self, shard: usize, row: &[u8]) -> Result<()> {
+        self.buffers[shard].extend_from_slice(row);
+        if self.buffers[shard].len() >= BUFFER {
+            self.flush(shard)?;
         }
         Ok(())
     }
 
-    fn flush(&mut self, piece: usize) -> Result<()> {
-        let path = self.folder.join(piece.to_string());
-        // There may be more pieces than files can be open.
+    fn flush(&mut self, shard: usize) -> Result<()> {
+        let path = self.folder.join(shard.to_string());
+        // There may be more shards than files can be open.
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(&self.buffers[piece]))
+        file.and_then(|mut file| file.write_all(&self.buffers[shard]))
             .map_err(|cause| {
                 Error::new(
                     ErrorKind::Io,
                     format!(
-                        "cannot write the pieces of a large file to {}; a disk with more room helps, \
-                         or fewer steps, which see fewer pieces",
+                        "cannot write the shards of a large file to {}; a disk with more room helps, \
+                         or fewer steps, which see fewer shards",
                         self.folder.display()
                     ),
                 )
                 .because(cause)
             })?;
-        self.buffers[piece].clear();
+        self.buffers[shard].clear();
         Ok(())
     }
 }
@@ -229,22 +230,22 @@ impl Writer<'_> {
 /// Every how many rows `progress` is asked.
 const ASK: usize = 10_000;
 
-pub(super) fn deal(
-    rows: &Rows,
-    how: &Deal,
+pub(super) fn split(
+    table: &TableReader,
+    how: &Split,
     folder: &Path,
     progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-) -> Result<Pieces> {
-    let largest = rows.counts.iter().copied().max().unwrap_or(0);
-    let count = largest.div_ceil(how.piece);
+) -> Result<Shards> {
+    let largest = table.counts.iter().copied().max().unwrap_or(0);
+    let count = largest.div_ceil(how.shard);
     let here = count.min(how.most.max(1));
-    let least = (how.piece / 10).max(Deal::LEAST / 2);
+    let least = (how.shard / 10).max(Split::LEAST / 2);
     let folder = tempfile::Builder::new()
         .prefix(store::TEMPORARY)
         .tempdir_in(folder)
         .map_err(|cause| {
             Error::io(
-                "make a folder for the pieces of a large file in",
+                "make a folder for the shards of a large file in",
                 folder,
                 cause,
             )
@@ -253,28 +254,28 @@ pub(super) fn deal(
         folder: folder.path(),
         buffers: vec![vec![]; here],
     };
-    let hand = |n: &usize| Hand::new(count, *n, least);
-    let mut hands: Vec<Hand> = rows.counts.iter().map(hand).collect();
+    let assigner = |n: &usize| Assigner::new(count, *n, least);
+    let mut assigners: Vec<Assigner> = table.counts.iter().map(assigner).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(how.seed);
     let mut hash = Sha256::new();
-    hash.update((rows.columns.len() as u64).to_le_bytes());
-    let mut masses = vec![0.0; hands.len()];
-    let mut seen = vec![0; hands.len()];
+    hash.update((table.columns.len() as u64).to_le_bytes());
+    let mut masses = vec![0.0; assigners.len()];
+    let mut seen = vec![0; assigners.len()];
     // The reader may know better where in the file it is, so it has the first word.
     let mut wrong: Option<Error> = None;
 
-    let total = rows.index.len();
-    let (d, mut at, mut bytes) = (rows.columns.len(), 0, vec![]);
-    let has_velocities = rows.file.options.velocity_key.is_some();
-    let text = rows.file.each(total, d, true, &mut |chunk| {
+    let total = table.index.len();
+    let (d, mut at, mut bytes) = (table.columns.len(), 0, vec![]);
+    let has_velocities = table.file.options.velocity_key.is_some();
+    let text = table.file.each(total, d, true, &mut |chunk| {
         let n = chunk.points.len() / d;
         let moving = chunk.velocities.map_or(0, <[f64]>::len) / n;
         for i in 0..n {
-            let time = rows.index[at];
+            let time = table.index[at];
             let weight = chunk.weights.map(|weights| weights[i]);
             if let Some(weight) = weight {
                 masses[time] += weight;
-                let label = &rows.axis.labels()[time];
+                let label = &table.axis.labels()[time];
                 let checked = check_weight(seen[time], weight);
                 wrong = wrong.take().or(checked
                     .err()
@@ -291,9 +292,9 @@ pub(super) fn deal(
                 bytes.extend_from_slice(&x.to_le_bytes());
             }
             hash.update(&bytes);
-            for piece in hands[time].deal(&mut rng) {
-                if piece < here {
-                    writer.push(piece, &bytes)?;
+            for shard in assigners[time].split(&mut rng) {
+                if shard < here {
+                    writer.push(shard, &bytes)?;
                 }
             }
             at += 1;
@@ -310,25 +311,25 @@ pub(super) fn deal(
     if let Some(error) = wrong {
         return Err(error);
     }
-    (0..here).try_for_each(|piece| writer.flush(piece))?;
-    for time in rows.axis.values() {
+    (0..here).try_for_each(|shard| writer.flush(shard))?;
+    for time in table.axis.values() {
         hash.update(time.to_le_bytes());
     }
-    let mut dealt = Dealt {
+    let mut disk = OnDisk {
         folder,
         count,
         here,
-        axis: rows.axis.clone(),
-        columns: rows.columns.clone(),
+        axis: table.axis.clone(),
+        columns: table.columns.clone(),
         text,
-        masses: rows.has_weights.then_some(masses),
+        masses: table.has_weights.then_some(masses),
         has_velocities,
         whole: Whole {
-            counts: rows.counts.clone(),
+            counts: table.counts.clone(),
             fingerprint: hexadecimal(hash),
         },
         notes: vec![],
     };
-    dealt.notes = rows.notes(&dealt.text, &dealt.piece(0)?);
-    Ok(Pieces(Store::Dealt(Box::new(dealt))))
+    disk.notes = table.notes(&disk.text, &disk.shard(0)?);
+    Ok(Shards(Store::Disk(Box::new(disk))))
 }

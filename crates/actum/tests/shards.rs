@@ -1,4 +1,4 @@
-//! Files larger than memory: dealing, reading in chunks, and fits that see a piece at a time.
+//! Files larger than memory: splitting, reading in chunks, and fits that see a shard at a time.
 
 use std::{
     collections::BTreeMap,
@@ -9,13 +9,13 @@ use std::{
 
 use actum::{
     action::Mlp,
-    data::{self, Deal, Pieces, ReadOptions, Rows, Snapshots},
+    data::{self, ReadOptions, Shards, Snapshots, Split, TableReader},
     error::{Error, ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
     lagrangian::Lagrangian,
     objective::Problem,
-    path::{Between, Coupling, InTurn, Interpolation, Path},
-    run::{Existing, Record, Run, Settings},
+    path::{Coupling, Interpolant, Interpolation, Path, Sharded},
+    run::{IfExists, Record, Run, Settings},
     tensor::Device,
     units::Units,
 };
@@ -68,40 +68,40 @@ fn files() -> (TempDir, Vec<(PathBuf, ReadOptions)>) {
     (folder, all.to_vec())
 }
 
-fn deal(piece: usize, most: usize) -> Deal {
-    Deal {
-        piece,
+fn split(shard: usize, most: usize) -> Split {
+    Split {
+        shard,
         seed: 7,
         most,
     }
 }
 
-fn dealt(path: &FilePath, options: &ReadOptions, how: Deal) -> Result<Pieces> {
+fn sharded(path: &FilePath, options: &ReadOptions, how: Split) -> Result<Shards> {
     let folder = path.parent().unwrap();
     let mut on = |_, _| ControlFlow::Continue(());
-    Rows::open(path, options)?.pieces(&how, folder, &mut on)
+    TableReader::open(path, options)?.shards(&how, folder, &mut on)
 }
 
 #[test]
-fn every_row_is_in_one_piece_and_few_rows_are_in_all() {
+fn every_row_is_in_one_shard_and_few_rows_are_in_all() {
     let (_folder, files) = files();
     let mut first = None;
     for (path, options) in &files {
-        let pieces = dealt(path, options, deal(20, 99)).unwrap();
-        assert_eq!((pieces.count(), pieces.kept()), (5, 5));
+        let shards = sharded(path, options, split(20, 99)).unwrap();
+        assert_eq!((shards.count(), shards.kept()), (5, 5));
         let mut times_seen = BTreeMap::new();
         for i in 0..5 {
-            let piece = pieces.piece(i).unwrap();
-            let sizes: Vec<usize> = piece.clouds().iter().map(|cloud| cloud.len()).collect();
+            let shard = shards.shard(i).unwrap();
+            let sizes: Vec<usize> = shard.clouds().iter().map(|cloud| cloud.len()).collect();
             assert!((19..=20).contains(&sizes[0]), "{sizes:?}");
             assert_eq!(sizes[1..], [10, 4]);
-            assert!(piece.is_sample());
-            assert_eq!(piece.counts(), NUMBERS.map(|n| n as f64));
-            for (ours, whole) in piece.masses().iter().zip(population().masses()) {
+            assert!(shard.is_sample());
+            assert_eq!(shard.counts(), NUMBERS.map(|n| n as f64));
+            for (ours, whole) in shard.masses().iter().zip(population().masses()) {
                 assert!((ours / whole - 1.0).abs() < 1e-12);
             }
-            let velocities = piece.velocities().unwrap();
-            for (k, cloud) in piece.clouds().iter().enumerate() {
+            let velocities = shard.velocities().unwrap();
+            for (k, cloud) in shard.clouds().iter().enumerate() {
                 for (row, v) in cloud.points().outer_iter().zip(velocities[k].outer_iter()) {
                     assert_eq!(row[1], -0.125 * row[0]);
                     assert_eq!(v, array![row[0] / 2.0, 3.0]);
@@ -117,23 +117,26 @@ fn every_row_is_in_one_piece_and_few_rows_are_in_all() {
             assert_eq!(seen, if time == 2 { 5 } else { 1 });
         }
         // The same rows in the same order, whatever the format, and however many are kept.
-        let piece = dealt(path, options, deal(20, 1)).unwrap().piece(0).unwrap();
-        let (points, hash) = first.get_or_insert((piece.clouds().to_vec(), piece.fingerprint()));
+        let shard = sharded(path, options, split(20, 1))
+            .unwrap()
+            .shard(0)
+            .unwrap();
+        let (points, hash) = first.get_or_insert((shard.clouds().to_vec(), shard.fingerprint()));
         assert_eq!(
-            (piece.clouds(), &piece.fingerprint()),
+            (shard.clouds(), &shard.fingerprint()),
             (&points[..], &*hash)
         );
     }
     let (path, options) = &files[0];
-    let other = Deal {
+    let other = Split {
         seed: 8,
-        ..deal(20, 1)
+        ..split(20, 1)
     };
-    let other = dealt(path, options, other).unwrap().piece(0).unwrap();
+    let other = sharded(path, options, other).unwrap().shard(0).unwrap();
     let (points, hash) = first.unwrap();
     assert_eq!(other.fingerprint(), hash);
     assert_ne!(other.clouds(), points);
-    let error = dealt(path, options, deal(20, 2)).unwrap().piece(2);
+    let error = sharded(path, options, split(20, 2)).unwrap().shard(2);
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Missing);
 }
 
@@ -141,9 +144,9 @@ fn every_row_is_in_one_piece_and_few_rows_are_in_all() {
 fn a_file_below_the_limit_is_as_it_was() {
     let (_folder, files) = files();
     for (path, options) in &files {
-        let pieces = dealt(path, options, deal(97, 9)).unwrap();
-        assert_eq!((pieces.count(), pieces.kept()), (1, 1));
-        let whole = pieces.piece(0).unwrap();
+        let shards = sharded(path, options, split(97, 9)).unwrap();
+        assert_eq!((shards.count(), shards.kept()), (1, 1));
+        let whole = shards.shard(0).unwrap();
         assert!(!whole.is_sample());
         assert_eq!(whole.fingerprint(), population().fingerprint());
     }
@@ -153,24 +156,27 @@ fn a_file_below_the_limit_is_as_it_was() {
 fn views_of_a_sample_speak_of_the_whole() {
     let (_folder, files) = files();
     let (path, options) = &files[0];
-    let piece = dealt(path, options, deal(20, 1)).unwrap().piece(0).unwrap();
-    let late = piece.without(&[0]).unwrap().first_columns(1).unwrap();
+    let shard = sharded(path, options, split(20, 1))
+        .unwrap()
+        .shard(0)
+        .unwrap();
+    let late = shard.without(&[0]).unwrap().first_columns(1).unwrap();
     assert_eq!(late.counts(), [50.0, 4.0]);
-    assert_eq!(late.fingerprint(), piece.fingerprint());
+    assert_eq!(late.fingerprint(), shard.fingerprint());
     let mut settings = Settings::default();
     settings.data.mass = actum::run::Mass::Counts;
-    let counted = settings.data.view(&piece).unwrap();
+    let counted = settings.data.view(&shard).unwrap();
     for (mass, count) in counted.masses().iter().zip(NUMBERS) {
         assert!((mass / count as f64 - 1.0).abs() < 1e-12);
     }
     // A time counts by its number of points in the whole.
-    let pooled = piece.pooled();
-    let early = pooled.weights().iter().take(piece.cloud(0).len());
+    let pooled = shard.pooled();
+    let early = pooled.weights().iter().take(shard.cloud(0).len());
     assert!((early.sum::<f64>() - 97.0 / 151.0).abs() < 1e-12);
 }
 
 #[test]
-fn text_that_comes_late_is_left_out_of_pieces_too() {
+fn text_that_comes_late_is_left_out_of_shards_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("late.csv");
     let mut text = "t,x,who,y\n".to_owned();
@@ -180,11 +186,11 @@ fn text_that_comes_late_is_left_out_of_pieces_too() {
     }
     fs::write(&path, &text).unwrap();
     let options = ReadOptions::default();
-    let piece = dealt(&path, &options, deal(20, 1)).unwrap().piece(0);
-    let piece = piece.unwrap();
-    assert_eq!(piece.columns(), ["x", "y"]);
-    assert_eq!(piece.notes(), ["left out column who: it is not numbers"]);
-    let point = piece.cloud(0).point(3);
+    let shard = sharded(&path, &options, split(20, 1)).unwrap().shard(0);
+    let shard = shard.unwrap();
+    assert_eq!(shard.columns(), ["x", "y"]);
+    assert_eq!(shard.notes(), ["left out column who: it is not numbers"]);
+    let point = shard.cloud(0).point(3);
     assert_eq!(point[1], 2.0 * point[0]);
 }
 
@@ -213,7 +219,7 @@ fn bytes(numbers: impl Iterator<Item = f64>) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_refused(result: Result<Pieces>, kind: ErrorKind, parts: &[&str]) {
+fn assert_refused(result: Result<Shards>, kind: ErrorKind, parts: &[&str]) {
     let error = result.err().expect("an error");
     assert_eq!(error.kind(), kind, "{error}");
     for part in parts {
@@ -235,27 +241,27 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
             &[("X", order, &[n, 2], x), ("t", "False", &[n], times())],
         );
         let whole = data::read(&path, &options);
-        (dealt(&path, &options, deal(100, 3)), whole)
+        (sharded(&path, &options, split(100, 3)), whole)
     };
     // X ends in its middle, in an archive that is whole.
-    let (pieces, whole) = of("False", bytes(points().take(n)));
+    let (shards, whole) = of("False", bytes(points().take(n)));
     let truncated = ["bad.npz", "\"X\" is truncated", "[40000, 2]"];
     let message = whole.unwrap_err().to_string();
     assert!(
         truncated.iter().all(|part| message.contains(part)),
         "{message}"
     );
-    assert_refused(pieces, ErrorKind::Format, &truncated);
+    assert_refused(shards, ErrorKind::Format, &truncated);
     // The archive itself ends early.
-    let (pieces, _) = of("False", bytes(points()));
-    assert_eq!(pieces.unwrap().count(), 200);
+    let (shards, _) = of("False", bytes(points()));
+    assert_eq!(shards.unwrap().count(), 200);
     let all = fs::read(&path).unwrap();
     fs::write(&path, &all[..all.len() / 2]).unwrap();
-    let cut = dealt(&path, &options, deal(100, 3));
+    let cut = sharded(&path, &options, split(100, 3));
     assert_refused(cut, ErrorKind::Format, &["bad.npz", "truncated"]);
     // A number is missing late in the file.
     let late = points().map(|x| if x == 71_235.0 { f64::NAN } else { x });
-    let (pieces, whole) = of("False", bytes(late));
+    let (shards, whole) = of("False", bytes(late));
     let row = [
         "bad.npz",
         "1 of 80000",
@@ -264,13 +270,13 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
     ];
     let message = whole.unwrap_err().to_string();
     assert!(row.iter().all(|part| message.contains(part)), "{message}");
-    assert_refused(pieces, ErrorKind::Value, &row);
+    assert_refused(shards, ErrorKind::Value, &row);
     // Column by column: read whole, and told.
-    let (pieces, whole) = of("True", bytes(points()));
-    let (piece, whole) = (pieces.unwrap().piece(0).unwrap(), whole.unwrap());
-    assert!(piece.notes()[0].contains("numpy.ascontiguousarray(X)"));
+    let (shards, whole) = of("True", bytes(points()));
+    let (shard, whole) = (shards.unwrap().shard(0).unwrap(), whole.unwrap());
+    assert!(shard.notes()[0].contains("numpy.ascontiguousarray(X)"));
     assert!(whole.notes().is_empty());
-    let point = piece.cloud(1).point(7);
+    let point = shard.cloud(1).point(7);
     assert_eq!(point[1], point[0] + n as f64);
 
     // A table, late too.
@@ -288,7 +294,7 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
         "t,x,w\n".to_owned() + &(0..n).map(row).collect::<String>(),
     )
     .unwrap();
-    let late = dealt(&path, &options, deal(100, 3));
+    let late = sharded(&path, &options, split(100, 3));
     assert_refused(late, ErrorKind::Value, &["bad.csv", "line 30002", "\"w\""]);
     let row = |i: usize| format!("{},{},{}\n", i % 2, i, if i == 30_000 { "-1" } else { "1" });
     fs::write(
@@ -296,36 +302,36 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
         "t,x,w\n".to_owned() + &(0..n).map(row).collect::<String>(),
     )
     .unwrap();
-    let late = dealt(&path, &options, deal(100, 3));
+    let late = sharded(&path, &options, split(100, 3));
     assert_refused(late, ErrorKind::Value, &["time 0", "weight 15000 is -1"]);
 
     let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-    assert_eq!(names.len(), 2, "a failure left pieces behind: {names:?}");
+    assert_eq!(names.len(), 2, "a failure left shards behind: {names:?}");
 }
 
 #[test]
-fn pieces_need_a_size_and_a_place_and_can_be_stopped() {
+fn shards_need_a_size_and_a_place_and_can_be_stopped() {
     let (folder, files) = files();
     let (path, options) = &files[0];
-    let small = dealt(path, options, deal(0, 1));
+    let small = sharded(path, options, split(0, 1));
     assert_refused(small, ErrorKind::Setting, &["at least 20", "got 0"]);
-    let open = || Rows::open(path, options).unwrap();
+    let open = || TableReader::open(path, options).unwrap();
     let nowhere = folder.path().join("nowhere");
     let mut on = |_, _| ControlFlow::Continue(());
-    let missing = open().pieces(&deal(20, 1), &nowhere, &mut on);
+    let missing = open().shards(&split(20, 1), &nowhere, &mut on);
     assert_refused(missing, ErrorKind::Io, &["nowhere"]);
     let mut told = vec![];
     let mut stop = |done, of| {
         told.push((done, of));
         ControlFlow::Break(())
     };
-    let stopped = open().pieces(&deal(20, 1), folder.path(), &mut stop);
+    let stopped = open().shards(&split(20, 1), folder.path(), &mut stop);
     assert_refused(stopped, ErrorKind::Interrupted, &["151 of 151 rows"]);
     assert_eq!(told, [(151, 151)]);
-    let pieces = dealt(path, options, deal(20, 1)).unwrap();
+    let shards = sharded(path, options, split(20, 1)).unwrap();
     let names = || fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(names(), 5);
-    drop(pieces);
+    drop(shards);
     assert_eq!(names(), 4);
 }
 
@@ -343,49 +349,49 @@ fn translation(path: &FilePath, n: usize) {
 }
 
 #[test]
-fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
+fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     translation(&path, 10_000);
     let mut settings = Settings::default();
-    settings.data.piece = 2000;
+    settings.data.shard = 2000;
     settings.network.width = 32;
-    settings.fit.steps = 2 * InTurn::STEPS + 500;
+    settings.fit.steps = 2 * Sharded::STEPS + 500;
     settings.fit.batch = 128;
-    let pieces = dealt(&path, &ReadOptions::default(), settings.deal()).unwrap();
-    assert_eq!((pieces.count(), pieces.kept()), (5, 3));
-    let fitted = |pieces: &Pieces| {
+    let shards = sharded(&path, &ReadOptions::default(), settings.split()).unwrap();
+    assert_eq!((shards.count(), shards.kept()), (5, 3));
+    let fitted = |shards: &Shards| {
         let folder = folder.path().join("run");
         let device = Device::flex();
         Run::fit(
             &folder,
-            pieces,
+            shards,
             "a.npz",
             &settings,
-            Existing::Keep,
+            IfExists::Keep,
             &device,
             &mut (),
         )
     };
-    let few = dealt(&path, &ReadOptions::default(), deal(2000, 2)).unwrap();
+    let few = sharded(&path, &ReadOptions::default(), split(2000, 2)).unwrap();
     let error = fitted(&few).unwrap_err().to_string();
     assert!(
-        error.contains("3 pieces") && error.contains("2 of 5"),
+        error.contains("3 shards") && error.contains("2 of 5"),
         "{error}"
     );
-    let run = fitted(&pieces).unwrap();
+    let run = fitted(&shards).unwrap();
     let level = Record::last_step(&run.log().unwrap()).unwrap().smoothed;
     // docs/mathematics.md, section 8.
     assert!((level + 12.5).abs() < 0.3, "{level}");
     assert_eq!(run.source().counts, [10_000, 10_000]);
 }
 
-fn through(pieces: &Pieces) -> InTurn<'_> {
-    let join = |piece: &Snapshots| {
-        let ones = Array1::ones(piece.dimension());
-        Between::new(piece, Coupling::Exact, Interpolation::Linear, &ones)
+fn through(shards: &Shards) -> Sharded<'_> {
+    let join = |shard: &Snapshots| {
+        let ones = Array1::ones(shard.dimension());
+        Interpolant::new(shard, Coupling::Exact, Interpolation::Linear, &ones)
     };
-    InTurn::new(pieces, join).unwrap()
+    Sharded::new(shards, join).unwrap()
 }
 
 struct StopAt(usize, Option<Checkpoint>);
@@ -406,23 +412,23 @@ impl Observer for StopAt {
 }
 
 #[test]
-fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads() {
+fn resuming_on_shards_equals_never_having_stopped_whatever_the_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     translation(&path, 120);
     let options = Options {
-        // The first piece has its turn again.
-        steps: 3 * InTurn::STEPS + 50,
+        // The first shard has its turn again.
+        steps: 3 * Sharded::STEPS + 50,
         batch: 8,
         ..Options::default()
     };
-    let pieces = dealt(&path, &ReadOptions::default(), deal(40, 9)).unwrap();
-    assert_eq!(pieces.count(), 3);
+    let shards = sharded(&path, &ReadOptions::default(), split(40, 9)).unwrap();
+    assert_eq!(shards.count(), 3);
     let run =
         |threads: usize, resumed: Option<&Checkpoint>, observer: &mut (dyn Observer + Send)| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.unwrap().install(|| {
-                let path = through(&pieces);
+                let path = through(&shards);
                 let units = Units::isotropic(vec![2.5], 3.0, path.span()).unwrap();
                 let problem = Problem::new(&path, Lagrangian::kinetic(), units);
                 let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -438,7 +444,7 @@ fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads
     let whole = run(1, None, &mut ()).unwrap();
     assert_eq!(run(2, None, &mut ()).unwrap(), whole);
     // Soon after a turn what is saved is from before it.
-    for stop in [InTurn::STEPS + 1, 2 * InTurn::STEPS + 120] {
+    for stop in [Sharded::STEPS + 1, 2 * Sharded::STEPS + 120] {
         let mut observer = StopAt(stop, None);
         let stopped = run(2, None, &mut observer).unwrap_err();
         assert_eq!(stopped.kind(), ErrorKind::Interrupted);
@@ -448,18 +454,18 @@ fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads
 }
 
 #[test]
-fn the_piece_is_a_matter_of_the_step() {
+fn the_shard_is_a_matter_of_the_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.npz");
     translation(&file, 120);
-    let pieces = dealt(&file, &ReadOptions::default(), deal(40, 9)).unwrap();
-    let path = through(&pieces);
+    let shards = sharded(&file, &ReadOptions::default(), split(40, 9)).unwrap();
+    let path = through(&shards);
     let draw = |step: usize| {
         path.advance(step).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         path.sample(&[0.0, 0.5, 1.0], &mut rng).points
     };
-    let turn = InTurn::STEPS;
+    let turn = Sharded::STEPS;
     let [first, second, third] = [0, turn, 2 * turn].map(draw);
     assert!(first != second && second != third && third != first);
     // Back, as after a rollback, on, and round.

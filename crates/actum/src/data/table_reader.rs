@@ -6,16 +6,16 @@ use ndarray::{Array1, Array2, Axis};
 
 use crate::{
     data::{
-        Deal, Pieces, ReadOptions, Snapshots, Source, TimeAxis, columns,
-        pieces::deal,
+        ReadOptions, Shards, Snapshots, Source, Split, TimeAxis, columns,
+        shards::split,
         snapshots::{check_sizes, rows_by_time},
         unequal_masses, within,
     },
     error::{Result, ensure},
 };
 
-/// A file of which the times are known and the rows are still to be read, at 8 bytes a row.
-pub struct Rows {
+/// A file whose times are known and whose rows are still to be read, at 8 bytes a row.
+pub struct TableReader {
     pub(super) file: Source,
     pub(super) axis: TimeAxis,
     /// The time of each row, as an index.
@@ -28,7 +28,7 @@ pub struct Rows {
     by_columns: Vec<String>,
 }
 
-impl Rows {
+impl TableReader {
     /// Reads which times there are.
     ///
     /// # Errors
@@ -100,26 +100,26 @@ impl Rows {
         })
     }
 
-    /// All rows in memory where no time has more than `how.piece` of them, else dealt into pieces.
+    /// All rows in memory where no time has more than `how.shard` of them, else split into shards.
     /// `progress` is told how many rows of how many are read, and may stop it.
     ///
-    /// The pieces lie in a new folder in `folder`, which is removed with them: 8 bytes for every
-    /// number that is kept. Memory is bounded by a piece, beside 16 bytes a row while the file is
+    /// The shards lie in a new folder in `folder`, which is removed with them: 8 bytes for every
+    /// number that is kept. Memory is bounded by a shard, beside 16 bytes a row while the file is
     /// read, and 8 more with weights in `.npz`. An array in Fortran order is read whole, and a note
     /// says so.
     ///
     /// # Errors
     /// As [`read`](super::read()); a `folder` that cannot be written to, or is full;
     /// [`Interrupted`](crate::error::ErrorKind::Interrupted) if `progress` asked to stop.
-    pub fn pieces(
+    pub fn shards(
         mut self,
-        how: &Deal,
+        how: &Split,
         folder: &Path,
         progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Pieces> {
+    ) -> Result<Shards> {
         how.check()?;
-        if self.counts.iter().all(|count| *count <= how.piece) {
-            return self.read().map(Pieces::from);
+        if self.counts.iter().all(|count| *count <= how.shard) {
+            return self.read().map(Shards::from);
         }
         let notes = self.by_columns.iter().map(|name| {
             format!(
@@ -131,7 +131,7 @@ impl Rows {
         let path = self.file.path.clone();
         within(&path, || {
             check_sizes(&self.axis, self.counts.iter().copied())?;
-            deal(&self, how, folder, progress)
+            split(&self, how, folder, progress)
         })
     }
 

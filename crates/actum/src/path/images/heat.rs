@@ -38,7 +38,8 @@ impl Heat {
         }
     }
 
-    /// A channel after it was blurred with a Gaussian of deviation `widest t^2`, and its rate.
+    /// A channel after it was blurred with a Gaussian of standard deviation `widest t^2`, and its
+    /// rate.
     pub(super) fn blur(&self, plane: ArrayView2<f64>, t: f64) -> [Array2<f64>; 2] {
         let [rows, columns] = &self.cosines;
         // The heat equation for a time of half the squared width.
