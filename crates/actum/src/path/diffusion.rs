@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 
 use super::{
     Path, PathSample,
-    interpolant::{draw_index, running_sum},
+    cumulative::{cumulated, draw},
 };
 use crate::{
     cloud::Cloud,
@@ -275,12 +275,10 @@ impl Diffusion {
             "at time {start} the data have no noise and so no velocity and no score; start later, \
              at 1e-3 or so"
         );
-        let mut running = data.weights().to_vec();
-        running_sum(&mut running);
         Ok(Self {
             process,
+            running: cumulated(data.weights()),
             data,
-            running,
             start,
         })
     }
@@ -308,7 +306,7 @@ impl Path for Diffusion {
         let shape = [times.len(), self.data.dimension()];
         let mut points = Array2::zeros(shape);
         for mut row in points.rows_mut() {
-            let i = draw_index(&self.running, rng).expect("a cloud has mass");
+            let i = draw(&self.running, rng).expect("a cloud has mass");
             row.assign(&self.data.point(i));
         }
         let mut velocities = points.clone();

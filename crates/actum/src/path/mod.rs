@@ -1,5 +1,6 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
+mod cumulative;
 mod custom;
 mod diffusion;
 mod images;
@@ -87,6 +88,14 @@ pub trait Path: Sync {
     /// The process whose `alpha_t x + sigma_t eps` with velocity `alpha_t' x + sigma_t' eps` draws are,
     /// x the data and eps a standard Gaussian: None for paths that are no diffusion of data.
     fn process(&self) -> Option<Process> {
+        None
+    }
+
+    /// The distance that points travel: increasing times from the first to the last, `[K]`, and a
+    /// typical distance between each and the next, `[K - 1]`, in any unit. A fit slows its time
+    /// down in proportion ([`Units::warped`](crate::units::Units::warped)). None where the path
+    /// does not know; its time is not warped then.
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
         None
     }
 

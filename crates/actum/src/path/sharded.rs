@@ -59,8 +59,7 @@ impl<'a> Sharded<'a> {
         })
     }
 
-    /// The path through the shard that has its turn; at first that is the first shard.
-    pub fn current(&self) -> Arc<Interpolant> {
+    fn current(&self) -> Arc<Interpolant> {
         self.now().1.clone()
     }
 
@@ -85,6 +84,11 @@ impl Path for Sharded<'_> {
 
     fn has_mass(&self) -> bool {
         self.has_mass
+    }
+
+    /// That of the shard that has its turn.
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.current().arc_length()
     }
 
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {

@@ -177,7 +177,7 @@ impl Degradation {
 
     /// The same for the objective from velocities, which needs no action that is finite at 0: then
     /// all parts of the way from images to noise count alike once time is warped by
-    /// [`warp`](Degradation::warp), and noise that is left over at its end, which shows most, is
+    /// its [arc length](Path::arc_length), and noise that is left over at its end, which shows most, is
     /// not neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way
     /// is longer than any image is wide and counts by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
@@ -187,10 +187,9 @@ impl Degradation {
         }
     }
 
-    /// Times from the first to the last, and how far points of order one go between them, for
-    /// [`Units::warped`](crate::units::Units::warped): a process goes fast where noise begins and
-    /// slowly where it has won.
-    pub fn warp(&self) -> (Vec<f64>, Vec<f64>) {
+    /// Times from the first to the last, and the distance that points of order one travel between
+    /// them. A process is fast where noise begins and slow where noise dominates.
+    fn arc_length(&self) -> (Vec<f64>, Vec<f64>) {
         let [first, last] = self.span();
         let process = match self.kind {
             Kind::Process(process) if process.is_bounded() => process,
@@ -684,6 +683,10 @@ impl Path for ImagePath {
 
     fn process(&self) -> Option<Process> {
         self.degradation.as_process()
+    }
+
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        Some(self.degradation.arc_length())
     }
 
     /// Which images and which noise are drawn does not depend on the times.

@@ -561,9 +561,9 @@ fn weights_and_their_derivatives() {
 
 /// Along VP and normalized VE the way is an arc of a circle.
 #[test]
-fn the_warp_is_the_way_that_points_go() {
+fn the_arc_length_is_the_distance_that_points_travel() {
     for degradation in all() {
-        let (times, distances) = degradation.warp();
+        let (times, distances) = degradation.arc_length();
         assert_eq!([times[0], *times.last().unwrap()], degradation.span());
         assert!(times.windows(2).all(|w| w[0] < w[1]));
         assert_eq!(times.len(), distances.len() + 1);
@@ -571,7 +571,7 @@ fn the_warp_is_the_way_that_points_go() {
     }
     let [vp, sub, ve, normalized] = processes();
     let check = |degradation: &Degradation, angle: fn(f64) -> f64| {
-        let (times, distances) = degradation.warp();
+        let (times, distances) = degradation.arc_length();
         let mut way = 0.0;
         for (t, distance) in times[1..].iter().zip(&distances) {
             way += distance;
