@@ -2,12 +2,7 @@ use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    degradation::Kind,
-    heat::Heat,
-    observed::{is_kept, upsample},
-    *,
-};
+use super::{degradation::Kind, heat::Heat, observed::is_kept, *};
 use crate::{
     data::Images,
     error::ErrorKind,

@@ -62,7 +62,10 @@ impl Degradation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{all, others, processes};
+    use super::{
+        super::tests::{all, others, processes},
+        *,
+    };
 
     #[test]
     fn weights_and_their_derivatives() {
