@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use crate::{
     data::Snapshots,
     error::{Error, ErrorKind, Result, ensure},
-    smooth::Smoother,
     units::interval,
 };
+
+use super::smooth::Smoother;
 
 /// A known part `b(t, x)` of the velocity, in the user's units: `v = b + grad c*(grad s)`.
 #[derive(Clone, Deserialize)]

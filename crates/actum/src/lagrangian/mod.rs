@@ -3,6 +3,7 @@
 mod cost;
 mod drift;
 mod noise;
+pub mod smooth;
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};

@@ -52,7 +52,7 @@ impl GradientFraction {
 /// motion.
 ///
 /// ```
-/// use actum::{cloud::Cloud, smooth::gradient_fraction};
+/// use actum::{cloud::Cloud, lagrangian::smooth::gradient_fraction};
 /// use ndarray::{Array2, array};
 ///
 /// let x = Array2::from_shape_fn((121, 2), |(i, j)| [i / 11, i % 11][j] as f64 - 5.0);

@@ -12,9 +12,9 @@ use crate::{
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     flow::{Scheme, simulate},
+    lagrangian::smooth::{GradientFraction, gradient_fraction},
     metric,
     path::Path,
-    smooth::{GradientFraction, gradient_fraction},
     transport::{self, Ground},
 };
 

@@ -39,7 +39,7 @@ use sample::{Sample, gaussian, squared_distances};
 /// `[d, d]`: it is meant for tens of columns (principal components), not for thousands.
 ///
 /// ```
-/// use actum::{cloud::Cloud, smooth::Smoother};
+/// use actum::{cloud::Cloud, lagrangian::smooth::Smoother};
 /// use ndarray::{Array2, array};
 ///
 /// let x = Array2::from_shape_fn((121, 2), |(i, j)| [i / 11, i % 11][j] as f64);
