@@ -13,25 +13,34 @@ use crate::{
     path::Process,
 };
 
-/// What happens to an image x from time 0, where it is whole, to time 1, where a
-/// model begins to make or restore it; eps are standard Gaussian numbers.
+/// The degradation of an image x from time 0, where it is whole, to time 1, where a model begins to
+/// generate or restore it. All eps are standard Gaussian numbers.
 ///
-/// | | x_t | conditioning | [weight](Degradation::weight) |
+/// | | x_t, with `l = (1 - t) x + t eps` | conditioning | [weight] |
 /// |---|---|---|---|
-/// | [`process`](Degradation::process) | `alpha_t x + sigma_t eps` | | [`Process::weight`] |
-/// | [`linear`](Degradation::linear) | `(1 - t) x + t eps` | | `t^3` |
-/// | [`heat`](Degradation::heat) | x blurred to the width `1.5 t^2 side` in pixels, `+ t eps` | | `t^2 / 2` |
-/// | [`torus`](Degradation::torus) | `(x/4 + 1/2 + t eps / 2) mod 1` | | `t^3` |
-/// | [`colorization`](Degradation::colorization) | `(1 - t) x + t (gray x + eps / 10)` | gray x | `t^3` |
-/// | [`super_resolution`](Degradation::super_resolution) | pixels in even rows and columns stay, others are `(1 - t) x + t eps` | the kept ones, bilinearly between | `t^3` |
-/// | [`inpainting`](Degradation::inpainting) | pixels outside of a mask stay, others are `(1 - t) x + t eps` | x, 0 where hidden | `t^3` |
+/// | [`process`] | `alpha_t x + sigma_t eps` | | [`Process::weight`] |
+/// | [`linear`] | `l` | | `t^3` |
+/// | [`heat`] | x blurred to the width `1.5 t^2 side` in pixels, `+ t eps` | | `t^2 / 2` |
+/// | [`torus`] | `(x/4 + 1/2 + t eps / 2) mod 1` | | `t^3` |
+/// | [`colorization`] | `(1 - t) x + t (gray x + eps / 10)` | gray x | `t^3` |
+/// | [`super_resolution`] | x in even rows and columns, else `l` | these, bilinearly | `t^3` |
+/// | [`inpainting`] | x outside of a mask, else `l` | x, 0 where hidden | `t^3` |
 ///
-/// (Neklyudov et al., *Action Matching*, ICML 2023, the experiments on images; blurring as in Rissanen et
-/// al., *Generative modelling with inverse heat dissipation*, ICLR 2023.)
+/// [weight]: Degradation::weight
+/// [`process`]: Degradation::process
+/// [`linear`]: Degradation::linear
+/// [`heat`]: Degradation::heat
+/// [`torus`]: Degradation::torus
+/// [`colorization`]: Degradation::colorization
+/// [`super_resolution`]: Degradation::super_resolution
+/// [`inpainting`]: Degradation::inpainting
 ///
-/// A *point* is `[moved channels, conditioning channels]`, each `height * width` numbers row by row,
-/// scaled as in [`Images`]; on the torus in [0, 1). Conditioning channels are computed from what is
-/// kept alone, have the velocity 0 and so are observed and never moved.
+/// (Neklyudov et al., *Action Matching*, ICML 2023, the experiments on images; blurring as in
+/// Rissanen et al., *Generative modelling with inverse heat dissipation*, ICLR 2023.)
+///
+/// A *point* is `[target channels, conditioning channels]`, each `height * width` numbers row by
+/// row, scaled as in [`Images`]; on the torus in [0, 1). Conditioning channels depend on the kept
+/// part of the image only. They have the velocity 0, so they are observed and never moved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Degradation {
     pub(super) kind: Kind,
@@ -51,8 +60,8 @@ pub(super) enum Kind {
 }
 
 impl Degradation {
-    /// A diffusion [`Process`] on images of shape `[height, width, channels]`. Networks learn VE
-    /// when it is [normalized](Process::normalized).
+    /// A diffusion [`Process`] on images of shape `[height, width, channels]`. For VE use its
+    /// [normalized](Process::normalized) form, which networks can learn.
     pub fn process(process: Process, shape: [usize; 3]) -> Self {
         let kind = Kind::Process(process);
         Self { kind, shape }
@@ -70,7 +79,7 @@ impl Degradation {
         Self { kind, shape }
     }
 
-    /// Noise on a circle for each number.
+    /// Noise on a circle for every number.
     pub fn torus(shape: [usize; 3]) -> Self {
         let kind = Kind::Torus;
         Self { kind, shape }
@@ -91,7 +100,7 @@ impl Degradation {
         Ok(Self { kind, shape })
     }
 
-    /// Three of four pixels dissolve; those in even rows and columns, counted from 0, stay.
+    /// Three of four pixels dissolve; those in even rows and columns, counted from 0, are kept.
     ///
     /// # Errors
     /// Images of a single pixel (`Shape`).
@@ -126,7 +135,7 @@ impl Degradation {
         self.shape
     }
 
-    /// The number of conditioning channels, which come after those that move.
+    /// The number of conditioning channels, which follow the target channels.
     pub fn conditioning(&self) -> usize {
         match self.kind {
             Kind::Colorization => 1,
@@ -135,18 +144,18 @@ impl Degradation {
         }
     }
 
-    /// How many numbers a point has: `(channels + conditioning) * height * width`.
+    /// The numbers per point: `(channels + conditioning) * height * width`.
     pub fn dimension(&self) -> usize {
         let [h, w, c] = self.shape;
         (c + self.conditioning()) * h * w
     }
 
-    /// Whether the numbers that move live on circles of length 1: on the torus.
+    /// Whether the target channels live on circles of length 1: on the torus.
     pub fn is_periodic(&self) -> bool {
         matches!(self.kind, Kind::Torus)
     }
 
-    /// The diffusion process, where it is one.
+    /// The diffusion process, if the degradation is one.
     pub fn as_process(&self) -> Option<Process> {
         match self.kind {
             Kind::Process(process) => Some(process),
@@ -154,13 +163,13 @@ impl Degradation {
         }
     }
 
-    /// How far apart neighbouring levels are in the numbers that move, the bin that
-    /// `likelihood::bits_per_dimension` asks for: [`Images::BIN`], a quarter of it on the torus.
+    /// The distance between neighbouring levels in the target channels: [`Images::BIN`], times a
+    /// quarter on the torus. It is the bin of `likelihood::bits_per_dimension`.
     pub fn bin(&self) -> f64 {
         Images::BIN * self.scale()
     }
 
-    /// The number of a pixel at time 0 for a 1 in the image: below 1 where VE is normalized.
+    /// The number of a pixel at time 0 whose value in the image is 1; below 1 for normalized VE.
     fn scale(&self) -> f64 {
         match self.kind {
             Kind::Torus => 0.25,
@@ -169,8 +178,8 @@ impl Degradation {
         }
     }
 
-    /// Whether there is something to see at time 1 that tells one image from another, so that
-    /// models restore: colorization, super-resolution and inpainting.
+    /// Whether something that distinguishes images is still observed at time 1, so that models
+    /// restore: colorization, super-resolution and inpainting.
     pub fn restores(&self) -> bool {
         self.conditioning() > 0
     }
@@ -204,8 +213,7 @@ impl Degradation {
         Ok(())
     }
 
-    /// The images of points `[n, d]` at time 0. Pixels that are known, from the conditioning, are as they are
-    /// there.
+    /// The images of points `[n, d]` at time 0. Known pixels are taken from the conditioning.
     ///
     /// # Errors
     /// Points of another dimension (`Shape`), or a number that is not finite (`Value`).
@@ -233,8 +241,8 @@ impl Degradation {
         Images::of_points(moved.view(), self.shape, source)
     }
 
-    /// Writes the point of an image x and of noise, both `[channels * height * width]`, at time t, `[d]`,
-    /// and its velocity, if it is asked for.
+    /// Writes the point `[d]` at time t of an image x and of noise, both `[channels * height *
+    /// width]`, and on request its velocity.
     pub(super) fn write_point(
         &self,
         x: &[f64],
@@ -245,7 +253,7 @@ impl Degradation {
     ) {
         let [h, w, _] = self.shape;
         let (moved, conditioning) = point.split_at_mut(x.len());
-        // The path and its rate at one number of the image and of the noise.
+        // The value and the rate at one number of the image and of the noise.
         let affine = |[a, a_rate]: [f64; 2], [b, b_rate]: [f64; 2], x: f64, y: f64| {
             [a * x + b * y, a_rate * x + b_rate * y]
         };

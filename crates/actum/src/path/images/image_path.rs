@@ -12,8 +12,8 @@ use crate::{
     path::{Path, PathSample, Process},
 };
 
-/// The path of [`Images`] under a [`Degradation`]: for every point an image is drawn, with the
-/// noise of dequantisation. Images are kept as levels, a byte each.
+/// The path of [`Images`] under a [`Degradation`]. Every draw is a random image with the noise of
+/// dequantisation. Images are stored as levels, one byte per number.
 ///
 /// ```
 /// use actum::{data::Shapes, path::{Degradation, ImagePath, Path}};
@@ -33,7 +33,7 @@ pub struct ImagePath {
 }
 
 impl ImagePath {
-    /// The path of images, all of which are as likely.
+    /// The path of images, drawn with equal probability.
     ///
     /// # Errors
     /// Images of another shape than those of the degradation (`Shape`).
@@ -46,7 +46,7 @@ impl ImagePath {
         })
     }
 
-    /// The same path of images of which half, drawn at random, are mirrored left to right.
+    /// The same path with half of the drawn images, chosen at random, mirrored left to right.
     pub fn with_mirrored(self) -> Self {
         Self {
             mirrors: true,
@@ -59,7 +59,7 @@ impl ImagePath {
         &self.images
     }
 
-    /// What happens to them.
+    /// The degradation of the images.
     pub fn degradation(&self) -> &Degradation {
         &self.degradation
     }
@@ -86,10 +86,11 @@ impl Path for ImagePath {
         Some(self.degradation.arc_length())
     }
 
-    /// Which images and which noise are drawn does not depend on the times.
+    /// The images and the noise that are drawn do not depend on the times.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let (n, d) = (times.len(), self.dimension());
-        // A generator for each row, so that rows can be drawn side by side.
+        // One generator per row lets rows be drawn in parallel with the same result on any number
+        // of threads.
         let rows: Vec<(f64, u64)> = times.iter().map(|t| (*t, rng.random())).collect();
         let mut points = vec![0.0; n * d];
         let mut velocities = vec![0.0; n * d];

@@ -1,4 +1,4 @@
-//! What of images is hidden.
+//! Masks: which pixels of an image are hidden.
 
 use ndarray::Array2;
 
@@ -49,7 +49,7 @@ impl Mask {
         }))
     }
 
-    /// Hides what is bright (levels of 128 and more) in a single image: white is filled in and
+    /// Hides what is bright (levels of 128 and more) in a single image. White is filled in and
     /// black is kept, as in other tools for inpainting.
     ///
     /// # Errors

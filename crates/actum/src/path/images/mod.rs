@@ -1,4 +1,4 @@
-//! Images that lose what a model is to give back.
+//! Degraded images, which a model learns to generate or restore.
 
 mod degradation;
 mod heat;
@@ -15,7 +15,7 @@ pub use degradation::Degradation;
 pub use image_path::ImagePath;
 pub use mask::Mask;
 
-/// So many standard Gaussian numbers.
+/// `n` standard Gaussian numbers.
 fn standard_gaussian(n: usize, rng: &mut impl Rng) -> impl Iterator<Item = f64> {
     (0..n).map(|_| rng.sample(StandardNormal))
 }

@@ -9,13 +9,15 @@ use crate::{
 };
 
 impl Degradation {
-    /// What is observed of images at time 1, as images of the same shape: gray in place of colours
-    /// (of images in gray or in colour), one pixel enlarged to four (of images as low as the kept
-    /// pixels, `[height/2, width/2]` rounded up, or of whole ones, of which the others are left out), or
-    /// medium gray where pixels are hidden. Where nothing is restored, the images as they are.
+    /// What is observed of images at time 1, as images of the same shape.
+    ///
+    /// Colorization: the image in gray; images may be in gray or in colour. Super-resolution: every
+    /// kept pixel enlarged to four; images may have the size of the kept pixels, `[height/2,
+    /// width/2]` rounded up, or be whole, of which the other pixels are ignored. Inpainting: medium
+    /// gray where pixels are hidden. Otherwise: the images as they are.
     ///
     /// # Errors
-    /// Images of another size than these (`Shape`).
+    /// Images of another size (`Shape`).
     pub fn observed(&self, images: &Images) -> Result<Images> {
         let [h, w, c] = self.shape;
         let [height, width, channels] = images.shape();
@@ -65,12 +67,12 @@ impl Degradation {
         Images::new(observed, images.source())
     }
 
-    /// The baseline that a model has to beat, from what is observed of images: gray, bilinear
-    /// interpolation of the kept pixels, or hidden pixels filled with the mean of the others in
-    /// each channel.
+    /// The baseline that a model has to beat, computed from what is observed: the gray image,
+    /// bilinear interpolation of the kept pixels, or hidden pixels filled with the mean of the
+    /// others in each channel.
     ///
     /// # Errors
-    /// A path that restores nothing (`Setting`); images of another size (`Shape`).
+    /// A degradation that restores nothing (`Setting`); images of another size (`Shape`).
     pub fn baseline(&self, images: &Images) -> Result<Images> {
         ensure!(
             self.restores(),
@@ -106,7 +108,7 @@ impl Degradation {
     }
 }
 
-/// Whether super-resolution knows the pixel.
+/// Whether super-resolution keeps the pixel.
 pub(super) fn is_kept(y: usize, x: usize) -> bool {
     y.is_multiple_of(2) && x.is_multiple_of(2)
 }
@@ -123,10 +125,10 @@ pub(super) fn gray(x: &[f64]) -> Vec<f64> {
     gray
 }
 
-/// Bilinear interpolation of a channel between the pixels in even rows and columns, the only ones
-/// that are looked at; the last of them also stand for what lies beyond.
+/// Bilinear interpolation of a channel between the pixels in even rows and columns; no other pixels
+/// are read. Beyond the last even row or column the interpolation is constant.
 pub(super) fn upsample(plane: &[f64], [h, w]: [usize; 2], out: &mut [f64]) {
-    // The even neighbours on both sides: the same for an even place.
+    // The even neighbours on both sides; an even place is its own neighbour.
     let around = |place: usize, size: usize| {
         let before = place - place % 2;
         let after = before + 2 * (place % 2);
@@ -157,7 +159,7 @@ mod tests {
             degradation.observed(&images).unwrap().image(0),
             [0, 0, 20, 20, 0, 0, 20, 20, 80, 80, 100, 100]
         );
-        // Linear but beyond the last kept column.
+        // Linear except beyond the last kept column.
         let baseline = [0, 10, 20, 20, 40, 50, 60, 60, 80, 90, 100, 100];
         assert_eq!(degradation.baseline(&images).unwrap().image(0), baseline);
         let low = Array4::from_shape_vec((1, 2, 2, 1), vec![0, 20, 80, 100]).unwrap();
@@ -181,7 +183,7 @@ mod tests {
             degradation.baseline(&images).unwrap().image(0),
             [0, 10, 20, 30, 40, 50, 60, 70, 35, 35, 35, 35]
         );
-        // A model that moves what is known is not believed.
+        // Known pixels come from the conditioning even if a model moves them.
         let moved = degradation.start(&images, 1.0, 0).unwrap();
         let mut astray = moved.clone();
         astray.slice_mut(s![.., ..12]).fill(0.9);

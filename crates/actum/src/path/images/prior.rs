@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Degradation {
-    /// Whether points at time 1 have the same law whatever the images: where images are generated,
-    /// but by heat, which leaves their mean colours.
+    /// Whether the law of points at time 1 is the same for all images. It is where images are
+    /// generated, except by heat, which keeps their mean colours.
     pub fn has_prior(&self) -> bool {
         !self.restores() && !matches!(self.kind, Kind::Heat(_))
     }
@@ -32,7 +32,7 @@ impl Degradation {
         Ok(())
     }
 
-    /// The standard deviation of every number of the prior that is Gaussian; None on the torus.
+    /// The standard deviation of a Gaussian prior; None on the torus.
     fn prior_std_dev(&self) -> Option<f64> {
         match self.kind {
             Kind::Process(process) => Some(process.prior_std_dev()),
@@ -58,12 +58,13 @@ impl Degradation {
         })
     }
 
-    /// So many points at time 1 to generate images from, `[n, d]`: Gaussian noise of standard
-    /// deviation 1 (that of the [process](Process::prior_std_dev)), or numbers uniform in [0, 1) on
-    /// the torus.
+    /// Points at time 1 to generate images from, `[n, d]`: Gaussian noise of standard deviation 1
+    /// (or that of the [process](Process::prior_std_dev)), or numbers uniform in [0, 1) on the
+    /// torus.
     ///
     /// # Errors
-    /// [None](Degradation::has_prior) (`Setting`): see [`Degradation::start`].
+    /// A degradation [without a prior](Degradation::has_prior) (`Setting`); use
+    /// [`Degradation::start`].
     pub fn prior(&self, n: usize, seed: u64) -> Result<Array2<f64>> {
         self.must_have_prior()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -76,16 +77,19 @@ impl Degradation {
         })
     }
 
-    /// A point at time 1 for each of the images, `[n, d]`, to restore them from: as the path has them,
-    /// and of the images only what [is observed](Degradation::observed) of them. All noise, that of
-    /// dequantisation too, has `temperature` times its size: 1 makes one of the images that fit what
-    /// is observed, as often as they occur, and 0 the one in the middle of them, whatever the seed.
-    /// For heat, images of their mean colours: those that it was fitted to, in any order, start
-    /// what resembles them.
+    /// A point at time 1 for each of the images, `[n, d]`, to restore them from. It is drawn as the
+    /// path draws it, from [what is observed](Degradation::observed) of the image alone.
+    ///
+    /// All noise, including that of dequantisation, is scaled by `temperature`. A temperature of 1
+    /// samples the images that agree with what is observed. A temperature of 0 gives the middle
+    /// of them, whatever the seed.
+    ///
+    /// For heat, points start from the mean colours of the images given; those of the training
+    /// images, in any order, generate similar images.
     ///
     /// # Errors
-    /// Images of a size that is not expected (`Shape`), see [`Degradation::observed`]; a
-    /// temperature that is negative or not finite (`Value`).
+    /// Images of another size (`Shape`), see [`Degradation::observed`]; a temperature that is
+    /// negative or not finite (`Value`).
     pub fn start(&self, images: &Images, temperature: f64, seed: u64) -> Result<Array2<f64>> {
         ensure!(
             0.0 <= temperature && temperature.is_finite(),
@@ -143,8 +147,8 @@ mod tests {
             for (j, m) in begun.mean_axis(Axis(0)).unwrap().iter().enumerate() {
                 let std_dev = variance[j].sqrt();
                 let found = begun.column(j).std(0.0);
-                // Gray is rounded to a level before it is seen, 1/128 apart; a wrapped Gaussian of
-                // standard deviation 1/2 is uniform but for 1.4 percent.
+                // Gray is rounded to a level of 1/128 before it is observed. A wrapped Gaussian of
+                // standard deviation 1/2 is uniform up to 1.4 percent.
                 assert!((m - mean[j]).abs() < 0.06 * std_dev + 0.5 / 128.0, "{j}");
                 assert!((found - std_dev).abs() < 0.04 * std_dev + 0.004, "{j}");
             }
@@ -175,7 +179,7 @@ mod tests {
             assert_ne!(warm, start(0.5, 2));
             let middle = (&cold + &hot) / 2.0;
             assert!((&warm - middle).iter().all(|d| d.abs() < 1e-12));
-            // Without noise, gray or what is kept, and 0 where pixels are hidden.
+            // Without noise: gray or what is kept, and 0 where pixels are hidden.
             let observed = degradation.observed(&two).unwrap();
             for (j, x) in cold.row(1).iter().take(60).enumerate() {
                 let (y, column) = (j / 5 % 4, j % 5);

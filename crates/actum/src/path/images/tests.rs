@@ -50,7 +50,7 @@ pub(super) fn draw(path: &ImagePath, t: f64, n: usize, seed: u64) -> PathSample 
     path.sample(&vec![t; n], &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
-/// Means and variances of all numbers, within so many of their standard errors.
+/// Compares means and variances of all numbers within multiples of their standard errors.
 fn agree(points: &Array2<f64>, mean: &Array1<f64>, variance: &Array1<f64>) {
     let n = points.nrows() as f64;
     let found = points.var_axis(Axis(0), 0.0);
@@ -203,7 +203,7 @@ fn heat_as_scipy_spreads_it() {
             assert!((blurred[*place] - expected).abs() < 1e-12);
         }
     }
-    // Nothing leaves, nothing changes at first, and all is flat at last.
+    // The mean is conserved, the image is unchanged at first and flat at the end.
     let [first, last] = [0.0, 1.0].map(|t| heat.blur(x.view(), t)[0].clone());
     let mean = x.mean().unwrap();
     assert!((&first - &x).iter().all(|d| d.abs() < 1e-12));
@@ -220,7 +220,8 @@ fn heat_as_scipy_spreads_it() {
                 heat.blur(plane, t)[0].clone()
             })
             .collect();
-        // The noise of dequantisation is blurred too: it is lost beside eps but for its bound.
+        // The noise of dequantisation is blurred too, between 0 and all of it; half is within the
+        // bound.
         let variance = Array1::from_elem(60, t * t + 0.5 * v);
         agree(&draw(&path, t, 20_000, 6).points, &blurred, &variance);
     }
@@ -250,7 +251,7 @@ fn velocities_are_rates_for_the_same_draw() {
                     "{found} {expected} {scale:?}"
                 );
             }
-            // What is fed is not moved.
+            // Conditioning does not move.
             assert!(velocities.slice(s![.., 60..]).iter().all(|v| *v == 0.0));
         }
     }
@@ -265,7 +266,7 @@ fn at_first_images_are_whole() {
         let path = ImagePath::new(images(1), degradation.clone()).unwrap();
         let points = draw(&path, 0.0, 1, 8).points;
         let again = degradation.images(points.view(), "again").unwrap();
-        // Cosines there and back, and a quarter, round.
+        // Blurring transforms to cosines and back, and the torus scales by a quarter: both round.
         let both = again.image(0).iter().zip(path.images().image(0));
         for (a, b) in both {
             assert!(a.abs_diff(*b) <= 1, "{a} {b} {degradation:?}");
@@ -340,7 +341,7 @@ fn hidden_pixels_do_not_leak() {
                 assert_eq!(a.unwrap().pixels() != b.unwrap().pixels(), !hidden);
             }
         }
-        // A kept pixel is itself in both, and stays.
+        // A kept pixel is the same in target and conditioning, and stays.
         let j = 20 + 5 * seen.0 + seen.1;
         let early = draw(&paths(one.clone()), 0.0, 1, 10).points;
         assert!((here[[0, j]] - early[[0, j]]).abs() < 1e-12);

@@ -1,13 +1,13 @@
-//! Which times of a degradation count how much in a fit.
+//! How times of a degradation are weighted in a fit, and how far points travel.
 
 use super::degradation::{Degradation, Kind};
 
-/// How many intervals of constant speed stand for a process.
+/// The number of intervals on which the speed of a process is taken as constant.
 const KNOTS: usize = 64;
 
 impl Degradation {
-    /// The first and the last time: `[0, 1]`, but `[0.001, 1]` for VP and sub-VP, of which the
-    /// first has an infinite velocity at 0 (Song et al. end samplers there).
+    /// The first and the last time: `[0, 1]`, but `[0.001, 1]` for VP and sub-VP. The velocity of
+    /// VP is infinite at 0, and Song et al. end samplers at 0.001.
     pub fn span(&self) -> [f64; 2] {
         match self.kind {
             Kind::Process(process) if process.sigma(0.0)[0] == 0.0 => [1e-3, 1.0],
@@ -15,9 +15,9 @@ impl Degradation {
         }
     }
 
-    /// The weight of time t in the objective from samples and its derivative, `[w_t, dw_t/dt]`, see the table:
-    /// `Weight::new(move |t| degradation.weight(t))`. It goes to 0 where the action of data without
-    /// noise is infinite, and makes no difference to what the best action is.
+    /// The weight of time t in the objective from samples and its derivative, `[w_t, dw_t/dt]` (see
+    /// the table), for `Weight::new(move |t| degradation.weight(t))`. It goes to 0 where the action
+    /// of data without noise is infinite. It does not change the best action.
     pub fn weight(&self, t: f64) -> [f64; 2] {
         match self.kind {
             Kind::Process(process) => process.weight(t),
@@ -26,11 +26,13 @@ impl Degradation {
         }
     }
 
-    /// The same for the objective from velocities, which needs no action that is finite at 0: then
-    /// all parts of the way from images to noise count alike once time is warped by
-    /// its [arc length](Path::arc_length), and noise that is left over at its end, which shows most, is
-    /// not neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way
-    /// is longer than any image is wide and counts by its logarithm.
+    /// The weight for the objective from velocities, which needs no finite action at 0. It is 1:
+    /// once time is warped by its [arc length](crate::path::Path::arc_length), all parts of the way
+    /// from images to noise have equal weight, and the noise that is left at the end, which is most
+    /// visible, is not neglected.
+    ///
+    /// VE that is not [normalized](Process::normalized) keeps the weight from samples. Its way is
+    /// longer than any image is wide, and is weighted by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
         match self.kind {
             Kind::Process(process) if !process.is_bounded() => process.weight(t),
@@ -46,7 +48,7 @@ impl Degradation {
             Kind::Process(process) if process.is_bounded() => process,
             _ => return (vec![first, last], vec![last - first]),
         };
-        // Closer to each other near 0, where VP goes as the root of time.
+        // Denser near 0, where VP moves as the square root of time.
         let times: Vec<f64> = (0..=KNOTS)
             .map(|k| first + (last - first) * (k as f64 / KNOTS as f64).powi(2))
             .collect();
@@ -82,7 +84,7 @@ mod tests {
                     "{slope} {rate}"
                 );
             }
-            // VE alone has noise at first.
+            // Only VE has noise at time 0.
             let noisy = processes()[2..].contains(&degradation);
             assert!(noisy || degradation.weight(start)[0] < 1e-2);
         }
@@ -100,7 +102,7 @@ mod tests {
         assert_eq!(others()[1].weight(0.5), [0.125, 0.5]);
     }
 
-    /// Along VP and normalized VE the way is an arc of a circle.
+    /// VP and normalized VE travel along an arc of a circle.
     #[test]
     fn the_arc_length_is_the_distance_that_points_travel() {
         for degradation in all() {

@@ -38,7 +38,8 @@ impl Advected {
             if nodes.len() > Self::SEGMENTS {
                 break;
             }
-            // The classical Runge-Kutta scheme.
+            // The classical Runge-Kutta scheme of order 4. Schemes of `flow` are later in the order
+            // of modules.
             let k2 = at(t + 0.5 * h, &(&x + &(&k1 * (0.5 * h))));
             let k3 = at(t + 0.5 * h, &(&x + &(&k2 * (0.5 * h))));
             let k4 = at(t + h, &(&x + &(&k3 * h)));
@@ -51,8 +52,8 @@ impl Advected {
         ensure!(
             finite,
             Value,
-            "the known drift carries points out of the finite numbers between the times {first} and \
-             {last}; is it in the units of the points and times?"
+            "the known drift carries points out of the finite numbers between the times {first} \
+             and {last}; is it in the units of the points and times?"
         );
         Ok(Self { nodes })
     }
@@ -148,7 +149,7 @@ mod tests {
                 .any(|y| (&x - &y).dot(&(&x - &y)) < 1e-8);
             assert!(near, "{t}: {x}");
         }
-        // Against another drift the snapshots are still met, and velocities are derivatives.
+        // With a wrong drift the snapshots are still met, and velocities are derivatives.
         let wrong = Drift::function(|t, x, b| b.copy_from_slice(&[t * x[1], 1.0]));
         let path = Interpolant::along(&snapshots, Coupling::Exact, &scale, &wrong).unwrap();
         for t in [0.0, 1.0, 1.5] {

@@ -17,11 +17,11 @@ use crate::{
 pub(super) enum Matching {
     /// Every point with every other.
     Independent,
-    /// As a transport plan has it.
+    /// The pairs of a transport plan.
     Plan {
         forward: Conditional,
         backward: Conditional,
-        /// Where pairs grow at different rates.
+        /// None where all pairs grow alike.
         gains: Option<Gains>,
     },
 }
@@ -68,7 +68,7 @@ impl Matching {
         Ok((matching, (plan.cost() / plan.mass()).max(0.0).sqrt()))
     }
 
-    /// The gains of the pairs, where pairs grow at different rates.
+    /// The gains of the pairs; None where all pairs grow alike.
     pub(super) fn gains(&self) -> Option<&Gains> {
         match self {
             Self::Plan { gains, .. } => gains.as_ref(),
