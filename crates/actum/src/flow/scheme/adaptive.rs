@@ -6,8 +6,8 @@ use super::{State, advance, tableau::Pair};
 use crate::error::{Result, ensure};
 
 impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<'_, V> {
-    /// Steps of a length that keeps the error estimate within `tolerance`; returns the length for
-    /// the next step.
+    /// Steps whose length keeps the error estimate within `tolerance`; returns the length of the
+    /// next step.
     pub(super) fn adaptive(
         &mut self,
         until: f64,
@@ -41,7 +41,7 @@ impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<'_, V> {
                 &stages,
             );
             let scaled = scaled_norm(&error, &self.x, &proposal, tolerance);
-            // A step that leaves the finite numbers is a step that was far too long.
+            // An overflow means that the step was far too long.
             let factor = if scaled.is_finite() {
                 (0.9 * scaled.powf(-1.0 / pair.order)).clamp(0.2, 5.0)
             } else {
@@ -50,7 +50,7 @@ impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<'_, V> {
             if scaled <= 1.0 {
                 self.x = proposal;
                 self.t = end;
-                // The field may jump here, and the last stage saw it before it does.
+                // The field may jump here, and the last stage is its value before the jump.
                 let smooth = !self.breaks.contains(&end);
                 self.first = stages.into_iter().next_back().filter(|_| smooth);
                 if !last || factor < 1.0 {

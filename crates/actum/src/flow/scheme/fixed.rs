@@ -6,7 +6,7 @@ use super::{State, advance, noise::displace};
 use crate::error::Result;
 
 impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<'_, V> {
-    /// Steps of equal length to `until`, as many as keep them no longer than `span / steps`.
+    /// The fewest steps of equal length to `until` that are no longer than `span / steps`.
     pub(super) fn fixed(&mut self, until: f64, steps: usize, span: f64) -> Result<()> {
         let (start, distance) = (self.t, until - self.t);
         let count = (distance.abs() / span * steps as f64 - 1e-9)

@@ -16,39 +16,39 @@ pub(crate) use noise::Noise;
 use noise::{Kick, displace};
 use tableau::Tableau;
 
-/// A scheme for `dx/dt = v_t(x)`, forward or backward in time, or with noise,
-/// `dx = v_t(x) dt + sigma_t dW`, forward.
+/// A scheme for `dx/dt = v_t(x)`, forward or backward in time, or for `dx = v_t(x) dt + sigma_t
+/// dW`, forward.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scheme {
-    /// Euler's, order 1, with this many steps over the whole span. With noise, Euler and
-    /// Maruyama's: since sigma does not depend on x, of order 1 in the points and in their law.
+    /// Euler's scheme of order 1, with this many steps over the whole span. With noise it is the
+    /// Euler-Maruyama scheme; it has order 1 on paths and in law, because sigma does not depend on
+    /// x.
     Euler(usize),
-    /// Heun's (the explicit trapezoidal rule), order 2.
+    /// Heun's scheme (the explicit trapezoidal rule) of order 2.
     Heun(usize),
-    /// The classical Runge-Kutta scheme, order 4.
+    /// The classical Runge-Kutta scheme of order 4.
     RungeKutta4(usize),
-    /// Rößler's SRA1 for noise that does not depend on x: order 1.5 in the points and 2 in their
-    /// law, with two evaluations a step; without noise a Runge-Kutta scheme of order 2.
+    /// Rößler's SRA1 for noise that does not depend on x, of order 1.5 on paths and 2 in law, with
+    /// two evaluations per step. Without noise it is a Runge-Kutta scheme of order 2.
     StochasticRungeKutta(usize),
-    /// Dormand and Prince's 5(4) pair: the step is chosen so that the root mean square over
-    /// points and columns of `error / (tolerance (1 + |x|))` stays below 1.
+    /// Dormand and Prince's 5(4) pair. The step keeps the root mean square over points and columns
+    /// of `error / (tolerance (1 + |x|))` below 1.
     DormandPrince {
-        /// The error allowed a step, in units of the coordinates.
+        /// The error per step, in units of the coordinates.
         tolerance: f64,
     },
 }
 
 impl Default for Scheme {
-    /// Dormand and Prince with a tolerance of 1e-5: a smaller one meets the rounding of f32
-    /// networks.
+    /// Dormand and Prince with a tolerance of 1e-5. Networks in f32 round at about this level.
     fn default() -> Self {
         Self::DormandPrince { tolerance: 1e-5 }
     }
 }
 
 impl Scheme {
-    /// What suits a Lagrangian: the default, or 128 steps of `StochasticRungeKutta` where there is
-    /// noise.
+    /// The scheme for a Lagrangian: 128 steps of `StochasticRungeKutta` with noise, else the
+    /// default.
     pub fn for_lagrangian(lagrangian: &Lagrangian) -> Self {
         if lagrangian.is_noisy() {
             Self::StochasticRungeKutta(128)
@@ -80,15 +80,15 @@ enum Steps {
     Adaptive(f64),
 }
 
-/// The states `[k, n, c]` at k times and how often the field was evaluated.
+/// The states `[k, n, c]` at k times, and the number of evaluations of the field.
 pub(crate) struct Solution {
     pub(crate) states: Array3<f64>,
     pub(crate) evaluations: usize,
 }
 
-/// Moves `state` `[n, c]` as [`integrate`](super::integrate) does, with noise: steps with noise are
-/// of equal length up to a sixteenth, so that all but those at `times` and breaks end where the
-/// Brownian path is cheap. The path is that of [`Noise`] whatever the steps are.
+/// Moves `state` `[n, c]` as [`integrate`](super::integrate) does, with noise. The path of the
+/// noise does not depend on the steps. Steps with noise have equal length up to a sixteenth, so
+/// that all but those at `times` and breaks end where reading the Brownian path is cheap.
 ///
 /// # Errors
 /// As [`integrate`](super::integrate), a sigma that is negative or not finite, and, where sigma is
@@ -146,8 +146,8 @@ pub(crate) fn solve(
     })
 }
 
-/// The breaks strictly between two times, in the order they are met, and the second time unless
-/// it is the first.
+/// The breaks strictly between two times, in order, followed by the second time unless it equals
+/// the first.
 fn stops(from: f64, to: f64, breaks: &[f64]) -> Vec<f64> {
     let mut stops: Vec<f64> = breaks
         .iter()
@@ -162,7 +162,7 @@ fn stops(from: f64, to: f64, breaks: &[f64]) -> Vec<f64> {
     stops
 }
 
-/// Refuses times that are not finite or not in order, and a scheme outside of its range.
+/// Refuses times that are not finite or not in order, and a scheme with settings out of range.
 pub(super) fn check(from: f64, times: &[f64], scheme: Scheme) -> Result<()> {
     let all: Vec<f64> = std::iter::once(from).chain(times.iter().copied()).collect();
     if let Some(t) = all.iter().find(|t| !t.is_finite()) {
@@ -198,7 +198,7 @@ struct State<'a, V> {
     noise: Option<(&'a Noise<'a>, Brownian)>,
     t: f64,
     x: Array2<f64>,
-    /// The field at `(t, x)` where the last step ended with it.
+    /// The field at `(t, x)`, if the last step evaluated it there.
     first: Option<Array2<f64>>,
     evaluations: usize,
 }
@@ -231,7 +231,7 @@ impl<V: Fn(f64, &Array2<f64>) -> Array2<f64>> State<'_, V> {
         stages
     }
 
-    /// The time of a node of the step to `end`, off a break by one rounding unit.
+    /// The time of a node of the step to `end`, moved off a break by one rounding unit.
     fn seen(&self, node: f64, end: f64) -> f64 {
         let t = match node {
             1.0 => end,

@@ -1,27 +1,28 @@
-//! Noise in a step.
+//! The noise in a step.
 
 use ndarray::{Array2, s};
 
 use super::{Scheme, State};
 use crate::error::{Result, ensure};
 
-/// Noise `sigma_t dW`, independent in every row and column it acts on.
+/// Noise `sigma_t dW`, independent in every row and column that has noise.
 pub(crate) struct Noise<'a> {
-    /// sigma at both ends of a step, as seen from inside it.
+    /// sigma at both ends of a step, as limits from inside the step.
     pub(crate) sigma: &'a dyn Fn([f64; 2]) -> [f64; 2],
-    /// How many columns of the state, from the first, it acts on.
+    /// The number of columns with noise; they are the first.
     pub(crate) columns: usize,
     /// The same seed, span, number of columns and row give the same Brownian path.
     pub(crate) seed: u64,
-    /// The span of the Brownian path, which holds every time asked for.
+    /// The span of the Brownian path, which contains all requested times.
     pub(crate) span: [f64; 2],
-    /// The times at which sigma or the field may jump. They end a step, and steps that begin or
-    /// end there see the field one rounding unit inside.
+    /// The times at which sigma or the field may jump. They end a step. Steps that begin or end
+    /// there evaluate the field one rounding unit inside.
     pub(crate) breaks: &'a [f64],
 }
 
 impl Noise<'_> {
-    /// sigma at both ends of a step; where it is not 0 the scheme and the direction must allow it.
+    /// sigma at both ends of a step. Where it is not 0, the scheme must take noise and time must
+    /// increase.
     pub(super) fn sigma(&self, [from, to]: [f64; 2], scheme: Scheme) -> Result<[f64; 2]> {
         let sigma = (self.sigma)([from, to]);
         if let Some(bad) = sigma.iter().find(|s| !s.is_finite() || **s < 0.0) {
@@ -84,7 +85,7 @@ impl<V> State<'_, V> {
     }
 }
 
-/// `x + factor noise` in the columns that have noise.
+/// Adds `factor noise` to the columns of x that have noise.
 pub(super) fn displace(x: &mut Array2<f64>, factor: f64, noise: &Array2<f64>) {
     if factor != 0.0 {
         x.slice_mut(s![.., ..noise.ncols()])

@@ -1,11 +1,11 @@
-//! Schemes as tables.
+//! Runge-Kutta schemes as tables.
 
 /// An explicit Runge-Kutta scheme as a Butcher tableau: stage i is taken at `t + c_i h` from
 /// `x + h sum_j a_ij k_j`, and the step is `h sum_i b_i k_i`.
 pub(super) struct Tableau {
     /// `c`, one for each stage.
     pub(super) nodes: &'static [f64],
-    /// `a`, of which row i has at most i entries.
+    /// `a`; row i has at most i entries.
     pub(super) stages: &'static [&'static [f64]],
     /// `b`, one for each stage.
     pub(super) weights: &'static [f64],
@@ -26,8 +26,9 @@ pub(super) struct Diffusion {
     pub(super) mean: [f64; 2],
 }
 
-/// A second solution of lower order from the same stages, whose distance estimates the error. The
-/// last stage of a pair must be the field at the end of the step: it is the first of the next.
+/// A second solution of lower order from the same stages. Its distance estimates the error. The
+/// last stage must be the field at the end of the step, because it is used as the first of the
+/// next.
 pub(super) struct Pair {
     /// The difference of the two solutions, as weights of the stages.
     pub(super) difference: &'static [f64],
@@ -64,7 +65,7 @@ pub(super) const RUNGE_KUTTA_4: Tableau = Tableau {
 };
 
 /// Rößler, SIAM J. Numer. Anal. 48 (2010), "Runge-Kutta methods for the strong approximation of
-/// solutions of stochastic differential equations", scheme SRA1; his `I_(1,0)` is h J.
+/// solutions of stochastic differential equations", scheme SRA1. His `I_(1,0)` is h J.
 pub(super) const SRA1: Tableau = Tableau {
     nodes: &[0.0, 0.75],
     stages: &[&[], &[0.75]],

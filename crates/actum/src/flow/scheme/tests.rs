@@ -241,7 +241,7 @@ fn noisy_paths_do_not_depend_on_what_else_is_asked() {
 #[test]
 fn columns_beyond_the_noise_follow_the_field_alone() {
     let noise = noise(&|_| [1.0; 2], &[]);
-    // The last column grows by what its row's noisy coordinate is.
+    // The last column grows at the rate of its row's noisy coordinate.
     let field = |_: f64, x: &Array2<f64>| {
         let mut v = Array2::zeros(x.raw_dim());
         v.column_mut(1).assign(&x.column(0));
@@ -282,7 +282,7 @@ fn jumps_end_a_step() {
         let off = ends(Some(&noise), still, 20, scheme(5)) - 0.5 - &w * 2.0;
         assert!(off.iter().all(|e| e.abs() < 1e-13));
     }
-    // dx/dt = 1 before the jump and 5 t^4 after it, whatever it is at the jump.
+    // dx/dt = 1 before the jump and 5 t^4 after it; its value at the jump does not matter.
     let jump = |t: f64, x: &Array2<f64>| {
         assert!(t != third);
         let v = if t < third { 1.0 } else { 5.0 * t.powi(4) };
