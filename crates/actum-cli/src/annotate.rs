@@ -5,9 +5,9 @@ use actum::{
     data::{self, Snapshots},
     dynamics::Dynamics,
     error::Result,
-    report::{self, Summary},
+    evaluate::{self, Summary},
+    lagrangian::smooth::GradientFraction,
     run::Run,
-    smooth::GradientFraction,
 };
 use ndarray::{Array1, Axis, concatenate};
 use serde_json::json;
@@ -36,11 +36,11 @@ pub fn run(arguments: &Annotate) -> Result<()> {
             (own, fractions)
         }
     };
-    let told = report::summaries(&dynamics, &snapshots)?;
+    let told = evaluate::summaries(&dynamics, &snapshots)?;
     let first = dynamics.units.span()[0];
     let start = snapshots.times().iter().position(|t| *t == first);
     let action = start
-        .map(|k| report::total_action(&dynamics, snapshots.cloud(k)))
+        .map(|k| evaluate::total_action(&dynamics, snapshots.cloud(k)))
         .transpose()?;
     if let Some(path) = &arguments.output {
         data::write(path, &table(&dynamics, &snapshots)?)?;
@@ -105,7 +105,7 @@ fn path_gradient_fractions(
         .windows(2)
         .map(|pair| 0.5 * (pair[0] + pair[1]));
     let fractions =
-        halfway.filter_map(|t| report::path_gradient_fraction(&path, t, scale, POINTS, 0).ok());
+        halfway.filter_map(|t| evaluate::path_gradient_fraction(&path, t, scale, POINTS, 0).ok());
     Ok(fractions.collect())
 }
 

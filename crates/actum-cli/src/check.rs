@@ -3,8 +3,8 @@
 use actum::{
     data::Snapshots,
     error::Result,
+    lagrangian::smooth::{GradientFraction, gradient_fraction},
     run::Data,
-    smooth::{GradientFraction, gradient_fraction},
     units::Units,
 };
 use serde_json::json;

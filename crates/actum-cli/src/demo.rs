@@ -7,8 +7,9 @@ use actum::{
     cloud::Cloud,
     data::{self, Branching, ReadOptions, Shards, Snapshots},
     error::{Error, ErrorKind, Result},
+    evaluate,
     flow::{self, Scheme},
-    metric, report,
+    metric,
     run::{IfExists, Run, Settings},
 };
 use rand::SeedableRng;
@@ -57,8 +58,8 @@ pub fn run(arguments: &Demo) -> Result<()> {
 
     let dynamics = run.dynamics(&device)?;
     let scale = score::scale(&run, &snapshots)?;
-    let neighbours = report::neighbours(&snapshots, HELD_OUT, &[HELD_OUT]);
-    let scored = report::score(
+    let neighbours = evaluate::neighbours(&snapshots, HELD_OUT, &[HELD_OUT]);
+    let scored = evaluate::score(
         &dynamics,
         &snapshots,
         HELD_OUT - 1,

@@ -8,9 +8,9 @@ use actum::{
     data::Snapshots,
     dynamics::Dynamics,
     error::{Error, Result},
+    evaluate::{self, Score},
     flow::{self, Scheme},
     plot::{self, LossPoint, Observed, ObservedMass, Panel, Projection},
-    report::{self, Score},
     run::{Record, Run},
 };
 use ndarray::{ArrayView2, Axis, concatenate};
@@ -36,9 +36,9 @@ pub fn run(arguments: &Plot) -> Result<()> {
     let scale = scale(&run, &snapshots)?;
     let mut scores = vec![];
     for &at in &held {
-        let neighbours = report::neighbours(&snapshots, at, &held);
+        let neighbours = evaluate::neighbours(&snapshots, at, &held);
         if let Some(from) = neighbours[0] {
-            scores.push(report::score(
+            scores.push(evaluate::score(
                 &dynamics, &snapshots, from, at, neighbours, &scale,
             )?);
         }

@@ -6,7 +6,7 @@ use actum::{
     action::Device,
     data::Snapshots,
     error::{Error, ErrorKind, Result},
-    report::{self, Distances, Score},
+    evaluate::{self, Distances, Score},
     run::Run,
     units::Units,
 };
@@ -29,7 +29,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         .transpose()?;
     let mut scores = vec![];
     for &at in &at {
-        let neighbours = report::neighbours(&snapshots, at, &held);
+        let neighbours = evaluate::neighbours(&snapshots, at, &held);
         let from = typed.or(neighbours[0]).ok_or_else(|| {
             Error::new(
                 ErrorKind::Value,
@@ -39,7 +39,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
                 ),
             )
         })?;
-        scores.push(report::score(
+        scores.push(evaluate::score(
             &dynamics, &snapshots, from, at, neighbours, &scale,
         )?);
     }

@@ -3,13 +3,13 @@
 use actum::{
     action::Mlp,
     cloud::Cloud,
+    evaluate::path_gradient_fraction,
     fit::{Options, fit},
     flow::{Scheme, simulate},
     lagrangian::{Drift, Lagrangian},
     metric::wasserstein_1,
     objective::Problem,
     path::{FnPath, Path, PathSample},
-    report::path_gradient_fraction,
     tensor::Device,
     units::Units,
 };

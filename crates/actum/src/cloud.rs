@@ -66,7 +66,7 @@ impl Cloud {
         let mut each = weights.iter().enumerate();
         each.try_for_each(|(i, weight)| check_weight(i, *weight))?;
         ensure!(weights.sum() > 0.0, Value, "all {n} weights are zero");
-        // Row-major order is what every pass over rows relies on.
+        // Passes over rows rely on row-major order.
         let points = if points.is_standard_layout() {
             points
         } else {
@@ -146,17 +146,17 @@ impl Cloud {
         )
     }
 
-    /// The number of points of equal weight that say as much about a mean as these do,
-    /// `(sum w)^2 / sum w^2`, in [1, n]: n where all weights are equal, 1 where a single one is
-    /// not zero (Kish 1965, Survey Sampling).
+    /// The number of points of equal weight whose mean has the same variance, `(sum w)^2 / sum
+    /// w^2`, in [1, n]. It is n if all weights are equal and 1 if a single one is not zero (Kish
+    /// 1965, Survey Sampling).
     pub fn effective_sample_size(&self) -> f64 {
         let weights = self.relative_weights();
         let sum = weights.sum();
-        // Rounding must not leave the range.
+        // Rounding could leave the range.
         (sum * sum / weights.dot(&weights)).clamp(1.0, self.len() as f64)
     }
 
-    /// The same points with weights in the same proportions and this mass.
+    /// The same points with proportional weights of total `mass`.
     ///
     /// # Errors
     /// `mass` is not finite or not above 0, or so small that the weights become 0.
@@ -172,12 +172,12 @@ impl Cloud {
     }
 
     /// A cloud of `count` points of equal weight and the same mass, drawn by systematic resampling
-    /// (Kitagawa 1996, Monte Carlo Filter and Smoother): one uniform number u in [0, 1), and for
-    /// each of j = 0, ..., `count` - 1 the point at which the weights, summed in order, pass
-    /// (j + u) mass / `count`.
+    /// (Kitagawa 1996, Monte Carlo Filter and Smoother). With one uniform number u in [0, 1), it
+    /// takes for each of j = 0, ..., `count` - 1 the point at which the weights, summed in order,
+    /// pass (j + u) mass / `count`.
     ///
-    /// Point i appears `count` w_i / mass times on average, and always that number rounded down or up;
-    /// the points keep their order.
+    /// Point i appears `count` w_i / mass times on average, and always that number rounded down or
+    /// up. The points keep their order.
     ///
     /// # Errors
     /// `count` is 0.
@@ -188,7 +188,7 @@ impl Cloud {
             "expected at least one point to draw, got 0"
         );
         let weights = self.relative_weights();
-        // The sum in the order of the loop: its rounding must be that of `passed`.
+        // The sum in the order of the loop, so that its rounding is that of `passed`.
         let sum: f64 = weights.iter().fold(0.0, |sum, w| sum + w);
         let start: f64 = rng.random();
         let mut passed = weights[0];
@@ -207,13 +207,14 @@ impl Cloud {
         Self::weighted(self.points.select(Axis(0), &chosen), weights)
     }
 
-    /// The weights over the greatest of them: equal ones are exactly 1, and no sum overflows.
+    /// The weights over the greatest of them. Equal weights are then exactly 1, and no sum
+    /// overflows.
     fn relative_weights(&self) -> Array1<f64> {
         let greatest = self.weights.iter().copied().fold(0.0, f64::max);
         &self.weights / greatest
     }
 
-    /// The cloud moved to other coordinates `(x - center) / scale`, column by column.
+    /// The cloud in the coordinates `(x - center) / scale`, column by column.
     ///
     /// # Panics
     /// If `center` or `scale` is not of length d.

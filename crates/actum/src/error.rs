@@ -1,19 +1,19 @@
-//! The one error of the library.
+//! The error of the library.
 
 use std::{fmt, path::Path};
 
-/// What every fallible function of the library returns.
+/// The result of a fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of thing went wrong, for programs that react to it.
+/// The kind of an error, on which programs can act.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A file could not be read or written.
     Io,
-    /// A file was read but is not what its format asks for (truncated, wrong type).
+    /// A file was read but does not follow its format (truncated, wrong type).
     Format,
-    /// A key, column, time or name is not there.
+    /// A key, column, time or name does not exist.
     Missing,
     /// Two sizes that must agree do not.
     Shape,
@@ -21,17 +21,17 @@ pub enum ErrorKind {
     Value,
     /// A setting is unknown or outside its range.
     Setting,
-    /// Something is there already and would be lost.
+    /// Something exists already and would be lost.
     Exists,
     /// A run was written by an incompatible version.
     Version,
-    /// Numbers stopped being finite, or a method did not converge.
+    /// Numbers stopped being finite, or a method failed to converge.
     Diverged,
-    /// The user asked to stop; what was reached is saved.
+    /// The user asked to stop; progress is saved.
     Interrupted,
 }
 
-/// An opaque error: a [kind](Error::kind), a message that shows expected and got and says the
+/// An opaque error: a [kind](Error::kind), a message with the expected and the found value and a
 /// remedy, and sometimes a cause.
 pub struct Error(Box<Inner>);
 
@@ -42,7 +42,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind; `detail` is a sentence for the person who reads it.
+    /// An error of this kind; `detail` is a sentence for the user.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -51,13 +51,14 @@ impl Error {
         }))
     }
 
-    /// The same error with what caused it.
+    /// The same error with its cause.
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// A file that could not be read or written; `verb` is what was tried ("read", "write").
+    /// A file that could not be read or written; `verb` is the attempted operation ("read",
+    /// "write").
     pub fn io(verb: &str, path: &Path, cause: std::io::Error) -> Self {
         Self::new(ErrorKind::Io, format!("cannot {verb} {}", path.display())).because(cause)
     }
@@ -82,12 +83,12 @@ impl Error {
         )
     }
 
-    /// What kind of error this is.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The same error with the place it happened in (a file, a key) put in front of its message.
+    /// The same error with its place (a file, a key) before the message.
     pub fn within(mut self, place: impl fmt::Display) -> Self {
         self.0.detail = format!("{place}: {}", self.0.detail);
         self

@@ -50,8 +50,6 @@ pub mod data;
 
 pub mod units;
 
-pub mod smooth;
-
 pub mod lagrangian;
 
 pub mod path;
@@ -75,7 +73,7 @@ pub mod score;
 
 pub mod metric;
 
-pub mod report;
+pub mod evaluate;
 
 pub mod plot;
 

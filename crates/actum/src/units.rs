@@ -1,4 +1,4 @@
-//! The user's units, the units of the cost, and the numbers the network sees.
+//! The user's units, the units of the cost, and the network's coordinates.
 
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 use serde::{Deserialize, Serialize};
@@ -8,16 +8,17 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// The change between the user's numbers and the network's: column j of the network is
-/// `(x_j - center_j) / (scale_j * length)`, and its time runs from 0 to 1 by a time warp that is
-/// linear between knots.
+/// The change between the user's coordinates and the network's. Column j of the network is `(x_j -
+/// center_j) / (scale_j * length)`. Its time runs from 0 to 1 by a time warp that is linear between
+/// knots.
 ///
-/// `scale` says in which units distances count for the cost: ones keep the user's own, standard
-/// deviations make all columns alike (that changes which motion costs least). `length` brings
-/// numbers near 1 and changes nothing. The warp weights the objective in time by
-/// `w_t = (duration * warp'(t))^(1 - p)`, p the exponent of the cost (2 if kinetic), and does not
-/// change the field that minimises it; a uniform warp has `w_t = 1` (docs/mathematics.md, section
-/// 7).
+/// `scale` sets the unit of distance of the cost. Ones keep the user's own units; standard
+/// deviations give all columns equal weight, which changes the motion of least cost. `length`
+/// brings numbers near 1 and does not affect the result.
+///
+/// The warp weights the objective in time by `w_t = (duration * warp'(t))^(1 - p)`, p the exponent
+/// of the cost (2 if kinetic). It does not change the field that minimises the objective; a uniform
+/// warp has `w_t = 1` (docs/mathematics.md, section 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Units {
@@ -30,12 +31,12 @@ pub struct Units {
     warp: Vec<f64>,
 }
 
-/// The share of the network's time that is given out in proportion to real time, so that no
-/// interval is left without.
+/// The share of the network's time that is proportional to real time, so that every interval has
+/// some.
 const REAL: f64 = 0.1;
 
 impl Units {
-    /// The user's own units as they are, for `dimension` columns and times in [0, 1].
+    /// The user's own units for `dimension` columns and times in [0, 1].
     pub fn identity(dimension: usize) -> Self {
         Self {
             center: vec![0.0; dimension],
@@ -46,10 +47,9 @@ impl Units {
         }
     }
 
-    /// Units in which all points of the snapshots together have mean 0 and, pooled over the
-    /// columns, standard deviation 1, and their times run from 0 to 1. With `standardize` every
-    /// column is divided by its own standard deviation over all points, else all by the same
-    /// number.
+    /// Units in which the pooled points of all snapshots have mean 0 and, pooled over columns,
+    /// standard deviation 1, and times run from 0 to 1. With `standardize` every column is divided
+    /// by its own standard deviation over all points, otherwise all columns by the same number.
     ///
     /// # Errors
     /// A column without spread when standardising; points that all coincide.
@@ -93,8 +93,8 @@ impl Units {
         })
     }
 
-    /// Units without a preferred column: the given center `[d]`, one length for all columns and a
-    /// span of times.
+    /// Units that treat all columns alike: a center `[d]`, one length for all columns and a span of
+    /// times.
     ///
     /// # Errors
     /// A length or duration that is not positive and finite.
@@ -116,10 +116,10 @@ impl Units {
         })
     }
 
-    /// The same units with a time warp that goes slowly where the population goes fast: between
-    /// `times` `[K]` it advances in proportion to the `distances` `[K - 1]` travelled there (in any
-    /// unit), a tenth of it in proportion to real time. Equal speeds in the network's time are what
-    /// a smooth network fits best when snapshots are unequally spaced; real times are not touched.
+    /// The same units with a time warp that slows time where the population is fast. Between
+    /// `times` `[K]` nine tenths of the network's time are proportional to the `distances` `[K -
+    /// 1]` travelled there (in any unit), and a tenth to real time. A smooth network fits equal
+    /// speeds best when snapshots are unequally spaced. Real times are not changed.
     ///
     /// # Errors
     /// Times that do not increase or leave the span, or distances that are negative, not finite,
@@ -155,7 +155,7 @@ impl Units {
         Ok(self)
     }
 
-    /// Whether these can be units, for those that come from a file.
+    /// Whether saved units are valid.
     pub(crate) fn is_whole(&self) -> bool {
         let positive = |x: &f64| x.is_finite() && *x > 0.0;
         let rising = |x: &[f64]| {
@@ -174,7 +174,7 @@ impl Units {
         self.center.len()
     }
 
-    /// What every column is divided by where distances count, `[d]`.
+    /// The divisor of every column in measuring distances, `[d]`.
     pub fn scale(&self) -> Array1<f64> {
         Array1::from(self.scale.clone())
     }
@@ -184,7 +184,7 @@ impl Units {
         [self.knots[0], self.knots[self.knots.len() - 1]]
     }
 
-    /// Whether all `times` lie in the span, to rounding.
+    /// Whether all `times` lie in the span, up to rounding.
     pub(crate) fn check_times<'a>(&self, times: impl IntoIterator<Item = &'a f64>) -> Result<()> {
         let [first, last] = self.span();
         let slack = 1e-9 * self.duration();
@@ -198,25 +198,25 @@ impl Units {
         Ok(())
     }
 
-    /// The network's objective of 1, in the units of a cost of this exponent p (2 if kinetic):
-    /// `length^p / duration^(p - 1)`.
+    /// The factor from the network's objective to units of a cost of this exponent p (2 if
+    /// kinetic): `length^p / duration^(p - 1)`.
     pub fn objective(&self, exponent: f64) -> f64 {
         self.length.powf(exponent) / self.duration().powf(exponent - 1.0)
     }
 
-    /// The network's action of 1 at a time, in the units of a cost of this exponent p:
+    /// The factor from the network's action at a time to units of a cost of this exponent p:
     /// `length^p warp'(t)^(p - 1)`.
     pub fn action(&self, exponent: f64, t: f64) -> f64 {
         self.length.powf(exponent) * self.rate(t).powf(exponent - 1.0)
     }
 
-    /// The lambda of growth that, times the network's action, is a rate per unit of the network's
-    /// time: `lambda length^p warp'(t)^(p - 2)`.
+    /// The factor from the network's action to a growth rate per unit of the network's time:
+    /// `lambda length^p warp'(t)^(p - 2)`.
     pub(crate) fn growth_in(&self, exponent: f64, t: f64, lambda: f64) -> f64 {
         lambda * self.action(exponent, t) / self.rate(t)
     }
 
-    /// The noise sigma at a time, per square root of the network's time and in its lengths.
+    /// The noise sigma at a time, per square root of the network's time and in its length.
     pub(crate) fn noise_in(&self, t: f64, sigma: f64) -> f64 {
         sigma / (self.length * self.rate(t).sqrt())
     }
@@ -247,8 +247,8 @@ impl Units {
         along(&self.warp, &self.knots, t)
     }
 
-    /// `warp'(t)`, how much of the network's time goes by in a unit of the user's; at a knot that
-    /// of the interval after it.
+    /// `warp'(t)`, the network's time per unit of the user's time; at a knot, that of the interval
+    /// after it.
     pub(crate) fn rate(&self, t: f64) -> f64 {
         let k = interval(&self.knots, t);
         (self.warp[k + 1] - self.warp[k]) / (self.knots[k + 1] - self.knots[k])
@@ -303,7 +303,8 @@ impl Units {
     }
 }
 
-/// The k with `knots[k] <= t < knots[k + 1]`; times outside count to the first and the last.
+/// The k with `knots[k] <= t < knots[k + 1]`; times outside belong to the first or the last
+/// interval.
 pub(crate) fn interval(knots: &[f64], t: f64) -> usize {
     knots.partition_point(|s| *s <= t).clamp(1, knots.len() - 1) - 1
 }

@@ -6,6 +6,7 @@ use actum::{
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
+    evaluate,
     fit::{Options, fit},
     flow::{Scheme, Trajectories, simulate},
     gaussian::{Gaussian, Moments},
@@ -13,7 +14,6 @@ use actum::{
     metric,
     objective::{Estimator, Objective, Problem, Weight},
     path::{Coupling, FnPath, Interpolant, Interpolation, Masses, Path, PathSample},
-    report,
     units::Units,
 };
 use burn::tensor::Device;
@@ -354,7 +354,7 @@ fn with_a_known_drift_trajectories_turn() {
     }
     let unknown = Problem::new(&path, Lagrangian::kinetic(), units());
     // A turn on a cloud far from its center is mostly a shift, whose power is a gradient's.
-    let share = report::path_gradient_fraction(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
+    let share = evaluate::path_gradient_fraction(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
     let (center, variances) = (array![1.5, 0.0], [0.09, 0.36]);
     let mean = [push[0] - rate * center[1], push[1] + rate * center[0]];
     // On N(m, diag(a, b)) the gradient part of a turn has the share ((a - b) / (a + b))^2.
@@ -464,7 +464,7 @@ fn a_summary_says_what_the_oracle_does() {
     )
     .unwrap();
     let first = start(&oracle, 3000);
-    let action = report::total_action(&dynamics, &first).unwrap();
+    let action = evaluate::total_action(&dynamics, &first).unwrap();
     assert!((action / -least - 1.0).abs() < 0.03, "{action} {least}");
 
     let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -474,7 +474,7 @@ fn a_summary_says_what_the_oracle_does() {
         vec![first.clone(), last.with_mass(mass(1.0)[0]).unwrap()],
     )
     .unwrap();
-    let summaries = report::summaries(&dynamics, &snapshots).unwrap();
+    let summaries = evaluate::summaries(&dynamics, &snapshots).unwrap();
     // The mass changes by M', so the mean growth rate is M'/M = rate at all times.
     for summary in &summaries {
         assert!((summary.growth - rate).abs() < 0.03, "{}", summary.growth);
@@ -487,7 +487,7 @@ fn a_summary_says_what_the_oracle_does() {
     let energy = 0.5 * (b * b * 5.0 + 2.0 * c * c / p);
     assert!((summaries[0].energy / energy - 1.0).abs() < 0.03);
 
-    let score = report::score(
+    let score = evaluate::score(
         &dynamics,
         &snapshots,
         0,

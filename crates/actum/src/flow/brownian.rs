@@ -1,24 +1,25 @@
-//! A Brownian path that is the same whatever steps walk along it.
+//! Brownian paths that do not depend on the steps at which they are read.
 //!
-//! The span of time is halved again and again down to `2^-30` of it; times are rounded to that
-//! grid, each on its own, so that rounding never adds up. A piece of the path of length h carries
-//! its increment and its space-time Levy area,
+//! The span of time is halved repeatedly, down to `2^-30` of it. Times are rounded to that grid
+//! independently of each other, so that rounding errors do not accumulate. A segment of the path of
+//! length h has an increment and a space-time Levy area,
 //!
 //! ```text
-//! W = W_to - W_from ~ N(0, h),    H = 1/h int_from^to (W_s - W_from - (s - from)/h W) ds ~ N(0, h/12),
+//! W = W_to - W_from ~ N(0, h),
+//! H = 1/h int_from^to (W_s - W_from - (s - from)/h W) ds ~ N(0, h/12),
 //! ```
 //!
-//! which are independent. Neighbours with shares r and 1 - r of the length join to
-//! `W = W1 + W2` and `H = ((1 - r) W1 - r W2) / 2 + r H1 + (1 - r) H2`; for r = 1/2 that leaves
-//! two free normal numbers when a piece is cut in its middle:
+//! which are independent. Neighbours with shares r and 1 - r of the length join to `W = W1 + W2`
+//! and `H = ((1 - r) W1 - r W2) / 2 + r H1 + (1 - r) H2`. For r = 1/2, two independent normal
+//! numbers split a segment in its middle:
 //!
 //! ```text
 //! W1 - W2 = 3 H + N(0, h/4),    H1 + H2 = 2 H - (W1 - W2)/2,    H1 - H2 ~ N(0, h/12).
 //! ```
 //!
 //! Foster, Lyons and Oberhauser, SIAM J. Numer. Anal. 58 (2020), "An optimal polynomial
-//! approximation of Brownian motion"; the tree is that of Li, Wong, Chen and Duvenaud, AISTATS 2020,
-//! with the areas as in Jelinčič, Foster and Kidger (2024, arXiv:2405.06464).
+//! approximation of Brownian motion". The tree is that of Li, Wong, Chen and Duvenaud, AISTATS
+//! 2020, with the areas as in Jelinčič, Foster and Kidger (2024, arXiv:2405.06464).
 
 use std::ops::Range;
 
@@ -30,27 +31,27 @@ use rayon::prelude::*;
 
 const LEVELS: u32 = 30;
 
-/// The rows that share a generator. Part of what a seed means: another number, another path.
+/// The rows that share a generator. Another number gives other paths for the same seed.
 const ROWS: usize = 64;
 
 /// Independent Brownian paths, one for each row and column, over a span of time.
 ///
-/// They depend on the seed, the span and the number of columns; the first rows do not depend on
-/// how many follow. Increments in the order of time are cheap: one cut, of two normal numbers, a
-/// dyadic step, about four where steps [settle](Brownian::settle), and up to `30 - log2(steps)`
-/// for a step that ends elsewhere. Going back starts again from the whole span.
+/// They depend on the seed, the span and the number of columns; the first rows do not depend on how
+/// many follow. Reading increments in the order of time is cheap. A dyadic step costs one split,
+/// which is two normal numbers. A step whose end is [settled](Brownian::settle) costs about four,
+/// and any other step up to `30 - log2(steps)`. Going back starts again from the whole span.
 pub(crate) struct Brownian {
     seed: u64,
     shape: [usize; 2],
     span: [f64; 2],
-    /// Where the pending pieces begin, in cells of the grid.
+    /// Where the pending segments begin, in cells of the grid.
     position: u64,
-    /// For each chunk of rows the pieces that cover what is ahead, the next one last.
-    pending: Vec<Vec<Piece>>,
+    /// For each chunk of rows the segments that cover what is ahead, the next one last.
+    pending: Vec<Vec<Segment>>,
 }
 
-/// What some rows do over a dyadic part of the span.
-struct Piece {
+/// The paths of some rows over a dyadic part of the span.
+struct Segment {
     /// 1 is the whole span; 2 i and 2 i + 1 are the halves of i.
     id: u64,
     /// W and H of every row and column.
@@ -83,13 +84,13 @@ impl Brownian {
                 let values = (0..count)
                     .map(|_| [length.sqrt() * normal(), (length / 12.0).sqrt() * normal()])
                     .collect();
-                vec![Piece { id: 1, values }]
+                vec![Segment { id: 1, values }]
             })
             .collect();
     }
 
-    /// W and H, `[rows, columns]` each, over the cells of the grid from `from` to `to`, which is
-    /// not before `from`; a time outside of the span is its end.
+    /// W and H, `[rows, columns]` each, over the cells of the grid from `from` to `to >= from`. A
+    /// time outside of the span is replaced by its end.
     pub(crate) fn increment(&mut self, from: f64, to: f64) -> (Array2<f64>, Array2<f64>) {
         let [from, to] = [from, to].map(|t| self.cell(t));
         if from < self.position {
@@ -105,22 +106,22 @@ impl Brownian {
             let parts = w.par_chunks_mut(width).zip(h.par_chunks_mut(width));
             let chunks = self.pending.par_iter_mut().zip(parts);
             chunks.enumerate().for_each(|(chunk, (pending, (w, h)))| {
-                let mut cut = |piece: Piece| {
-                    let normal = normals(seed, chunk, piece.id);
-                    piece.cut(length, normal)
+                let mut split = |segment: Segment| {
+                    let normal = normals(seed, chunk, segment.id);
+                    segment.split(length, normal)
                 };
-                walk(pending, from, &mut cut, |_| ());
+                walk(pending, from, &mut split, |_| ());
                 let mut covered = 0;
-                walk(pending, to, &mut cut, |piece| {
-                    piece.join(covered, w, h);
-                    covered += piece.cells();
+                walk(pending, to, &mut split, |segment| {
+                    segment.join(covered, w, h);
+                    covered += segment.cells();
                 });
             });
         }
         (w, h)
     }
 
-    /// The time nearest to `t` at which steps of about `step` end cheaply: `t` moves by at most
+    /// The time near `t` at which steps of about `step` end cheaply. It differs from `t` by at most
     /// 1/32 of a step.
     pub(crate) fn settle(&self, t: f64, step: f64) -> f64 {
         let [start, end] = self.span;
@@ -137,24 +138,24 @@ impl Brownian {
     }
 }
 
-/// Takes the pieces up to the cell `to`, cutting the last one as often as needed.
+/// Takes the segments up to the cell `to` and splits the last one as often as needed.
 fn walk(
-    pending: &mut Vec<Piece>,
+    pending: &mut Vec<Segment>,
     to: u64,
-    mut cut: impl FnMut(Piece) -> [Piece; 2],
-    mut take: impl FnMut(&Piece),
+    mut split: impl FnMut(Segment) -> [Segment; 2],
+    mut take: impl FnMut(&Segment),
 ) {
-    while let Some(piece) = pending.pop_if(|piece| piece.range().start < to) {
-        if piece.range().end <= to {
-            take(&piece);
+    while let Some(segment) = pending.pop_if(|segment| segment.range().start < to) {
+        if segment.range().end <= to {
+            take(&segment);
         } else {
-            let [first, second] = cut(piece);
+            let [first, second] = split(segment);
             pending.extend([second, first]);
         }
     }
 }
 
-/// The normal numbers that cut the piece `id` of a chunk of rows, or with `id` 0 draw the whole.
+/// The normal numbers that split the segment `id` of a chunk of rows; `id` 0 draws the whole span.
 fn normals(seed: u64, chunk: usize, id: u64) -> impl FnMut() -> f64 {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -164,7 +165,7 @@ fn normals(seed: u64, chunk: usize, id: u64) -> impl FnMut() -> f64 {
     move || StandardNormal.sample(&mut rng)
 }
 
-impl Piece {
+impl Segment {
     fn cells(&self) -> u64 {
         1 << (LEVELS - self.id.ilog2())
     }
@@ -174,8 +175,8 @@ impl Piece {
         start..start + self.cells()
     }
 
-    /// The two halves, where the whole span is `length` long.
-    fn cut(mut self, length: f64, mut normal: impl FnMut() -> f64) -> [Piece; 2] {
+    /// The two halves, for a whole span of `length`.
+    fn split(mut self, length: f64, mut normal: impl FnMut() -> f64) -> [Segment; 2] {
         let length = length * 0.5f64.powi(self.id.ilog2() as i32);
         let (of_w, of_h) = ((length / 4.0).sqrt(), (length / 12.0).sqrt());
         let mut second = Vec::with_capacity(self.values.len());
@@ -189,18 +190,18 @@ impl Piece {
         }
         let id = 2 * self.id;
         [
-            Piece {
+            Segment {
                 id,
                 values: self.values,
             },
-            Piece {
+            Segment {
                 id: id + 1,
                 values: second,
             },
         ]
     }
 
-    /// Appends this piece to the `covered` cells over which the path has `w` and `h`.
+    /// Appends this segment to the `covered` cells over which the path has `w` and `h`.
     fn join(&self, covered: u64, w: &mut [f64], h: &mut [f64]) {
         let before = covered as f64 / (covered + self.cells()) as f64;
         let after = 1.0 - before;
@@ -223,7 +224,7 @@ mod tests {
         Brownian::new(seed, [rows, 2], SPAN)
     }
 
-    /// (W, H) over the neighbouring pieces between `times`, joined by the definition of H.
+    /// (W, H) over the neighbouring segments between `times`, joined by the definition of H.
     fn joined(path: &mut Brownian, times: &[f64]) -> (Array2<f64>, Array2<f64>) {
         let (from, to) = (times[0], times[times.len() - 1]);
         let mut w = Array2::<f64>::zeros((path.shape[0], path.shape[1]));
@@ -244,7 +245,7 @@ mod tests {
 
     #[test]
     fn increments_have_the_moments_of_brownian_motion() {
-        // Dyadic and other cuts; the four columns are W and H before and after the cut.
+        // Dyadic and other splits; the four columns are W and H before and after the split.
         for (seed, times) in [[-1.0, 1.0, 3.0], [-0.5, 0.0, 0.5], [-0.3, 0.4, 2.77]]
             .into_iter()
             .enumerate()
@@ -309,7 +310,7 @@ mod tests {
         let (w, h) = path.increment(-1.0, 3.0);
         close(&w, &fine_w, 1e-13);
         close(&h, &fine_h, 1e-13);
-        // Elsewhere the lengths are those of the grid, of 4 * 2^-30, which is what H may be off by.
+        // Otherwise lengths are rounded to the grid of 4 * 2^-30, which bounds the error of H.
         let other: Vec<f64> = (0..=37).map(|i| -0.9 + 0.1 * i as f64).collect();
         let (fine_w, fine_h) = joined(&mut path, &other);
         let (w, h) = path.increment(other[0], other[37]);

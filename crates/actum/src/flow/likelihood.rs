@@ -1,4 +1,4 @@
-//! How likely points are: the density carried along the flow.
+//! The likelihood of points: the density along the flow.
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::{Rng, RngExt, SeedableRng};
@@ -11,31 +11,31 @@ use crate::{
     objective::rademacher,
 };
 
-/// How the trace of a matrix of derivatives is computed, such as the divergence of a velocity.
+/// How the trace of a Jacobian is computed, such as the divergence of a velocity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TraceEstimator {
-    /// As the sum over the d coordinate directions.
+    /// Exactly, as the sum over the d coordinate directions.
     Exact,
-    /// Along one vector of random signs for every point, seeded (Hutchinson 1989): right on average,
-    /// at the cost of one direction.
+    /// By one product with random signs for every point (Hutchinson 1989): unbiased, at the cost of
+    /// one direction.
     Hutchinson {
-        /// Seeds the signs.
+        /// The seed of the signs.
         seed: u64,
     },
 }
 
-/// `log q_t(x)` at time `t` of every point, `[n, d]`, where `base` gives the log density of points
-/// `[n, d]` at time `base_time`, such as that of the prior of a generative path.
+/// `log q_t(x)` at time `t` of every point, `[n, d]`. `base` gives the log density of points `[n,
+/// d]` at time `base_time`, such as that of the prior of a generative path.
 ///
-/// Points are moved back to the base along the flow, on which
-/// `d log q / dt = -div v + lambda s` (Chen et al., *Neural ordinary differential equations*, 2018,
-/// theorem 1; docs/mathematics.md, section 10). With growth, `q` is the density times the mass.
-/// All in the user's units: densities are per unit of volume of the user's coordinates.
+/// Points are moved back to the base along the flow, on which `d log q / dt = -div v + lambda s`
+/// (Chen et al., *Neural ordinary differential equations*, 2018, theorem 1; docs/mathematics.md,
+/// section 10). With growth, `q` is the density times the mass. Densities are per unit of volume of
+/// the user's coordinates.
 ///
 /// # Errors
-/// Points of another dimension, times outside of what was learned, noise (the flow then carries
-/// another density: fit without), a base that returns another number of values than points, and
-/// whatever [`integrate`] refuses.
+/// Points of another dimension, times outside of the learned span, noise (its densities do not
+/// follow the flow; fit without noise), a base that does not return one value per point, and errors
+/// of [`integrate`].
 pub fn log_density(
     dynamics: &Dynamics,
     points: &Array2<f64>,
@@ -87,7 +87,7 @@ pub fn log_density(
         "the base density must give one value for each of {n} points, got {}",
         known.len()
     );
-    // What the density gained on the way back is what it lost on the way here.
+    // Moving back reverses the sign of the change of density.
     Ok(known - moved.column(d))
 }
 
@@ -98,16 +98,16 @@ pub fn standard_gaussian(points: &Array2<f64>) -> Array1<f64> {
     -0.5 * squares - constant
 }
 
-/// Whole levels 0 to 255 `[n, d]` spread over the unit interval, `(k + u) / 256` with u uniform in
-/// [0, 1): a density can only describe such data (Uria et al. 2013).
+/// Adds uniform noise to levels 0 to 255, `[n, d]`: `(k + u) / 256` with u uniform in [0, 1). Whole
+/// levels have no density (Uria et al. 2013).
 pub fn dequantize(levels: ArrayView2<u8>, rng: &mut impl Rng) -> Array2<f64> {
     levels.map(|k| (f64::from(*k) + rng.random::<f64>()) / 256.0)
 }
 
-/// The bits that each of `dimension` numbers takes, on average over points with these log
-/// densities, when they were recorded in steps of `bin` (1/256 for [dequantized](dequantize)
-/// levels): `-(mean log q / d + log bin) / log 2`. For dequantised data it bounds what a code for
-/// the levels needs (Theis et al. 2016).
+/// The bits per number, averaged over points with these log densities in `dimension` numbers, each
+/// recorded in steps of `bin` (1/256 for [dequantized](dequantize) levels): `-(mean log q / d + log
+/// bin) / log 2`. For dequantised data it is an upper bound on the code length of the levels (Theis
+/// et al. 2016).
 ///
 /// # Errors
 /// No densities, a dimension of 0, or a bin that is not positive and finite.
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// log N(m_t, std_dev^2) of the user, whose units are twice the oracle's and last 4.
+    /// log N(m_t, std_dev^2) in the user's units, which are twice the oracle's and last 4.
     fn truth(t: f64, points: &Array2<f64>) -> Array1<f64> {
         let at = moments(t / 4.0);
         let mean = Array1::from(at.mean) * 2.0;
@@ -253,10 +253,10 @@ mod tests {
 
     #[test]
     fn bits_are_those_of_the_code() {
-        // A uniform density over [0, 1) takes 8 bits a byte.
+        // A uniform density over [0, 1) needs 8 bits per byte.
         let bits = bits_per_dimension(&Array1::zeros(4), 7, 1.0 / 256.0).unwrap();
         assert!((bits - 8.0).abs() < 1e-12);
-        // Levels of which 0 to 63 alone occur, under their own density 4: 6 bits.
+        // Levels 0 to 63 only, under their density of 4: 6 bits.
         let levels = Array2::from_shape_fn((50, 3), |(i, j)| ((i * 7 + j) % 64) as u8);
         let spread = dequantize(levels.view(), &mut ChaCha8Rng::seed_from_u64(0));
         assert!(spread.iter().all(|x| (0.0..0.25).contains(x)));

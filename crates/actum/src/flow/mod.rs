@@ -1,4 +1,4 @@
-//! Moving points: Runge-Kutta schemes on a velocity field, with noise, and weights that grow.
+//! Simulation: Runge-Kutta schemes on a velocity field, with noise, and weights that grow.
 
 mod brownian;
 pub mod likelihood;
@@ -15,14 +15,14 @@ use scheme::{Noise, check, solve};
 
 pub use scheme::Scheme;
 
-/// Where points were at some times, and what they weighed.
+/// Particles at several times, with their weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trajectories {
-    /// The times, `[k]`, in the order they were asked for.
+    /// The times, `[k]`, in the order of the request.
     pub times: Vec<f64>,
     /// The points, `[k, n, d]`: row n of every time is the same particle.
     pub points: Array3<f64>,
-    /// The weights, `[k, n]`: those of the start, and what has grown on them.
+    /// The weights, `[k, n]`: those of the start times their growth.
     pub weights: Array2<f64>,
     /// How often the velocity of the whole cloud was evaluated.
     pub evaluations: usize,
@@ -46,8 +46,7 @@ impl Trajectories {
     }
 
     /// The weighted points at the k-th time. Where few particles carry most of the weight
-    /// ([`Cloud::effective_sample_size`]), [`Cloud::resample`] makes particles of equal weight to
-    /// go on from.
+    /// ([`Cloud::effective_sample_size`]), [`Cloud::resample`] gives particles of equal weight.
     ///
     /// # Errors
     /// All weights have vanished.
@@ -62,9 +61,9 @@ impl Trajectories {
     }
 }
 
-/// Moves `points` `[n, d]` of weight `1/n`, which are at time `from`, along `velocity` and records
-/// them at `times`, which must be on one side of `from`, in order: increasing goes forward,
-/// decreasing backward. A time equal to `from` records the points as they are.
+/// Moves `points` `[n, d]` of weight `1/n` along `velocity` from time `from` and records them at
+/// `times`. These are ordered and lie on one side of `from`: increasing times go forward,
+/// decreasing ones backward. A time equal to `from` records the points as they are.
 ///
 /// ```
 /// use actum::flow::{Scheme, integrate};
@@ -78,8 +77,8 @@ impl Trajectories {
 /// ```
 ///
 /// # Errors
-/// Times that are not finite or not monotone away from `from`, a scheme with 0 steps or a
-/// tolerance that is not positive, points or velocities that stop being finite.
+/// Times that are not finite or not monotone away from `from`, a scheme with 0 steps or a tolerance
+/// that is not positive, points or velocities that stop being finite.
 pub fn integrate(
     velocity: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
     points: &Array2<f64>,
@@ -95,12 +94,11 @@ pub fn integrate(
     ))
 }
 
-/// Moves `points` `[n, d]` of weight `1/n`, which are at time `from`, by
-/// `dx = velocity_t(x) dt + sigma_t dW` and records them at `times`, which must not be before `from`,
-/// in order.
+/// Moves `points` `[n, d]` of weight `1/n` from time `from` by `dx = velocity_t(x) dt + sigma_t dW`
+/// and records them at `times`, which increase and are not before `from`.
 ///
-/// The noise is independent in every row and column. The same seed, `from` and last time give the
-/// same noise whatever the steps and the times between.
+/// The noise is independent in every row and column. It depends on the seed, `from` and the last
+/// time, and not on the steps or the times between.
 ///
 /// ```
 /// use actum::flow::{Scheme, diffuse};
@@ -142,12 +140,12 @@ pub fn diffuse(
     ))
 }
 
-/// Moves a cloud, which is at time `from`, as learned and records it at `times`; all in the user's
-/// units, except that the tolerance of an adaptive scheme counts in units of the data's spread.
+/// Moves a cloud from time `from` by the learned motion and records it at `times`. Everything is in
+/// the user's units, except that an adaptive scheme's tolerance is in units of the data's spread.
 ///
-/// With noise, points move at random, seeded by `seed`, and the scheme must be one that takes
-/// noise ([`Scheme::for_lagrangian`]); the same seed gives the same noise whatever the steps and
-/// the times asked for. With growth, weights change as `d log w = lambda s dt`.
+/// With noise, points move at random, and the scheme must take noise ([`Scheme::for_lagrangian`]).
+/// The noise depends on `seed`, and not on the steps or the requested times. With growth, weights
+/// change as `d log w = lambda s dt`.
 ///
 /// # Errors
 /// As [`integrate`], a cloud of another dimension, a time outside of the span the dynamics was
@@ -170,7 +168,7 @@ pub fn simulate(
     let evaluator = dynamics.evaluator();
     let mut state = units.points_in(start.points().view());
     if lagrangian.grows() {
-        // The last column is the logarithm of what has grown on a weight.
+        // The last column is the logarithm of the growth of a weight.
         state = concatenate![Axis(1), state, Array2::zeros((n, 1))];
     }
     let field = |t: f64, state: &Array2<f64>| {
@@ -252,7 +250,7 @@ mod tests {
             std_dev: 1.0 + t,
             std_dev_rate: 1.0,
         };
-        // The oracle lives in [0, 1]; these units are 10 times as long and last 4 times as long.
+        // The oracle's times are [0, 1]; these units are 10 times as long and last 4 times as long.
         let units = Units::isotropic(vec![5.0, 0.0], 10.0, [2.0, 6.0]).unwrap();
         let dynamics =
             Dynamics::new(Gaussian::new(2, moments), Lagrangian::kinetic(), units).unwrap();

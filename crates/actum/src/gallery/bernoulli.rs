@@ -1,4 +1,4 @@
-//! Bits as points of the line.
+//! Dequantised Bernoulli bits.
 
 use ndarray::Array2;
 use rand::{Rng, RngExt};
@@ -9,8 +9,8 @@ use crate::path::{Path, PathSample};
 /// De-quantised Bernoulli bits: `x = b + u`, u uniform in [0, 1), where b is 0 with probability
 /// `(1 + t)/3`, for t in [0, 1].
 ///
-/// The velocity is `-x/(1 + t)` on [0, 1] and `-(2 - x)/(2 - t)` on [1, 2]: it carries every
-/// quantile along.
+/// The velocity is `-x/(1 + t)` on [0, 1] and `-(2 - x)/(2 - t)` on [1, 2]; it moves every quantile
+/// with the density.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bernoulli;
 

@@ -1,4 +1,4 @@
-//! A population that goes round.
+//! A population that rotates.
 
 use std::f64::consts::TAU;
 
@@ -9,10 +9,10 @@ use rand_distr::StandardNormal;
 use super::Truth;
 use crate::path::{Path, PathSample};
 
-/// A cloud on a ring of radius 2 that goes once round the origin for t in [0, 1]: in polar
-/// coordinates, radius N(2, 0.25^2) and angle N(tau t, 1).
+/// A cloud on a ring of radius 2 that goes once round the origin for t in [0, 1]. In polar
+/// coordinates the radius is N(2, 0.25^2) and the angle N(tau t, 1).
 ///
-/// Its velocity is a rotation, which no gradient field is: Action Matching finds the field of least
+/// Its velocity is a rotation and thus no gradient field. Action Matching finds the field of least
 /// energy with the same densities.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cycle;

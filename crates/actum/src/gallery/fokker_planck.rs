@@ -1,4 +1,4 @@
-//! Langevin dynamics while the potential changes.
+//! Langevin dynamics in a potential that changes.
 
 use ndarray::Array2;
 use rand::{Rng, RngExt};
@@ -8,15 +8,17 @@ use super::Truth;
 use crate::path::{Path, PathSample};
 
 /// Annealed Langevin dynamics in the plane, `dX = -grad V_t dt + sigma dW` for t in [0, 1] with
-/// sigma = 1, while one well turns into two: with u along a line 30 degrees above the first axis,
+/// sigma = 1, while one well splits into two. With u along a line 30 degrees above the first axis,
 /// w across, and D = sigma^2/2,
 ///
-/// `V_t = u^2 - D t log cosh(6 u) + w^2/2`, whose equilibrium at t = 1 is half N(-1.5, 0.5^2) and half
-/// N(1.5, 0.5^2) in u. Points start at `u ~ N(0.4, 0.5^2)`, `w ~ N(-1, 1)` and lag behind.
+/// `V_t = u^2 - D t log cosh(6 u) + w^2/2`.
 ///
-/// The plain action is `-V - D log q`, the [velocity](Truth::velocity) its gradient; under
-/// [noise](Self::SIGMA) the action is -V. In w, q is Gaussian; in u it solves the
-/// Fokker-Planck equation, by differences of order 4 on `log q`, so that tails are right.
+/// At t = 1 the equilibrium in u is half N(-1.5, 0.5^2) and half N(1.5, 0.5^2). Points start at `u
+/// ~ N(0.4, 0.5^2)`, `w ~ N(-1, 1)` and lag behind the equilibrium.
+///
+/// The plain action is `-V - D log q`, whose gradient is the [velocity](Truth::velocity). Under
+/// [noise](Self::SIGMA) the action is -V. In w, q is Gaussian. In u it solves the Fokker-Planck
+/// equation by differences of order 4 on `log q`, which keep the tails accurate.
 #[derive(Debug, Clone)]
 pub struct FokkerPlanck {
     /// At [`SLICES`] + 1 times, each [`NODES`] numbers: `d log q / du` and the distribution function.
@@ -30,10 +32,10 @@ const NODES: usize = 481;
 const EDGE: f64 = 6.0;
 const SPACING: f64 = 2.0 * EDGE / (NODES - 1) as f64;
 const SLICES: usize = 200;
-/// Stable for the differences of order 4 under the Runge-Kutta scheme of order 4.
+/// Small enough that differences of order 4 are stable under the Runge-Kutta scheme of order 4.
 const STEPS: usize = 10;
 const D: f64 = 0.5 * FokkerPlanck::SIGMA * FokkerPlanck::SIGMA;
-/// Curvatures of the potential along u and w, and how sharply it splits.
+/// Curvatures of the potential along u and w, and the sharpness of its split.
 const ALONG: f64 = 2.0;
 const ACROSS: f64 = 1.0;
 const SPLIT: f64 = 6.0;
@@ -46,7 +48,7 @@ impl FokkerPlanck {
     /// sigma, the noise of the dynamics.
     pub const SIGMA: f64 = 1.0;
 
-    /// Solves the equation; takes some hundredths of a second.
+    /// Solves the equation, in some hundredths of a second.
     pub fn new() -> Self {
         let [mean, std_dev] = START[0];
         let mut log: Vec<f64> = (0..NODES)
@@ -72,7 +74,7 @@ impl FokkerPlanck {
     /// Scales q to a mass of 1 and stores it.
     fn keep(&mut self, log: &mut [f64]) {
         let masses = log.windows(2).map(|pair| {
-            // Of a density that is exponential between nodes.
+            // The integral between nodes is that of an exponential density.
             let [a, b] = [pair[0].exp(), pair[1].exp()];
             let change = pair[1] - pair[0];
             SPACING
@@ -101,7 +103,7 @@ impl FokkerPlanck {
         self.between(t, |slice| interpolate(&self.slopes[slice], u))
     }
 
-    /// Where the distribution function of u is `p`.
+    /// The u at which the distribution function is `p`.
     pub(super) fn quantile(&self, t: f64, p: f64) -> f64 {
         self.between(t, |slice| {
             let distribution = &self.distributions[slice];
@@ -120,7 +122,7 @@ impl FokkerPlanck {
         })
     }
 
-    /// Linear between the slices on both sides of t.
+    /// Linear interpolation between the slices on both sides of t.
     fn between(&self, t: f64, at: impl Fn(usize) -> f64) -> f64 {
         let place = t.clamp(0.0, 1.0) * SLICES as f64;
         let slice = (place as usize).min(SLICES - 1);
@@ -213,7 +215,8 @@ fn mapped(points: &Array2<f64>, field: impl Fn([f64; 2]) -> [f64; 2]) -> Array2<
     out
 }
 
-/// The first and second derivative at node i, of order 4; cubic beyond the edges.
+/// The first and second derivative at node i, of order 4, with cubic extrapolation beyond the
+/// edges.
 fn differences(values: &[f64], i: usize) -> [f64; 2] {
     let last = NODES - 1;
     let at = |k: isize| {
@@ -270,7 +273,7 @@ fn runge_kutta(t: f64, step: f64, log: &mut [f64]) {
     }
 }
 
-/// The cubic through the four nodes around u; beyond the edges, the last of them.
+/// The cubic through the four nodes around u, or through the outermost four beyond the edges.
 fn interpolate(values: &[f64], u: f64) -> f64 {
     let place = (u + EDGE) / SPACING;
     let i = (place.floor().max(1.0) as usize).min(NODES - 3);
@@ -294,7 +297,7 @@ impl Path for FokkerPlanck {
         true
     }
 
-    /// Quantiles of u and w: they move as the velocity says.
+    /// Quantiles of u and w, which move with the velocity.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), 2);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));

@@ -9,7 +9,7 @@ use crate::{
     path::{Masses, Path, PathSample},
 };
 
-/// What the Gaussian does at one time.
+/// The moments of the Gaussian at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     /// The mean `m_t`, `[d]`.
@@ -31,8 +31,8 @@ pub struct Moments {
 /// `s = a + b.y + c |y|^2 / 2,   c = -(p' + sigma^2 p^2) / (2p + lambda),   b = p m' / (p + lambda),
 /// a = (l' + d c + d sigma^2 p / 2) / lambda`
 ///
-/// (a = 0 without growth), whose objective under the kinetic cost is the least,
-/// `-1/2 int M E[|grad s|^2 + lambda s^2] dt` (docs/mathematics.md, section 8).
+/// (a = 0 without growth). This minimises the objective under the kinetic cost, whose least value
+/// is `-1/2 int M E[|grad s|^2 + lambda s^2] dt` (docs/mathematics.md, section 8).
 pub struct Gaussian<F> {
     dimension: usize,
     moments: F,
@@ -134,7 +134,7 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         -0.5 * sum / (3.0 * intervals as f64)
     }
 
-    /// What `f` makes of the coefficients at the time of every point x, and of `y = x - m_t`.
+    /// Applies `f` to the coefficients at the time of every point x, and to `y = x - m_t`.
     fn each<T>(
         &self,
         times: &[f64],
@@ -151,8 +151,8 @@ impl<F: Fn(f64) -> Moments + Sync> Gaussian<F> {
         .collect()
     }
 
-    /// `d_t s` at every point, `[n]`, by a central difference: the moments are known, their second
-    /// derivatives are not.
+    /// `d_t s` at every point, `[n]`, by a central difference, because second derivatives of the
+    /// moments are not given.
     pub fn time_derivative(&self, times: &[f64], points: ArrayView2<f64>) -> Array1<f64>
     where
         F: Send,

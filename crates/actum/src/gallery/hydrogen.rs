@@ -1,4 +1,4 @@
-//! Two states of hydrogen at once.
+//! An electron of hydrogen in a superposition of two states.
 
 use std::f64::consts::{PI, TAU};
 
@@ -9,19 +9,20 @@ use rand_distr::{Beta, Distribution, Gamma};
 use super::Truth;
 use crate::path::{Path, PathSample};
 
-/// The electron of hydrogen in the states (n, l, m) = (3, 2, -1) and (2, 1, 0) at once, in units
-/// where the reduced Planck constant and the mass are 1 and Bohr's radius is [`Hydrogen::BOHR`], for t in
-/// [0, 14000], about one period (Action Matching, section 5.2).
+/// The electron of hydrogen in an equal superposition of the states (n, l, m) = (3, 2, -1) and (2,
+/// 1, 0), for t in [0, 14000], about one period (Action Matching, section 5.2). The reduced Planck
+/// constant and the mass are 1, and Bohr's radius is [`Hydrogen::BOHR`].
 ///
-/// `psi = (psi_(3,2,-1) e^(-i E_3 t) + psi_(2,1,0) e^(-i E_2 t)) / sqrt 2`,
-/// `E_n = -1/(2 n^2 a^2)`, moves points by the guidance equation `dx/dt = grad arg psi`. The states
-/// differ by `e^(-i phi)`, so `|psi|^2` turns rigidly about the third axis at the frequency
-/// [`Hydrogen::frequency`]. Two consequences: `q_t` is sampled exactly, and the rotation is a
-/// velocity of the path, as good as the guidance equation's and without its poles where psi is 0.
+/// `psi = (psi_(3,2,-1) e^(-i E_3 t) + psi_(2,1,0) e^(-i E_2 t)) / sqrt 2`, `E_n = -1/(2 n^2 a^2)`,
+/// moves points by the guidance equation `dx/dt = grad arg psi`.
 ///
-/// `arg psi` has many values: it loses 2 pi on the way round the curve where psi is 0. So `grad arg
-/// psi`, which is curl-free elsewhere and unbounded there, is the gradient of no one function, and
-/// Action Matching finds another field with the same densities.
+/// The states differ by `e^(-i phi)`, so `|psi|^2` rotates rigidly about the third axis at the
+/// frequency [`Hydrogen::frequency`]. Hence `q_t` is sampled exactly. The rotation is a valid
+/// velocity of the path, without the poles of the guidance equation where psi is 0.
+///
+/// `arg psi` has many values: it decreases by 2 pi around the curve where psi is 0. So `grad arg
+/// psi`, which is curl-free elsewhere and unbounded there, is not the gradient of a single
+/// function, and Action Matching finds another field with the same densities.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Hydrogen;
 
@@ -37,8 +38,8 @@ impl Hydrogen {
     /// Bohr's radius, 4 pi.
     pub const BOHR: f64 = 4.0 * PI;
 
-    /// `Omega = E_3 - E_2` in radians per unit of time: the density turns clockwise about the
-    /// third axis by it.
+    /// `Omega = E_3 - E_2` in radians per unit of time: the density rotates clockwise about the
+    /// third axis at this rate.
     pub fn frequency() -> f64 {
         0.5 * (0.25 - 1.0 / 9.0) / (Self::BOHR * Self::BOHR)
     }

@@ -1,5 +1,4 @@
-//! Populations whose motion is known: where the papers apply Action Matching, with the truth
-//! beside the answer.
+//! Populations whose motion is known, from the papers on Action Matching.
 //!
 //! | name | population | truth |
 //! |---|---|---|
@@ -14,7 +13,7 @@
 //! | `bernoulli` | [`Bernoulli`], bits that change their odds | closed form |
 //! | `cycle` | [`Cycle`], a cloud that goes round | a rotation: no gradient |
 //!
-//! Each is a [`Path`], so it can be fitted as it is, from samples at any time, or seen through
+//! Each is a [`Path`], so it can be fitted from samples at any time, or observed through
 //! [`snapshots`]. Times and points have no units.
 //!
 //! ```
@@ -58,10 +57,11 @@ use crate::{
 
 /// A path whose motion is known.
 pub trait Truth: Path {
-    /// How the law of motion moves points `[n, d]` at a time within the span, `[n, d]`.
+    /// The velocity of points `[n, d]` at a time within the span by the law of motion, `[n, d]`.
     ///
-    /// With the densities of the path it satisfies the continuity equation; where it is a gradient
-    /// it is what Action Matching finds. Outside of the span it means nothing, and far from where the
+    /// It satisfies the continuity equation with the densities of the path. If it is a gradient,
+    /// Action Matching finds it. It is not defined outside of the span, and need not be accurate
+    /// far from the population.
     /// population is it need not be exact.
     ///
     /// # Panics
@@ -69,8 +69,7 @@ pub trait Truth: Path {
     fn velocity(&self, t: f64, points: &Array2<f64>) -> Array2<f64>;
 }
 
-/// The fields of a gallery are called with points of their dimension: anything else is a mistake in
-/// a program, not in its input.
+/// Panics on points of another dimension, which are an error of the program and not of its input.
 fn check(points: &Array2<f64>, dimension: usize) {
     assert_eq!(points.ncols(), dimension, "points of another dimension");
 }
@@ -78,26 +77,26 @@ fn check(points: &Array2<f64>, dimension: usize) {
 /// A population by name.
 #[derive(Debug)]
 pub struct Entry {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// A description in one line.
     pub about: &'static str,
-    /// How many snapshots show its motion: more of those that turn.
+    /// The number of snapshots that resolve its motion; rotations need more.
     pub snapshots: usize,
     columns: Columns,
     make: fn(usize) -> Result<Box<dyn Truth>>,
 }
 
-/// How many columns a population can have.
+/// The numbers of columns that a population can have.
 #[derive(Debug, Clone, Copy)]
 enum Columns {
     Always(usize),
-    /// Any number, and this one unless another is asked for.
+    /// Any number; this is the default.
     Usually(usize),
 }
 
 const MOST_COLUMNS: usize = 10_000;
-/// 8 GiB.
+/// At most 8 GiB.
 const MOST_NUMBERS: usize = 1 << 30;
 
 /// All populations.
@@ -203,7 +202,7 @@ pub fn find(name: &str) -> Result<&'static Entry> {
 }
 
 impl Entry {
-    /// Whether it comes in any number of columns.
+    /// Whether the number of columns can be chosen.
     pub fn has_any_columns(&self) -> bool {
         matches!(self.columns, Columns::Usually(_))
     }
@@ -211,7 +210,7 @@ impl Entry {
     /// The population, in `columns` columns where that can be chosen.
     ///
     /// # Errors
-    /// A number of columns that it does not come in.
+    /// A number of columns that it cannot have.
     pub fn path(&self, columns: Option<usize>) -> Result<Box<dyn Truth>> {
         let columns = match (self.columns, columns) {
             (Columns::Always(d), None) | (Columns::Usually(d), None) => d,
@@ -251,8 +250,8 @@ fn variable() -> Vec<&'static str> {
     any.map(|entry| entry.name).collect()
 }
 
-/// `n` points at each of `times` (strictly increasing), different ones at different times, with
-/// their velocities. The seed gives the points.
+/// `n` points at each of `times` (strictly increasing) with their velocities. Points at different
+/// times are independent. The same seed gives the same points.
 ///
 /// # Errors
 /// No points, more numbers than 2^30, times outside of the span or not increasing.

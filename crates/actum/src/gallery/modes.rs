@@ -1,4 +1,4 @@
-//! Gaussian modes that travel or melt.
+//! Gaussian modes that travel or spread by diffusion.
 
 use ndarray::{Array2, ArrayView1};
 use rand::{Rng, RngExt, SeedableRng};
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// `q_t = sum_k w_k N(m_k + v t, (s^2 + 2 D t) I)` for t in [0, 1]: modes that travel together at
-/// the velocity v, melt under the heat equation `d_t q = D Lap q`, or both.
+/// the velocity v, spread under the heat equation `d_t q = D Lap q`, or both.
 ///
 /// The velocity is `v - D grad log q`.
 #[derive(Debug, Clone)]
@@ -27,11 +27,11 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// Modes of the same standard deviation around `centers` `[k, d]` with `weights` `[k]` in
-    /// proportion, at rest.
+    /// Modes of equal standard deviation at `centers` `[k, d]` with weights proportional to
+    /// `weights` `[k]`, at rest.
     ///
     /// # Errors
-    /// No modes, no columns, as many weights as centers not given, numbers that are not finite,
+    /// No modes, no columns, another number of weights than centers, numbers that are not finite,
     /// weights or a standard deviation not above 0.
     pub fn new(centers: Array2<f64>, weights: Vec<f64>, std_dev: f64) -> Result<Self> {
         let (k, d) = centers.dim();
@@ -60,8 +60,8 @@ impl Modes {
         })
     }
 
-    /// The many-moded density in one column of figure 1: twelve modes of standard deviation 0.05 in
-    /// [-2, 2], of unequal weight at unequal distance.
+    /// The multimodal density in one column of figure 1: twelve modes of standard deviation 0.05 in
+    /// [-2, 2], with unequal weights and distances.
     pub fn figure_1() -> Self {
         let centers = [
             -1.9, -1.65, -1.3, -1.0, -0.55, -0.3, 0.1, 0.3, 0.75, 1.05, 1.55, 1.9,
@@ -71,8 +71,8 @@ impl Modes {
         Self::new(centers.expect("one column"), weights, 0.05).expect("they are in range")
     }
 
-    /// Five modes of standard deviation 0.3 and unequal weight, whose centers in `columns` columns
-    /// are draws of N(0, 1.5^2 / d), always the same.
+    /// Five modes of standard deviation 0.3 and unequal weights. Their centers in `columns` columns
+    /// are fixed draws of N(0, 1.5^2 / d).
     ///
     /// # Errors
     /// No columns.
@@ -127,7 +127,7 @@ impl Modes {
         self.centers.ncols()
     }
 
-    /// How much of the density at `point` is of which mode, `[k]`, and the logarithm of the density.
+    /// The share of every mode in the density at `point`, `[k]`, and the logarithm of the density.
     fn shares(&self, t: f64, point: ArrayView1<f64>) -> (Vec<f64>, f64) {
         let variance = self.variance(t);
         let mut shares = Vec::with_capacity(self.weights.len());

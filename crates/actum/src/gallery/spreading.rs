@@ -19,27 +19,27 @@ use crate::{
 /// `q = tau^-alpha (C - k |x - c|^2 tau^(-2 beta))_+^(1/(m-1))`,
 /// `alpha = d beta, beta = 1/(d (m - 1) + 2), k = beta (m - 1)/(2 m)`,
 ///
-/// which every point x of travels by `-m/(m-1) grad q^(m-1) = beta (x - c)/tau`.
+/// and a point x of it travels at `-m/(m-1) grad q^(m-1) = beta (x - c)/tau`.
 #[derive(Debug, Clone)]
 pub struct PorousMedium {
     exponent: f64,
     spots: [Spot; 2],
 }
 
-/// `d_t q = Lap q^m` with m < 1, the fast diffusion equation, where heat spreads the faster the
-/// thinner it is: one spot of heavy tails for t in [0, 1].
+/// `d_t q = Lap q^m` with m < 1, the fast diffusion equation, whose diffusivity grows where the
+/// density is low: one spot with heavy tails for t in [0, 1].
 ///
-/// It is Barenblatt's solution with a plus for the minus,
-/// `q = tau^-alpha (C + k |x - c|^2 tau^(-2 beta))^(-1/(1-m))`, `beta = 1/(2 - d (1 - m))`,
-/// `k = beta (1 - m)/(2 m)`, tau = t + 0.1: a multivariate Student distribution with nu degrees of
-/// freedom for `m = 1 - 2/(nu + d)`. A point x travels by `beta (x - c)/tau`.
+/// It is Barenblatt's solution with the opposite sign, `q = tau^-alpha (C + k |x - c|^2 tau^(-2
+/// beta))^(-1/(1-m))`, `beta = 1/(2 - d (1 - m))`, `k = beta (1 - m)/(2 m)`, tau = t + 0.1. This is
+/// a multivariate Student distribution with nu degrees of freedom for `m = 1 - 2/(nu + d)`. A point
+/// x travels at `beta (x - c)/tau`.
 #[derive(Debug, Clone)]
 pub struct NonlinearHeat {
     freedom: f64,
     spot: Spot,
 }
 
-/// A density that keeps its shape: `x = c + radius tau^beta xi`, xi of a law that does not change.
+/// A self-similar density: `x = c + radius tau^beta xi`, where the law of xi does not change.
 #[derive(Debug, Clone)]
 struct Spot {
     mass: f64,
@@ -49,7 +49,7 @@ struct Spot {
     beta: f64,
 }
 
-/// When the spots were points.
+/// The time before 0 at which the spots were points.
 const BIRTH: f64 = -0.1;
 
 impl Spot {
@@ -138,7 +138,7 @@ impl PorousMedium {
         .collect()
     }
 
-    /// The spot whose edge is the nearest.
+    /// The spot with the nearest edge.
     fn nearest(&self, t: f64, point: &[f64]) -> &Spot {
         let [one, other] = &self.spots;
         let beyond = |spot: &Spot| spot.square(point).sqrt() - spot.radius(t);
@@ -188,12 +188,12 @@ impl Truth for PorousMedium {
 }
 
 impl NonlinearHeat {
-    /// The spot in `columns` columns with so many degrees of freedom; above 2 its variance is
-    /// finite.
+    /// The spot in `columns` columns with this many degrees of freedom. Its variance is finite
+    /// above 2.
     ///
     /// # Errors
-    /// Degrees of freedom not above 2 or not finite; no columns; a spot too small or large to compute
-    /// with, as of few degrees of freedom in many columns.
+    /// Degrees of freedom not above 2 or not finite; no columns; a spot whose constants overflow or
+    /// underflow, as with few degrees of freedom in many columns.
     pub fn new(freedom: f64, columns: usize) -> Result<Self> {
         ensure!(
             freedom.is_finite() && freedom > 2.0,
@@ -290,7 +290,7 @@ fn normals(xi: &mut [f64], rng: &mut dyn Rng) -> f64 {
     xi.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
-/// Points and velocities as `place` writes them, given a time and room for xi.
+/// Draws points and velocities; `place` writes each, given a time and a buffer for xi.
 fn draw(
     times: &[f64],
     d: usize,

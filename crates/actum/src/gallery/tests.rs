@@ -1,5 +1,5 @@
-//! Densities against their equations by finite differences, samples against the densities, and
-//! velocities against both.
+//! Densities are tested against their equations by finite differences, samples against the
+//! densities, and velocities against both.
 
 use ndarray::{Array2, array};
 
@@ -12,7 +12,7 @@ fn draw(path: &dyn Path, t: f64, n: usize, seed: u64) -> (Array2<f64>, Array2<f6
     (draw.points, draw.velocities.expect("they have velocities"))
 }
 
-/// Moments that tell velocities apart: `grad f` for some functions f, of points in units of the
+/// Test functions that distinguish velocities: `grad f` for several f, of points in units of the
 /// spread of the population.
 fn gradients(x: &[f64]) -> Vec<Vec<f64>> {
     let d = x.len();
@@ -77,7 +77,7 @@ fn velocities_of_a_path_are_derivatives_for_fixed_randomness() {
         let (_, velocities) = draw(&*truth, t, 300, 3);
         let differences = (&ends[1] - &ends[0]) / (2.0 * h);
         let scale = velocities.mapv(|v| v * v).mean().unwrap().sqrt();
-        // Fokker-Planck's quantiles come from a table.
+        // Quantiles of Fokker-Planck are interpolated in a table.
         let allowed = if entry.name == "fokker-planck" {
             0.05
         } else {
@@ -138,7 +138,7 @@ fn densities_solve_their_equations() {
             let (points, _) = draw(&medium, 0.5, 20, 1);
             for point in points.rows() {
                 let [rate, laplacian, here] = differences(density, m, 0.5, &point.to_vec());
-                // At the edge of the support derivatives jump.
+                // Derivatives jump at the edge of the support.
                 if here > 0.3 * density(0.5, &array_of(&medium, d))[0] {
                     assert!(
                         close(rate, laplacian, here),
@@ -161,7 +161,7 @@ fn densities_solve_their_equations() {
     }
 }
 
-/// The center of the larger spot, `[1, d]`: the middle of its points at the start.
+/// The center of the larger spot, `[1, d]`: the mean of its points at the start.
 fn array_of(medium: &PorousMedium, d: usize) -> Array2<f64> {
     let (points, _) = draw(medium, 0.0, 2000, 2);
     let left: Vec<f64> = points
@@ -231,7 +231,7 @@ fn no_point_leaves_a_porous_medium() {
         for t in [0.0, 0.6, 1.0] {
             let (points, _) = draw(&medium, t, 2000, 1);
             assert!(medium.density(t, &points).iter().all(|q| *q > 0.0));
-            // Between the spots there is nothing: (0, ..., 0) is in the gap at all times.
+            // The density is 0 between the spots; (0, ..., 0) is there at all times.
             assert_eq!(medium.density(t, &Array2::zeros((1, d))), [0.0]);
         }
     }

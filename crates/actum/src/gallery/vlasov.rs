@@ -11,10 +11,11 @@ use crate::{
 };
 
 /// Particles without collisions, `dx = p dt`, `dp = -omega^2 x dt` for t in [0, 1] (Vlasov's
-/// equation `d_t q + p d_x q - omega^2 x d_p q = 0`): free, or in a quadratic trap. Columns are x and p.
+/// equation `d_t q + p d_x q - omega^2 x d_p q = 0`): free, or in a quadratic trap. Columns are x
+/// and p.
 ///
-/// The field `(p, -omega^2 x)` is no gradient; with the drift `(p, 0)` [known](Vlasov::streaming), and
-/// a cost that forbids other motion in x, the rest is: `grad_p (-omega^2 x p)`.
+/// The field `(p, -omega^2 x)` is not a gradient. With the [known](Vlasov::streaming) drift `(p,
+/// 0)`, and a cost that forbids other motion in x, the rest is one: `grad_p (-omega^2 x p)`.
 #[derive(Debug, Clone)]
 pub struct Vlasov {
     start: Modes,
@@ -32,7 +33,7 @@ impl Vlasov {
         }
     }
 
-    /// In a trap where x swings at `frequency` omega > 0, in radians per unit of time.
+    /// In a trap in which x oscillates at `frequency` omega > 0, in radians per unit of time.
     ///
     /// # Errors
     /// A frequency that is not above 0 or not finite.
@@ -78,7 +79,7 @@ impl Path for Vlasov {
         let rows = points.rows_mut().into_iter().zip(velocities.rows_mut());
         for (t, (mut point, mut velocity)) in times.iter().zip(rows) {
             let (sin, cos) = (omega * t).sin_cos();
-            // sin(omega t) / omega, also where omega is 0.
+            // sin(omega t) / omega, continued to omega = 0.
             let reach = if omega == 0.0 { *t } else { sin / omega };
             let (x, p) = (point[0], point[1]);
             point[0] = x * cos + p * reach;

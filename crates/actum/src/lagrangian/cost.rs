@@ -1,4 +1,4 @@
-//! Kinetic costs and their conjugates.
+//! Costs of velocities and their conjugates.
 
 use std::str::FromStr;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result, ensure};
 
-/// A convex cost `c(v)` of a velocity, with its conjugate `c*(p) = max_v p.v - c(v)`, so that
-/// `v = grad c*(p)` and `p = grad c(v)` undo each other (Action Matching, section 3.3).
+/// A convex cost `c(v)` of a velocity, with its conjugate `c*(p) = max_v p.v - c(v)`. The maps `v =
+/// grad c*(p)` and `p = grad c(v)` are inverse to each other (Action Matching, section 3.3).
 ///
-/// Velocities count in the [units of distance](crate::units::Units::scale). In TOML: `"kinetic"`,
+/// Velocities are in [units of distance](crate::units::Units::scale). In TOML: `"kinetic"`,
 /// `"power:1.5"`, or the rows of a matrix.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
@@ -48,8 +48,8 @@ impl Cost {
         Self(Kind::Kinetic)
     }
 
-    /// `c(v) = |v|^p / p` with `c*(p) = |p|^q / q`, `1/p + 1/q = 1`. Exponents below 2 let a few
-    /// points run, exponents above 2 make all go at one pace.
+    /// `c(v) = |v|^p / p` with `c*(p) = |p|^q / q`, `1/p + 1/q = 1`. Exponents below 2 favour
+    /// motion in which few points move far; exponents above 2 favour equal speeds.
     ///
     /// # Errors
     /// An exponent that is not finite or at most 1.
@@ -65,8 +65,8 @@ impl Cost {
         Ok(Self(Kind::Power(exponent)))
     }
 
-    /// `c(v) = v'A v / 2` with `c*(p) = p'A^-1 p / 2`, for a symmetric positive definite `A`,
-    /// `[d, d]`: directions in which A is large are dear.
+    /// `c(v) = v'A v / 2` with `c*(p) = p'A^-1 p / 2`, for a symmetric positive definite `A`, `[d,
+    /// d]`. Motion in directions in which A is large costs more.
     ///
     /// # Errors
     /// A matrix that is not square, not finite, not symmetric or not positive definite.
@@ -112,7 +112,7 @@ impl Cost {
         })))
     }
 
-    /// The p with `c(a v) = a^p c(v)`.
+    /// The exponent p of `c(a v) = a^p c(v)`.
     pub fn exponent(&self) -> f64 {
         match &self.0 {
             Kind::Power(exponent) => *exponent,
@@ -125,7 +125,7 @@ impl Cost {
         self.0 == Kind::Kinetic
     }
 
-    /// The number of columns a velocity must have, where the cost asks for one.
+    /// The number of columns of a velocity, if the cost fixes it.
     pub fn dimension(&self) -> Option<usize> {
         match &self.0 {
             Kind::Metric(metric) => Some(metric.matrix.nrows()),
@@ -154,7 +154,7 @@ impl Cost {
         }
     }
 
-    /// `v = grad c*(p)` into `velocity`, both `[d]`.
+    /// Writes `v = grad c*(p)` to `velocity`, both `[d]`.
     pub fn velocity(&self, momentum: &[f64], velocity: &mut [f64]) {
         match &self.0 {
             Kind::Kinetic => velocity.copy_from_slice(momentum),
@@ -177,7 +177,7 @@ impl Cost {
         momenta
     }
 
-    /// `p = grad c(v)` into `momentum`, both `[d]`.
+    /// Writes `p = grad c(v)` to `momentum`, both `[d]`.
     pub fn momentum(&self, velocity: &[f64], momentum: &mut [f64]) {
         match &self.0 {
             Kind::Kinetic => momentum.copy_from_slice(velocity),
@@ -186,10 +186,10 @@ impl Cost {
         }
     }
 
-    /// `B e` into `out`, `[d]`, for a root `B B' = grad^2 c*(p)`: with it the divergence of
-    /// `grad c*(grad s)` is a sum of second derivatives of s, `sum_e (B e)' (grad^2 s) (B e)`
-    /// over the unit vectors e. At p = 0 a power cost of exponent above 2 has no second derivative,
-    /// and `out` is 0.
+    /// Writes `B e` to `out`, `[d]`, for a root `B B' = grad^2 c*(p)`. With it the divergence of
+    /// `grad c*(grad s)` is a sum of second derivatives of s, `sum_e (B e)' (grad^2 s) (B e)` over
+    /// the unit vectors e. At p = 0 a power cost of exponent above 2 has no second derivative, and
+    /// `out` is 0.
     pub fn root(&self, momentum: &[f64], e: &[f64], out: &mut [f64]) {
         match &self.0 {
             Kind::Kinetic => out.copy_from_slice(e),
@@ -347,7 +347,8 @@ mod tests {
                 for (p, back) in p.iter().zip(&back) {
                     assert!((p - back).abs() < 1e-10 * (1.0 + p.abs()), "{cost:?}");
                 }
-                // Fenchel and Young: c*(p) = p.v - c(v) there, and more than anywhere else.
+                // Fenchel and Young: c*(p) = p.v - c(v) holds there, and c*(p) is larger everywhere
+                // else.
                 let gain = |v: &[f64]| dot(&p, v) - cost.cost(v);
                 let conjugate = cost.conjugate(&p);
                 assert!(

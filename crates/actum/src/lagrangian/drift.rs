@@ -1,4 +1,4 @@
-//! What is known of the motion.
+//! Drifts: the known part of the motion.
 
 use std::{fmt, sync::Arc};
 
@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use crate::{
     data::Snapshots,
     error::{Error, ErrorKind, Result, ensure},
-    smooth::Smoother,
     units::interval,
 };
+
+use super::smooth::Smoother;
 
 /// A known part `b(t, x)` of the velocity, in the user's units: `v = b + grad c*(grad s)`.
 #[derive(Clone, Deserialize)]
@@ -25,7 +26,7 @@ enum Kind {
 
 type Function = dyn Fn(f64, &[f64], &mut [f64]) + Send + Sync;
 
-/// One smooth field for every snapshot, linear in time between them and constant beyond, on
+/// One smooth field per snapshot, linear in time between snapshots and constant beyond them, on
 /// coordinates divided by `scale`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,12 +43,12 @@ impl Drift {
         Self(Kind::Function(Arc::new(f)))
     }
 
-    /// The field of velocities that are known at the points of snapshots, such as RNA velocity:
-    /// [smoothed](Smoother) at every time, and linear in time between. Distances are measured
-    /// after dividing every column by `scale`, `[d]`.
+    /// The field through the velocities of the points of snapshots, such as RNA velocity. It is
+    /// [smoothed](Smoother) at every snapshot and linear in time between them. Distances are
+    /// measured after dividing every column by `scale`, `[d]`.
     ///
     /// # Errors
-    /// Snapshots without velocities; a scale of another length; whatever the smoother refuses.
+    /// Snapshots without velocities; a scale of another length; errors of [`Smoother::fit`].
     pub fn smoothed(snapshots: &Snapshots, scale: &Array1<f64>, seed: u64) -> Result<Self> {
         let velocities = snapshots.velocities().ok_or_else(|| {
             Error::new(
@@ -78,7 +79,7 @@ impl Drift {
         }))))
     }
 
-    /// The number of columns it is for, where it knows.
+    /// The number of columns, if the drift fixes it.
     pub(crate) fn dimension(&self) -> Option<usize> {
         match &self.0 {
             Kind::Function(_) => None,
@@ -105,7 +106,7 @@ impl Drift {
     }
 
     /// The directional derivative `(grad b) e` at `times` `[n]` and `points` `[n, d]` along
-    /// `directions` `[n, d]`: `[n, d]`. For a function, by central differences over `step` in
+    /// `directions` `[n, d]`: `[n, d]`. For a function it is a central difference over `step` in
     /// units of the directions.
     pub(crate) fn along(
         &self,
@@ -134,8 +135,8 @@ impl Drift {
 }
 
 impl Smoothed {
-    /// `f` of the fields before and after every time, mixed by the time. Rows between the same
-    /// two snapshots are evaluated together.
+    /// Evaluates `f` on the fields before and after every time and interpolates linearly. Rows
+    /// between the same two snapshots are evaluated together.
     fn grouped(
         &self,
         times: &[f64],
@@ -188,7 +189,7 @@ impl fmt::Debug for Drift {
 }
 
 impl PartialEq for Drift {
-    /// Two functions are the same if they are one.
+    /// Two functions are equal if they are the same object.
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Kind::Function(a), Kind::Function(b)) => Arc::ptr_eq(a, b),

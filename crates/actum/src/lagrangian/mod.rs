@@ -1,8 +1,9 @@
-//! The terms of the objective, and what each means when the population moves.
+//! The terms of the objective, and the motion that each describes.
 
 mod cost;
 mod drift;
 mod noise;
+pub mod smooth;
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ use crate::{
     units::Units,
 };
 
-/// `H = b . grad s + c*(grad s) + sigma_t^2/2 Lap s + lambda s^2/2`: what the action is charged
-/// for in the interior of the objective, and so how the population moves,
+/// `H = b . grad s + c*(grad s) + sigma_t^2/2 Lap s + lambda s^2/2`: the interior term of the
+/// objective, which determines the motion of the population,
 ///
 /// `dx = (b + grad c*(grad s)) dt + sigma_t dW,   d log w = lambda s dt`
 ///
@@ -35,8 +36,8 @@ use crate::{
 /// # Ok::<(), actum::error::Error>(())
 /// ```
 ///
-/// Costs and noise count in the [units of distance](Units::scale), which are the user's own
-/// unless columns are standardised; times are the user's.
+/// Costs and noise are in [units of distance](Units::scale), which are the user's own unless
+/// columns are standardised. Times are the user's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lagrangian {
@@ -47,12 +48,12 @@ pub struct Lagrangian {
 }
 
 impl Lagrangian {
-    /// Plain Action Matching: kinetic energy, no noise, no growth, no drift.
+    /// Plain Action Matching: kinetic energy without noise, growth or drift.
     pub fn kinetic() -> Self {
         Self::default()
     }
 
-    /// Another cost of velocities.
+    /// A Lagrangian with this cost of velocities.
     pub fn new(cost: Cost) -> Self {
         Self {
             cost,
@@ -60,8 +61,7 @@ impl Lagrangian {
         }
     }
 
-    /// The same noise at all times, in units of distance per square root of time (entropic Action
-    /// Matching).
+    /// Constant noise, in units of distance per square root of time (entropic Action Matching).
     ///
     /// # Errors
     /// A sigma that is negative or not finite.
@@ -75,8 +75,8 @@ impl Lagrangian {
     }
 
     /// Birth and death at the rate `lambda s` (unbalanced Action Matching). A growth rate g costs
-    /// `g^2 / (2 lambda)`: the larger lambda, the more is explained by growth instead of motion.
-    /// Its unit is time over that of the action, for quadratic costs 1 / distance^2.
+    /// `g^2 / (2 lambda)`, so that a larger lambda explains more by growth and less by motion. Its
+    /// unit is time over action: 1 / distance^2 for quadratic costs.
     ///
     /// # Errors
     /// A lambda that is negative or not finite.
@@ -89,7 +89,7 @@ impl Lagrangian {
         Ok(grown)
     }
 
-    /// A known part of the velocity: what is learned is the rest.
+    /// A known part of the velocity; the action learns the rest.
     pub fn drift(self, drift: Drift) -> Self {
         Self {
             drift: Some(drift),
@@ -132,12 +132,12 @@ impl Lagrangian {
         self.drift.as_ref()
     }
 
-    /// The same without noise: what carries the same densities by a flow, once it is fitted.
+    /// The same without noise, whose fit has the same densities without random motion.
     pub fn without_noise(self) -> Self {
         self.noise_over_time(Noise::none())
     }
 
-    /// Whether it can charge for motion in so many columns.
+    /// Refuses a dimension that its terms do not fit.
     pub(crate) fn check(&self, dimension: usize) -> Result<()> {
         self.check_growth()?;
         if let Some(expected) = self.drift.as_ref().and_then(Drift::dimension) {
@@ -167,7 +167,7 @@ impl Lagrangian {
         Ok(())
     }
 
-    /// As the network sees it.
+    /// The Lagrangian in the network's coordinates.
     pub(crate) fn scaled<'a>(&'a self, units: &'a Units) -> Scaled<'a> {
         Scaled {
             lagrangian: self,
@@ -176,8 +176,8 @@ impl Lagrangian {
     }
 }
 
-/// A Lagrangian on the network's numbers: times warped to [0, 1], centered and scaled
-/// points (docs/mathematics.md, section 7).
+/// A Lagrangian in the network's coordinates: times warped to [0, 1], points centered and scaled
+/// (docs/mathematics.md, section 7).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaled<'a> {
     lagrangian: &'a Lagrangian,
@@ -185,8 +185,8 @@ pub(crate) struct Scaled<'a> {
 }
 
 impl Scaled<'_> {
-    /// The noise at both ends of a step, seen from inside: it jumps where the slope of the time
-    /// warp does.
+    /// The noise at both ends of a step, as limits from inside the step: it jumps with the slope of
+    /// the time warp.
     pub fn sigma(&self, step: [f64; 2]) -> [f64; 2] {
         let time = |u| self.units.time_out(u);
         let middle = time(0.5 * (step[0] + step[1]));
@@ -219,7 +219,7 @@ impl Scaled<'_> {
         points: ArrayView2<f64>,
         directions: ArrayView2<f64>,
     ) -> Option<Array2<f64>> {
-        /// Of the spread of the data, for differences of f64 numbers.
+        /// In units of the spread of the data, for central differences in f64.
         const STEP: f64 = 1e-5;
         let drift = self.lagrangian.drift.as_ref()?;
         let times = self.times_out(times);
@@ -263,7 +263,7 @@ mod tests {
             // The variance of a unit of the network's time, in its lengths.
             assert!((sigma * sigma - expected * expected / 16.0 / rate).abs() < 1e-12);
         }
-        // lambda s dt is one number: s is 4^3 rate^2 times the network's.
+        // lambda s dt has no unit: s is 4^3 rate^2 times the network's.
         let expected = 0.5 * 64.0 * rate * rate / rate;
         assert!((scaled.growth(step[0]) - expected).abs() < 1e-12);
         let inner = units.points_in(array![[2.0, 3.0]].view());

@@ -1,4 +1,4 @@
-//! How strong the noise is, over time.
+//! The strength of the noise over time.
 
 use std::{fmt, str::FromStr};
 
@@ -31,7 +31,7 @@ enum Written {
     Linear(Vec<[f64; 2]>),
 }
 
-/// How many pieces stand for a function of time.
+/// The number of linear segments that approximate a function of time.
 const PIECES: usize = 1024;
 
 impl Noise {
@@ -79,7 +79,7 @@ impl Noise {
         Ok(Self { times, sigmas })
     }
 
-    /// Any function of time over `span`, by 1,024 linear pieces.
+    /// Any function of time over `span`, approximated by 1,024 linear segments.
     ///
     /// # Errors
     /// A span that is empty, or a value that is negative or not finite.
@@ -101,7 +101,7 @@ impl Noise {
         (1.0 - share) * self.sigmas[k] + share * self.sigmas[k + 1]
     }
 
-    /// Whether it is the same at all times, or some of its times lie in the span.
+    /// Whether it is constant, or some of its times lie in the span.
     pub(crate) fn is_within(&self, [first, last]: [f64; 2]) -> bool {
         let reaches = self.times[0] <= last && self.times[self.times.len() - 1] >= first;
         self.times.len() == 1 || reaches
@@ -149,7 +149,7 @@ impl FromStr for Noise {
 }
 
 impl fmt::Display for Noise {
-    /// As it is parsed.
+    /// In the form that is parsed.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         if let [sigma] = self.sigmas[..] {
             return write!(f, "{sigma}");

@@ -1,4 +1,4 @@
-//! How near restored images are to the true ones.
+//! The similarity of restored images to the true ones.
 
 use rayon::prelude::*;
 
@@ -7,8 +7,8 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// The peak signal-to-noise ratio of every image, in decibels: `10 log10(255^2 / mean square of the
-/// differences of levels)` over all pixels and channels. Infinite for equal images.
+/// The peak signal-to-noise ratio of every image in decibels, over all pixels and channels: `10
+/// log10(255^2 / mean squared difference of levels)`. It is infinite for equal images.
 ///
 /// # Errors
 /// Another number of images, or images of another shape (`Shape`).
@@ -27,12 +27,12 @@ pub fn psnr(images: &Images, truth: &Images) -> Result<Vec<f64>> {
 /// The radius of the window of [`ssim`]; its side is 11.
 const RADIUS: usize = 5;
 
-/// The structural similarity of every image to the true one, at most 1, for equal images (Wang,
-/// Bovik, Sheikh & Simoncelli, *Image quality assessment*, 2004, equation 13).
+/// The structural similarity of every image to the true one (Wang, Bovik, Sheikh & Simoncelli,
+/// *Image quality assessment*, 2004, equation 13). It is at most 1, which equal images have.
 ///
-/// With the constants of the paper: Gaussian windows of 11 x 11 pixels and standard deviation 1.5,
-/// K1 = 0.01, K2 = 0.03, levels from 0 to 255; the mean over all windows within the image, and over
-/// channels.
+/// The constants are those of the paper: Gaussian windows of 11 x 11 pixels and standard deviation
+/// 1.5, K1 = 0.01, K2 = 0.03, levels from 0 to 255. The result is the mean over all windows within
+/// the image and over channels.
 ///
 /// # Errors
 /// As [`psnr`], and images below 11 x 11 pixels (`Shape`).
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// Two images and two others beside them.
+    /// Two images and two similar ones.
     fn pair(h: usize, w: usize, c: usize) -> [Images; 2] {
         [0, 1].map(|off| {
             let level = |(i, y, x, k): (usize, usize, usize, usize)| {

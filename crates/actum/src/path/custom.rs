@@ -1,4 +1,4 @@
-//! A path of the user's own.
+//! Paths given by a closure.
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
@@ -36,8 +36,7 @@ impl<F> FnPath<F>
 where
     F: Fn(&[f64], &mut dyn Rng) -> PathSample + Sync,
 {
-    /// A path over `span` in `dimension` columns; `has_velocity` says whether `draw` returns
-    /// velocities.
+    /// A path over `span` in `dimension` columns. Set `has_velocity` if `draw` returns velocities.
     ///
     /// # Errors
     /// A dimension of 0, or a span that is not increasing and finite.
@@ -62,7 +61,7 @@ where
         })
     }
 
-    /// The same path, of which every draw has masses (with rates, if it has velocities).
+    /// The same path whose draws have masses, and rates of them if it has velocities.
     pub fn with_mass(self) -> Self {
         Self {
             has_mass: true,

@@ -1,4 +1,4 @@
-//! Data that dissolve in noise.
+//! Data that diffuse into noise.
 
 use ndarray::Array2;
 use rand::{Rng, RngExt, SeedableRng};
@@ -7,18 +7,18 @@ use rand_distr::StandardNormal;
 
 use super::{
     Path, PathSample,
-    interpolant::{draw_index, running_sum},
+    cumulative::{cumulated, draw},
 };
 use crate::{
     cloud::Cloud,
     error::{Result, ensure},
 };
 
-/// A process that turns data, at time 0, into noise, at time 1:
+/// A process that turns data, at time 0, into noise, at time 1: `dx = f(t) x dt + g(t) dW`.
 ///
-/// `dx = f(t) x dt + g(t) dW`, whose solution from x is `x_t = alpha_t x + sigma_t eps` in law, with
-/// eps a standard Gaussian (Song et al., *Score-based generative modeling through stochastic
-/// differential equations*, ICLR 2021, section 3.4 and appendix B).
+/// Its solution from x is `x_t = alpha_t x + sigma_t eps` in law, with eps a standard Gaussian
+/// (Song et al., *Score-based generative modeling through stochastic differential equations*, ICLR
+/// 2021, section 3.4 and appendix B).
 ///
 /// | | alpha | sigma | f | g^2 |
 /// |---|---|---|---|---|
@@ -28,7 +28,7 @@ use crate::{
 /// | its [`normalized`](Process::normalized) form | c | `c sigma` | `c' / c` | `c^2 (sigma^2)'` |
 ///
 /// `beta` is linear in time and `B` its integral; `c = 1 / sqrt(1 + sigma^2)`. Points should be of
-/// order one, for the noise does not know their units.
+/// order one, because the noise has no scale of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Process(Kind);
 
@@ -68,8 +68,8 @@ impl Process {
         Ok(Self(Kind::SubPreserving(positive("beta", [first, last])?)))
     }
 
-    /// The variance exploding process (VE) with sigma from `smallest` to `largest` in proportional
-    /// steps; at time 0 the data are blurred by the smallest.
+    /// The variance exploding process (VE), whose sigma grows geometrically from `smallest` to
+    /// `largest`. At time 0 the data are blurred by `smallest`.
     ///
     /// # Errors
     /// Sigmas that are not positive and finite, or do not increase.
@@ -83,10 +83,10 @@ impl Process {
         Ok(Self(Kind::Exploding(sigmas)))
     }
 
-    /// The same process in units that grow with the points of VE, which are divided by
-    /// `sqrt(1 + sigma^2)`: those that start of order one stay so, as networks need them. Flows stay
-    /// flows and scores scores (docs/mathematics.md, section 13). The others stay as wide as they
-    /// are.
+    /// The same process in coordinates that networks can learn. The points of VE are divided by
+    /// `sqrt(1 + sigma^2)`, so that points of order one stay of order one. Flows remain flows and
+    /// scores remain scores (docs/mathematics.md, section 13). The other processes are returned as
+    /// they are.
     pub fn normalized(self) -> Self {
         match self.0 {
             Kind::Exploding(sigmas) => Self(Kind::Normalized(sigmas)),
@@ -94,12 +94,12 @@ impl Process {
         }
     }
 
-    /// Whether points that start of order one stay so.
+    /// Whether points of order one stay of order one.
     pub(crate) fn is_bounded(self) -> bool {
         !matches!(self.0, Kind::Exploding(_))
     }
 
-    /// What data are multiplied by, `[alpha_t, d alpha_t / dt]`, for t in [0, 1].
+    /// The factor of the data, `[alpha_t, d alpha_t / dt]`, for t in [0, 1].
     pub fn alpha(self, t: f64) -> [f64; 2] {
         match self.0 {
             Kind::Preserving(betas) | Kind::SubPreserving(betas) => {
@@ -117,7 +117,7 @@ impl Process {
     }
 
     /// The standard deviation of the noise, `[sigma_t, d sigma_t / dt]`, for t in [0, 1]. At 0 it
-    /// is 0 but for VE, and for VP its rate is infinite there.
+    /// is 0 except for VE; the rate of VP is infinite there.
     pub fn sigma(self, t: f64) -> [f64; 2] {
         match self.0 {
             Kind::Preserving(betas) => {
@@ -163,10 +163,10 @@ impl Process {
         }
     }
 
-    /// A weight in time under which the motion of points of order one counts about alike at all
-    /// times, `[w_t, dw_t/dt]`: `sigma^5` for VP, for sub-VP, whose sigma is that of VP squared, the
-    /// same function of time, `1 / sigma'^2` for VE, and for its normalized form `1 / theta'^2` with
-    /// theta = arctan(sigma) (docs/mathematics.md, section 14).
+    /// A weight in time, `[w_t, dw_t/dt]`, that gives the motion of points of order one about equal
+    /// influence at all times: `sigma^5` for VP, `sigma^(5/2)` for sub-VP (the same function of
+    /// time, because its sigma is that of VP squared), `1 / sigma'^2` for VE, and `1 / theta'^2`
+    /// with theta = arctan(sigma) for the normalized form (docs/mathematics.md, section 14).
     pub fn weight(self, t: f64) -> [f64; 2] {
         let [sigma, rate] = self.sigma(t);
         match self.0 {
@@ -178,7 +178,8 @@ impl Process {
                 [weight, -2.0 * weight * rate / sigma]
             }
             Kind::Normalized([smallest, largest]) => {
-                // theta' = log_ratio sin(theta) cos(theta), and sigma and alpha are these.
+                // With theta as above, theta' = log_ratio sin(theta) cos(theta), sin(theta) = sigma
+                // and cos(theta) = alpha.
                 let log_ratio = (largest / smallest).ln();
                 let weight = (log_ratio * sigma * self.alpha(t)[0]).powi(-2);
                 [
@@ -189,16 +190,16 @@ impl Process {
         }
     }
 
-    /// `g(t)^2 / 2 sigma_t`: by so many times eps the velocity `alpha_t' x + sigma_t' eps` is more than
-    /// `f(t) x_t`.
+    /// `g(t)^2 / 2 sigma_t`, the factor of eps by which the velocity `alpha_t' x + sigma_t' eps`
+    /// exceeds `f(t) x_t`.
     pub(crate) fn push_of_noise(self, t: f64) -> f64 {
         let g = self.g(t);
         0.5 * g * g / self.sigma(t)[0]
     }
 
-    /// The standard deviation of the prior, the Gaussian that stands for `q_1`: that of the last
-    /// noise of VE, in its units, else 1. It is right where `alpha_1 x` is small beside it: betas
-    /// that add up to 10 or so, a last noise many times the spread of the data.
+    /// The standard deviation of the prior, the Gaussian that stands for `q_1`: the last sigma of
+    /// VE in its coordinates, else 1. It is accurate where `alpha_1 x` is small beside it: where
+    /// beta integrates to 10 or so, or the last sigma of VE is many times the spread of the data.
     pub fn prior_std_dev(self) -> f64 {
         match self.0 {
             Kind::Preserving(_) | Kind::SubPreserving(_) => 1.0,
@@ -207,7 +208,7 @@ impl Process {
         }
     }
 
-    /// Points `[n, d]` of the prior, to begin a sampler with at time 1.
+    /// Points `[n, d]` of the prior, from which a sampler starts at time 1.
     pub fn prior(self, [n, d]: [usize; 2], seed: u64) -> Array2<f64> {
         normal([n, d], &mut ChaCha8Rng::seed_from_u64(seed)) * self.prior_std_dev()
     }
@@ -245,8 +246,8 @@ fn normal([n, d]: [usize; 2], rng: &mut dyn Rng) -> Array2<f64> {
 /// The path `x_t = alpha_t x + sigma_t eps` of data under a [`Process`], with its velocity
 /// `alpha_t' x + sigma_t' eps`, for t in `[start, 1]`.
 ///
-/// Its action, by Action Matching, is `f |x|^2/2 - g^2/2 log q_t`, so that simulated backward from
-/// the prior it generates data; its score is learned by [`score`](crate::score).
+/// Action Matching learns the action `f |x|^2/2 - g^2/2 log q_t` on it, so that the motion,
+/// simulated backward from the prior, generates data. [`score`](crate::score) learns its score.
 #[derive(Debug, Clone)]
 pub struct Diffusion {
     process: Process,
@@ -257,12 +258,12 @@ pub struct Diffusion {
 }
 
 impl Diffusion {
-    /// The path of data `[n, d]`, drawn in proportion to their weights, from time `start` to 1.
-    /// At 0 the density of data is not smooth: Song et al. begin at 1e-5 and end samplers at 1e-3
+    /// The path of data `[n, d]`, drawn in proportion to their weights, from time `start` to 1. At
+    /// 0 the density of data is not smooth: Song et al. train from 1e-5 and end samplers at 1e-3
     /// (VP) or 1e-5 (VE).
     ///
     /// # Errors
-    /// A start outside of [0, 1), or one at which there is no noise: 0 but for VE.
+    /// A start outside of [0, 1), or one without noise: 0 for all processes but VE.
     pub fn new(process: Process, data: Cloud, start: f64) -> Result<Self> {
         ensure!(
             (0.0..1.0).contains(&start),
@@ -275,12 +276,10 @@ impl Diffusion {
             "at time {start} the data have no noise and so no velocity and no score; start later, \
              at 1e-3 or so"
         );
-        let mut running = data.weights().to_vec();
-        running_sum(&mut running);
         Ok(Self {
             process,
+            running: cumulated(data.weights()),
             data,
-            running,
             start,
         })
     }
@@ -303,12 +302,12 @@ impl Path for Diffusion {
         Some(self.process)
     }
 
-    /// Which x and eps are drawn does not depend on the times.
+    /// The x and eps that are drawn do not depend on the times.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = [times.len(), self.data.dimension()];
         let mut points = Array2::zeros(shape);
         for mut row in points.rows_mut() {
-            let i = draw_index(&self.running, rng).expect("a cloud has mass");
+            let i = draw(&self.running, rng).expect("a cloud has mass");
             row.assign(&self.data.point(i));
         }
         let mut velocities = points.clone();

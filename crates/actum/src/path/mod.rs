@@ -1,5 +1,6 @@
-//! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
+//! Paths `q_t`: populations that can be sampled at any time, some with a velocity.
 
+mod cumulative;
 mod custom;
 mod diffusion;
 mod images;
@@ -17,7 +18,7 @@ pub use sharded::Sharded;
 
 use crate::error::Result;
 
-/// Points drawn from a [`Path`], one for every time asked for.
+/// Points drawn from a [`Path`], one for every requested time.
 #[derive(Debug, Clone)]
 pub struct PathSample {
     /// The points, `[n, d]`.
@@ -28,7 +29,7 @@ pub struct PathSample {
     pub masses: Option<Masses>,
 }
 
-/// The masses of drawn points: the mean of `m f(x)` over draws at a time is `M_t E_qt[f]`.
+/// The masses of drawn points. The mean of `m f(x)` over draws at a time is `M_t E_qt[f]`.
 #[derive(Debug, Clone)]
 pub struct Masses {
     /// `m >= 0`, `[n]`.
@@ -66,7 +67,7 @@ impl PathSample {
 
 /// A family of densities `q_t` for `t` in a span, known through samples.
 ///
-/// Everything is in the user's units: points `[n, d]`, times real. Where the path has mass, draws
+/// Everything is in the user's units: points `[n, d]`, real times. Where the path has mass, draws
 /// are weighted by it.
 pub trait Path: Sync {
     /// The number of columns, d.
@@ -75,18 +76,26 @@ pub trait Path: Sync {
     /// The first and the last time.
     fn span(&self) -> [f64; 2];
 
-    /// Whether draws carry velocities: every draw of a path does, or none.
+    /// Whether draws carry velocities: all draws of a path do, or none.
     fn has_velocity(&self) -> bool;
 
-    /// Whether draws carry masses. The total mass may change in time, or mass may move from one
-    /// place to another without travelling; both need growth in the Lagrangian.
+    /// Whether draws carry masses. The total mass may change in time, or mass may move between
+    /// places without travelling. Both need growth in the Lagrangian.
     fn has_mass(&self) -> bool {
         false
     }
 
-    /// The process whose `alpha_t x + sigma_t eps` with velocity `alpha_t' x + sigma_t' eps` draws are,
-    /// x the data and eps a standard Gaussian: None for paths that are no diffusion of data.
+    /// The process whose draws are `alpha_t x + sigma_t eps` with velocity `alpha_t' x + sigma_t'
+    /// eps`, for data x and standard Gaussian eps. None for paths that are not a diffusion of data.
     fn process(&self) -> Option<Process> {
+        None
+    }
+
+    /// The distance that points travel: increasing times from the first to the last, `[K]`, and a
+    /// typical distance between each and the next, `[K - 1]`, in any unit. A time warp slows time
+    /// in proportion to it ([`Units::warped`](crate::units::Units::warped)). None where it is not
+    /// known.
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
         None
     }
 
@@ -94,12 +103,12 @@ pub trait Path: Sync {
     /// independent of each other.
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample;
 
-    /// Is called before the draws of every step of a fit with the number of steps before it: what is
-    /// drawn may depend on it, and on it alone, for a fit can roll back or be resumed. Both may
-    /// happen on another thread while the step before is computed.
+    /// Prepares the draws of a step of a fit; `step` counts the steps before it. Draws may depend
+    /// on this number and on no other history, because a fit can roll back or be resumed. This and
+    /// the draws may run on another thread while the previous step is computed.
     ///
     /// # Errors
-    /// What the path needs for the step cannot be had; the fit ends with that error.
+    /// What the path needs for the step is not available; the fit ends with that error.
     fn advance(&self, _step: usize) -> Result<()> {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A path through one shard of a population at a time.
+//! Paths through one shard of a population after another.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,17 +10,17 @@ use crate::{
     error::Result,
 };
 
-/// The path through a population in [shards](Shards): through the first for [`Sharded::STEPS`]
-/// steps of a fit, then through the second, and after the last through the first again. Which shard
-/// a step draws from is a matter of its number alone.
+/// The path through a population in [shards](Shards). The first [`Sharded::STEPS`] steps of a fit
+/// draw from the first shard, the next from the second, and after the last shard comes the first
+/// again. The number of a step alone decides its shard.
 ///
-/// Couplings match the points of a shard with each other, so a chain never leaves it: draws are as
-/// from couplings of samples of that size, whose distances are above those of the population and go
-/// down to them as shards grow.
+/// Couplings match the points of a shard with each other, so a chain never leaves its shard. Draws
+/// are those of couplings of samples of that size: their distances exceed the population's and fall
+/// to it as shards grow.
 pub struct Sharded<'a> {
     shards: &'a Shards,
     join: Box<Join<'a>>,
-    /// Which shard has its turn, and the path through it.
+    /// The current shard, and the path through it.
     now: Mutex<(usize, Arc<Interpolant>)>,
     dimension: usize,
     span: [f64; 2],
@@ -30,17 +30,17 @@ pub struct Sharded<'a> {
 type Join<'a> = dyn Fn(&Snapshots) -> Result<Interpolant> + Sync + 'a;
 
 impl<'a> Sharded<'a> {
-    /// After how many steps the next shard has its turn. To couple 10,000 points takes longer than
-    /// these steps do; more of them would leave fewer shards for a fit to see.
+    /// The number of steps before the next shard. Coupling 10,000 points takes longer than these
+    /// steps; with more of them a fit would see fewer shards.
     pub const STEPS: usize = 1000;
 
-    /// How many shards a fit of so many steps sees, if there are as many.
+    /// The number of shards that a fit of `steps` steps sees, if there are as many.
     pub fn needed(steps: usize) -> usize {
         steps.div_ceil(Self::STEPS).max(1)
     }
 
-    /// The path through `shards`, of which as many as a fit [needs](Sharded::needed) must be
-    /// [kept](Shards::kept); `join` makes the path through one of them.
+    /// The path through `shards`; `join` makes the path through one of them. As many shards as a
+    /// fit [needs](Sharded::needed) must be [kept](Shards::kept).
     ///
     /// # Errors
     /// Those of the first shard and of `join`.
@@ -59,13 +59,12 @@ impl<'a> Sharded<'a> {
         })
     }
 
-    /// The path through the shard that has its turn; at first that is the first shard.
-    pub fn current(&self) -> Arc<Interpolant> {
+    fn current(&self) -> Arc<Interpolant> {
         self.now().1.clone()
     }
 
     fn now(&self) -> MutexGuard<'_, (usize, Arc<Interpolant>)> {
-        // A panic leaves nothing half changed.
+        // A panic elsewhere cannot leave the pair half changed, because it is assigned at once.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,6 +84,11 @@ impl Path for Sharded<'_> {
 
     fn has_mass(&self) -> bool {
         self.has_mass
+    }
+
+    /// That of the path through the current shard.
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.current().arc_length()
     }
 
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {

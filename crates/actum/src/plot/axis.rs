@@ -5,9 +5,9 @@ use super::canvas::{Area, At, Canvas, FAINT, GRID, RULE, SOFT, Text};
 const TICK: Text = Text::new(10.5, FAINT);
 const NAME: Text = Text::new(12.0, SOFT);
 
-/// The range of an axis for `values`: their range and 4 % on either side. Where a few far values
-/// would squeeze the others (the 0.1 and 99.9 percentiles span less than two thirds of the range),
-/// the range of those percentiles. No values give `[0, 1]`; one value gets room around it.
+/// The range of an axis for `values`: their range plus 4 % on either side. If a few far values
+/// would compress the others (the 0.1 and 99.9 percentiles span less than two thirds of the range),
+/// it is the range of those percentiles. No values give `[0, 1]`; a single value gets a margin.
 pub(super) fn limits(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_unstable_by(f64::total_cmp);
@@ -23,7 +23,7 @@ pub(super) fn limits(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     }
 }
 
-/// The range of `values`, or room around a single one.
+/// The range of `values`, or a margin around a single one.
 pub(super) fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     let (low, high) = values
         .into_iter()
@@ -37,7 +37,7 @@ pub(super) fn range(values: impl IntoIterator<Item = f64>) -> [f64; 2] {
     }
 }
 
-/// `[low, high]` with 4 % on either side, or room around a single value.
+/// `[low, high]` plus 4 % on either side, or a margin around a single value.
 pub(super) fn padded(low: f64, high: f64) -> [f64; 2] {
     let pad = if !flat(low, high) {
         0.04 * (high - low)
@@ -49,13 +49,13 @@ pub(super) fn padded(low: f64, high: f64) -> [f64; 2] {
     [low - pad, high + pad]
 }
 
-/// Whether `high` is too little above `low` for an axis.
+/// Whether `high` exceeds `low` by too little for an axis.
 pub(super) fn flat(low: f64, high: f64) -> bool {
     high - low <= 1e-9 * low.abs().max(high.abs()) || high - low < 1e-290
 }
 
-/// Round numbers inside of `[low, high]`: between `most / 2.5 - 1` and `most + 1` of them, spaced by
-/// 1, 2 or 5 times a power of ten (also 25, 250, ...), with labels of the same number of decimals.
+/// Round numbers within `[low, high]`: between `most / 2.5 - 1` and `most + 1` of them, spaced by
+/// 1, 2 or 5 times a power of ten (also 25, 250, ...). Their labels have equally many decimals.
 pub(super) fn ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
     let rough = (high - low) / most as f64;
     let power = rough.log10().floor() as i32;
@@ -70,7 +70,7 @@ pub(super) fn ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
     let slack = 1e-9 * (high - low);
     let first = ((low - slack) / step).ceil();
     let count = ((high + slack) / step).floor() - first;
-    // A step of 25, 250, ... has one more digit than its power says.
+    // A step of 25, 250, ... needs one more digit than its power of ten.
     let places = i32::from(mantissa == 2.5) - power;
     let largest = low.abs().max(high.abs());
     (0..=count.max(0.0) as usize)
@@ -82,9 +82,9 @@ pub(super) fn ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// As [`ticks`], for a logarithmic axis: powers of ten where there are three or more, 1, 2 and 5 or 1 and 3
-/// times powers of ten where there are fewer, and what a linear axis has where there is less than one
-/// decade.
+/// As [`ticks`], for a logarithmic axis. There are three cases: powers of ten if they are three or
+/// more, else 1, 2 and 5 or 1 and 3 times powers of ten, and the ticks of a linear axis for less
+/// than a decade.
 fn log_ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
     let [from, to] = [low, high].map(f64::log10);
     if to - from < 1.0 {
@@ -112,7 +112,7 @@ fn log_ticks([low, high]: [f64; 2], most: usize) -> Vec<(f64, String)> {
         .find(|step| powers().filter(|p| p % step == 0).count() <= most)
         .unwrap_or(1000);
     let powers: Vec<i32> = powers().filter(|p| p % step == 0).collect();
-    // Beyond 0.0001 and 10000, all as 1e5.
+    // Labels beyond 0.0001 and 10000 have the form 1e5.
     let plain = powers.iter().all(|p| (-4..=4).contains(p));
     let largest = if plain { 1.0 } else { f64::INFINITY };
     powers
@@ -128,7 +128,7 @@ fn label(value: f64, places: i32, largest: f64) -> String {
             return "0".to_owned();
         }
         let exponent = value.abs().log10().floor() as i32;
-        // A whole exponent can come out one too large or small; 17 digits are all a number has.
+        // The exponent can be off by one through rounding; 17 digits are the precision of a number.
         let text = format!("{value:.*e}", (exponent + places).clamp(0, 16) as usize);
         match text.split_once('e') {
             Some((digits, exponent)) if digits.contains('.') => {
@@ -145,7 +145,7 @@ fn label(value: f64, places: i32, largest: f64) -> String {
     text.replace('-', "−")
 }
 
-/// Numbers for a reader, with the same decimals: four digits for the largest, two for the smallest.
+/// Numbers with equally many decimals: four digits for the largest, at least two for the smallest.
 pub(super) fn readable(values: &[f64]) -> Vec<String> {
     let exponents = || {
         values
@@ -162,7 +162,7 @@ pub(super) fn readable(values: &[f64]) -> Vec<String> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     pub limits: [f64; 2],
-    /// Whether equal distances are equal factors; the limits are positive then.
+    /// Whether equal ratios have equal distances; the limits are positive then.
     pub logarithmic: bool,
     from: f64,
     to: f64,
@@ -187,7 +187,7 @@ impl Scale {
         (self.to - self.from) / (self.even(self.limits[1]) - self.even(self.limits[0]))
     }
 
-    /// `value` as it is spaced evenly along the axis.
+    /// `value` on the scale that is evenly spaced along the axis.
     fn even(&self, value: f64) -> f64 {
         if self.logarithmic {
             value.log10()
@@ -230,7 +230,7 @@ impl Frame {
         [self.x.at(x), self.y.at(y)]
     }
 
-    /// As many ticks as have room for their labels side by side.
+    /// As many ticks as their labels leave room for.
     fn x_ticks(&self) -> Vec<(f64, String)> {
         let length = self.x.length();
         let most = ((length / 50.0) as usize).clamp(4, 9);
@@ -256,7 +256,7 @@ impl Frame {
             .ticks(((self.y.length() / 42.0) as usize).clamp(5, 9))
     }
 
-    /// The grid and the frame, to be drawn before the data.
+    /// The grid and the frame, drawn before the data.
     pub fn draw(&self, canvas: &mut Canvas) {
         let mut grid = String::new();
         for (x, _) in self.x_ticks() {
@@ -277,7 +277,7 @@ impl Frame {
         );
     }
 
-    /// Only the vertical lines of the grid, for rows that have names instead of numbers.
+    /// The vertical lines of the grid only, where rows have names instead of numbers.
     pub fn draw_columns(&self, canvas: &mut Canvas) {
         for (x, _) in self.x_ticks() {
             let x = self.x.at(x);
@@ -285,7 +285,7 @@ impl Frame {
         }
     }
 
-    /// Tick labels below. A label that would leave the frame by more than `overhang` is left out.
+    /// Tick labels below. Labels that would leave the frame by more than `overhang` are omitted.
     pub fn label_x(&self, canvas: &mut Canvas, overhang: f64) {
         for (x, label) in self.x_ticks() {
             let (at, half) = (self.x.at(x), 0.5 * TICK.width(&label));

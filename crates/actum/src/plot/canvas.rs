@@ -1,4 +1,4 @@
-//! Writes SVG and measures text.
+//! SVG documents, and the size of text.
 
 use std::{
     fmt::{self, Write},
@@ -12,7 +12,7 @@ use skrifa::{
 
 use super::Picture;
 
-/// The family of the font that the PNG is drawn with.
+/// The font family of the PNG.
 pub(super) const FAMILY: &str = "Noto Sans";
 
 /// Titles.
@@ -25,10 +25,10 @@ pub(super) const FAINT: &str = "#697180";
 pub(super) const RULE: &str = "#c7ccd4";
 /// Lines of a grid.
 pub(super) const GRID: &str = "#eceef2";
-/// What a reader should look at first.
+/// The colour of what is most important.
 pub(super) const ACCENT: &str = "#c22f6d";
 
-/// The space around every picture.
+/// The margin around every picture.
 pub(super) const MARGIN: f64 = 18.0;
 
 pub(super) const CAPTION: Text = Text::new(10.5, FAINT);
@@ -57,7 +57,7 @@ impl Area {
     }
 }
 
-/// How text is set.
+/// The alignment and the look of text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
     pub size: f64,
@@ -96,7 +96,7 @@ impl Text {
         }
     }
 
-    /// Turned by a right angle: -90 reads upwards, 90 downwards.
+    /// Rotated by a right angle: -90 reads upwards, 90 downwards.
     pub const fn turned(self, turn: i32) -> Self {
         Self { turn, ..self }
     }
@@ -121,7 +121,7 @@ impl Text {
             .sum()
     }
 
-    /// `text`, cut with an ellipsis where it is wider than `width`.
+    /// `text`, shortened with an ellipsis if it is wider than `width`.
     pub fn cut(&self, text: &str, width: f64) -> String {
         if self.width(text) <= width {
             return text.to_owned();
@@ -168,7 +168,7 @@ impl fmt::Display for At {
     }
 }
 
-/// An SVG document as it grows. Writing to a `String` cannot fail.
+/// An SVG document under construction. Writing to a `String` cannot fail.
 pub(super) struct Canvas {
     width: f64,
     height: f64,
@@ -263,14 +263,14 @@ impl Canvas {
         );
     }
 
-    /// What `draw` draws, as one group.
+    /// Groups what `draw` draws.
     pub fn group(&mut self, attributes: &str, draw: impl FnOnce(&mut Self)) {
         let _ = write!(self.body, "<g {attributes}>");
         draw(self);
         self.body.push_str("</g>\n");
     }
 
-    /// What `draw` draws inside of `area`; the rest is cut off.
+    /// Clips what `draw` draws to `area`.
     pub fn clipped(&mut self, area: Area, draw: impl FnOnce(&mut Self)) {
         self.clips += 1;
         let name = format!("area{}", self.clips);
@@ -280,7 +280,7 @@ impl Canvas {
         self.group(&format!("clip-path=\"url(#{name})\""), draw);
     }
 
-    /// A definition to be drawn later by [`Canvas::reuse`].
+    /// A definition to be drawn by [`Canvas::reuse`].
     pub fn define(&mut self, name: &str, draw: impl FnOnce(&mut Self)) {
         self.body.push_str("<defs>");
         self.group(&format!("id=\"{name}\""), draw);

@@ -5,8 +5,8 @@ use super::{
     canvas::{Area, At, Canvas, FAINT, RULE, SOFT, Text},
 };
 
-/// From early to late; the lightness (CIE L*) rises from 22 to 78, so that the order survives in
-/// grey and the last colour is still seen on white.
+/// From early to late. The lightness (CIE L*) rises from 22 to 78, so that the order is preserved
+/// in grey and the last colour is visible on white.
 const CONTROLS: [[f64; 3]; 6] = [
     [43.0, 28.0, 112.0],
     [100.0, 30.0, 145.0],
@@ -93,9 +93,9 @@ impl TimeScale {
         labels.fold(TICK.width("time"), f64::max) + 6.0
     }
 
-    /// A vertical bar of the colours, its top left at (`x`, `y`): round times on its left, `marks`
-    /// (observed times and what they are called) on its right. Labels that would overlap move apart;
-    /// when there are too many for the height, every second, third, ... is written.
+    /// A vertical bar of the colours with its top left at (`x`, `y`). Round times are on its left,
+    /// `marks` (observed times and their names) on its right. Labels that would overlap are moved
+    /// apart. If there are too many for the height, every second, third, ... is written.
     pub fn draw_bar(
         &self,
         canvas: &mut Canvas,
@@ -114,7 +114,7 @@ impl TimeScale {
         let strips = 120;
         for i in 0..strips {
             let part = |i: usize| y + height * (1.0 - i as f64 / f64::from(strips as u32));
-            // Strips overlap by half a unit so that no white hairline shows between them.
+            // Strips overlap by half a unit, which avoids white hairlines between them.
             let strip = Area {
                 x: left,
                 y: part(i + 1),
@@ -173,7 +173,7 @@ impl TimeScale {
     }
 }
 
-/// `wanted` (decreasing), moved as little as keeps neighbours [`APART`] and, where there is room,
+/// Places close to `wanted` (decreasing) with neighbours at least [`APART`] and, if there is room,
 /// all within `[top, bottom]`.
 fn spread(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut at = wanted.to_vec();

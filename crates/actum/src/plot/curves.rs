@@ -1,4 +1,4 @@
-//! Functions of one variable beside each other.
+//! Functions of one variable side by side.
 
 use super::{
     Picture,
@@ -9,12 +9,13 @@ use super::{
 };
 use crate::error::{Result, ensure};
 
-/// How a curve is drawn.
+/// The look of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// What there is to be found: a wide pale line underneath the others.
+    /// The truth: a wide pale line underneath the others.
     Truth,
-    /// What is compared with it: the same number is the same colour and dash in every picture; there are 16.
+    /// A compared curve. The same number has the same colour and dash in every picture; there are
+    /// 16.
     Learned(usize),
 }
 
@@ -23,11 +24,11 @@ pub enum Look {
 pub struct Curve {
     /// "truth", "learned".
     pub name: String,
-    /// The points (x, y), in any order: the line goes through them by increasing x.
+    /// The points (x, y), in any order; the line connects them by increasing x.
     pub points: Vec<[f64; 2]>,
-    /// How it is drawn.
+    /// Its look.
     pub look: Look,
-    /// Whether the points are dots on the line.
+    /// Whether dots mark the points.
     pub dots: bool,
 }
 
@@ -36,41 +37,41 @@ pub struct Curve {
 pub struct Axis {
     /// "position x", "mean error".
     pub name: String,
-    /// Whether equal distances are equal factors.
+    /// Whether the axis is logarithmic.
     pub logarithmic: bool,
 }
 
 /// One frame of [`curves`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
-    /// The horizontal axis, from the least to the largest x of the curves and of the density.
+    /// The horizontal axis, from the smallest to the largest x of the curves and of the density.
     pub x: Axis,
     /// The vertical axis.
     pub y: Axis,
-    /// What is compared.
+    /// The compared curves.
     pub curves: Vec<Curve>,
-    /// From where to where the vertical axis goes; what lies outside is cut off and counted in the
-    /// caption. Without, it goes as far as the curves do, but for a few far values among many.
+    /// The limits of the vertical axis. Points outside are cut off and counted in the caption. By
+    /// default they contain the curves except a few far values.
     pub y_limits: Option<[f64; 2]>,
-    /// A density (x, density) in its own scale, as a pale area along the bottom: where the population
-    /// is.
+    /// A density (x, density) on its own scale, as a pale area along the bottom. It shows where the
+    /// population is.
     pub density: Option<Vec<[f64; 2]>>,
 }
 
-/// Their lightness (CIE L*) is 27, 45, 58 and 67, so that they differ in
-/// grey and for the colour-blind.
+/// Their lightness (CIE L*) is 27, 45, 58 and 67, so that they differ in grey and for the
+/// colour-blind.
 const COLOURS: [&str; 4] = ["#4b2a93", ACCENT, "#1a9a94", "#f18940"];
 const DASHES: [&str; 4] = ["none", "7 3", "2 3", "9 3 2 3"];
 const TRUTH: &str = "#c3c9d3";
 const DENSITY: &str = "#ebe8f3";
-/// The part of the height that the largest density takes.
+/// The share of the height of the largest density.
 const DENSE: f64 = 0.22;
 
 const HEADING: Text = Text::new(12.5, INK).bold();
 const LEGEND: Text = Text::new(11.5, SOFT);
-/// The length at which no dash is cut.
+/// A length that cuts no dash.
 const SWATCH: f64 = 27.0;
 const ROW: f64 = 19.0;
 /// The widest name at the end of a curve.
@@ -79,7 +80,7 @@ const GAP: f64 = 16.0;
 const HEAD: f64 = 27.0;
 
 impl Curve {
-    /// Of one point there is no line.
+    /// A single point has no line.
     fn dotted(&self) -> bool {
         self.dots || self.points.len() == 1
     }
@@ -125,13 +126,14 @@ impl Look {
     }
 }
 
-/// Charts in rows of `columns` (1 to 3), each with its own axes. Names stand at the right ends of curves;
-/// in a chart where they would collide, or where a curve ends earlier, they stand in the legend above.
+/// Charts in rows of `columns` (1 to 3), each with its own axes. Names are at the right ends of
+/// curves. In a chart where they would collide, or where a curve ends earlier, they are in the
+/// legend above.
 ///
 /// # Errors
-/// No charts, 0 or more than 3 columns, a chart without curves, a curve without points, a density of
-/// fewer than two points or below 0, limits that do not increase, a number that is not finite, one that
-/// is not positive on a logarithmic axis.
+/// No charts, 0 or more than 3 columns, a chart without curves, a curve without points, a density
+/// of fewer than two points or below 0, limits that do not increase, a number that is not finite,
+/// one that is not positive on a logarithmic axis.
 ///
 /// ```
 /// use actum::plot::{Axis, Chart, Curve, Look, curves};
@@ -188,7 +190,7 @@ pub fn curves(title: &str, charts: &[Chart], columns: usize) -> Result<Picture> 
         })
         .collect::<Result<Vec<_>>>()?;
 
-    // Columns are as wide as their labels and the names at the ends of curves.
+    // The width of a column includes its labels and the names at the ends of curves.
     let labels = charts.iter().map(|c| c.frame(size).label_width());
     let labels = widest(labels, columns);
     let names = widest(charts.iter().map(Laid::names_width), columns);
@@ -262,14 +264,14 @@ fn widest(widths: impl Iterator<Item = f64>, columns: usize) -> Vec<f64> {
     most
 }
 
-/// A chart that has been checked.
+/// A checked chart.
 struct Laid<'a> {
     chart: &'a Chart,
     /// The truth first; points by increasing x, as in `density`.
     curves: Vec<(&'a Curve, Vec<[f64; 2]>)>,
     density: Option<Vec<[f64; 2]>>,
     limits: [[f64; 2]; 2],
-    /// Whether names stand at the ends of curves.
+    /// Whether names are at the ends of curves.
     names_at_ends: bool,
 }
 
@@ -350,14 +352,14 @@ impl<'a> Laid<'a> {
             && heights.windows(2).all(|pair| pair[1] - pair[0] >= 13.0)
     }
 
-    /// The room that the names at the ends of curves take.
+    /// The width of the names at the ends of curves.
     fn names_width(&self) -> f64 {
         let curves = self.curves.iter().filter(|_| self.names_at_ends);
         let widths = curves.map(|(c, _)| c.look.label().width(&c.name).min(WIDEST) + 8.0);
         widths.fold(0.0, f64::max)
     }
 
-    /// How many points lie outside of the axes.
+    /// The number of points outside of the axes.
     fn outside(&self) -> usize {
         let [low, high] = self.limits[1];
         let points = self.curves.iter().flat_map(|(_, points)| points);
@@ -420,13 +422,13 @@ fn by_x(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     points
 }
 
-/// The parts of a line of which y is from `low` to `high`. Left to the clipping, a line to a far value
-/// would have more dashes than a renderer draws.
+/// The parts of a line whose y is from `low` to `high`. Clipping alone would not do, because a line
+/// to a far value has more dashes than a renderer draws.
 fn between(line: &[[f64; 2]], low: f64, high: f64) -> Vec<Vec<[f64; 2]>> {
     let mut parts: Vec<Vec<[f64; 2]>> = Vec::new();
     let mut whole = false;
     for pair in line.windows(2) {
-        // So far away that the line inside is as good as the same, and sums keep their digits.
+        // At this distance the line inside is practically the same, and sums keep their digits.
         let [[x, y], [end_x, end_y]] = [pair[0], pair[1]].map(|[x, y]| [x, y.clamp(-1e7, 1e7)]);
         let at = |u: f64| [x + u * (end_x - x), y + u * (end_y - y)];
         let (from, to) = if y == end_y {
@@ -465,14 +467,14 @@ fn draw_density(canvas: &mut Canvas, frame: &Frame, density: &[[f64; 2]]) {
 }
 
 struct Entry<'a> {
-    /// From the left of the legend, and the baseline from its top.
+    /// Left from the legend's left, and baseline from its top.
     at: [f64; 2],
     curve: &'a Curve,
     name: String,
 }
 
-/// What stands for the curves that have no names at their ends, in lines not wider than `width`, and how
-/// high it all is.
+/// The legend of the curves without names at their ends, in lines not wider than `width`, and its
+/// height.
 fn legend<'a>(charts: &[Laid<'a>], width: f64) -> (Vec<Entry<'a>>, f64) {
     let mut entries: Vec<Entry> = Vec::new();
     let mut at = [0.0, 15.0];
@@ -693,8 +695,8 @@ mod tests {
         }
     }
 
-    /// The matrices are those of Machado, Oliveira and Fernandes (2009) for dichromats; two colours 10
-    /// apart in CIE Lab are told from each other at a glance.
+    /// The matrices are those of Machado, Oliveira and Fernandes (2009) for dichromats. Colours 10
+    /// apart in CIE Lab are easy to distinguish.
     #[test]
     fn colours_differ_in_grey_and_for_the_colour_blind() {
         let sights: [[[f64; 3]; 3]; 4] = [

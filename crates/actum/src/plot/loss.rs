@@ -1,4 +1,4 @@
-//! The objective while it is minimised.
+//! The objective during a fit.
 
 use super::{
     Picture,
@@ -25,8 +25,8 @@ const EVENT: Text = Text::new(10.5, FAINT);
 const END: Text = Text::new(11.0, SMOOTH).bold();
 const LEVELS: usize = 3;
 
-/// The objective of the steps in `points`: as it was in pale, its running mean in dark. `events` are
-/// steps to mark, such as checkpoints and returns to an earlier state. Far values (beyond the 0.5 and
+/// The objective of the steps in `points`: pale, with its running mean in dark. `events` are steps
+/// to mark, such as checkpoints and returns to an earlier state. Far values (beyond the 0.5 and
 /// 99.5 percentiles) are cut off and counted in the caption.
 ///
 /// # Errors
@@ -159,15 +159,15 @@ pub fn loss(title: &str, points: &[LossPoint], events: &[(usize, String)]) -> Re
 }
 
 struct Mark {
-    /// From the left of the area; the label stands to the right of it.
+    /// From the left of the area; the label is to the right of it.
     at: f64,
     level: usize,
     label: String,
 }
 
-/// Labels of events in as many levels as keep them apart, at most [`LEVELS`]; how many levels there are
-/// and how many labels have no place. Earlier labels stand above later ones, so that the line down
-/// from a label crosses no other.
+/// Levels for the labels of events that keep them apart, at most [`LEVELS`]; the number of levels,
+/// and the number of labels without a place. Earlier labels are above later ones, so that the line
+/// down from a label crosses no other label.
 fn place(events: &[(usize, String)], limits: [f64; 2], width: f64) -> (Vec<Mark>, usize, usize) {
     let scale = axis::Scale::new(limits, 0.0, width);
     let mut order: Vec<&(usize, String)> = events.iter().collect();
@@ -188,13 +188,13 @@ fn place(events: &[(usize, String)], limits: [f64; 2], width: f64) -> (Vec<Mark>
     (marks, levels, omitted)
 }
 
-/// A line through points whose x increases; where many fall onto half a unit, only the first, the lowest,
-/// the highest and the last of them.
+/// A line through points whose x increases. Of many points on half a unit, only the first, the
+/// lowest, the highest and the last are kept.
 pub(super) fn envelope(points: &[[f64; 2]]) -> String {
     let mut data = String::new();
     let mut add = |p: &[f64; 2]| {
         let command = if data.is_empty() { 'M' } else { 'L' };
-        // The clipping cuts what lies outside; far numbers would only lose digits.
+        // Clipping removes what lies outside; far numbers would only lose digits.
         data += &format!("{command}{} {}", At(p[0]), At(p[1].clamp(-1e4, 1e4)));
     };
     for bin in points.chunk_by(|p, q| (2.0 * p[0]).floor() == (2.0 * q[0]).floor()) {
@@ -240,7 +240,7 @@ mod tests {
         assert!(levels <= LEVELS);
         for (i, a) in marks.iter().enumerate() {
             for b in marks[..i].iter().filter(|b| b.level == a.level) {
-                // Marks come from right to left.
+                // Marks are ordered from right to left.
                 assert!(a.at + 4.0 + EVENT.width(&a.label) <= b.at);
             }
         }

@@ -21,7 +21,7 @@ pub struct ObservedMass {
 
 const LINE: &str = "#4b2a93";
 
-/// Predicted masses `(time, mass)` as a line, those of snapshots as dots, held-out ones as rings.
+/// Predicted masses `(time, mass)` as a line, masses of snapshots as dots, held-out ones as rings.
 ///
 /// # Errors
 /// Fewer than two predictions, or a number that is not finite.
@@ -59,7 +59,7 @@ pub fn mass(
         width,
         height,
     };
-    // From zero: a mass that looks halved is halved.
+    // The axis starts at zero, so that ratios of masses are ratios of heights.
     let limits = [axis::limits(times()), [0.0, axis::limits(masses())[1]]];
     let labels = Frame::new(area, limits[0], limits[1]).label_width();
     let area = Area {

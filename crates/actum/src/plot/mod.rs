@@ -1,11 +1,11 @@
-//! Pictures of a population and of how it moves: SVG, and the same drawing as PNG.
+//! Pictures of a population and its motion as SVG, and the same drawing as PNG.
 //!
-//! Points of more than two columns are drawn along the first two principal axes of the observed
-//! clouds ([`Projection`]); a population of one column is drawn against time. Colour is time,
-//! from dark (early) to light (late), in real units: unequal spacing is kept.
+//! Points of more than two columns are projected on the first two principal axes of the observed
+//! clouds ([`Projection`]). A population of one column is drawn against time. Colour is time, from
+//! dark (early) to light (late), in real units with their unequal spacing.
 //!
-//! A picture never hides what it leaves out: its caption says how many points of how many are
-//! drawn and how many lie outside the axes.
+//! The caption of a picture states how many points are not drawn and how many lie outside of the
+//! axes.
 //!
 //! ```
 //! use actum::{cloud::Cloud, plot::{self, Panel, Projection}};
@@ -61,12 +61,12 @@ pub use snapshots::{Panel, snapshots};
 pub use streamlines::streamlines;
 pub use trajectories::trajectories;
 
-/// An observed cloud and when it was observed.
+/// An observed cloud and its time.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
     /// Real time, in the units of the data.
     pub time: f64,
-    /// What the legend calls it: "day 2".
+    /// Its name in the legend: "day 2".
     pub label: String,
     /// The points, `[n, d]`.
     pub cloud: &'a Cloud,
@@ -74,8 +74,8 @@ pub struct Observed<'a> {
 
 /// A finished drawing.
 ///
-/// The same input gives the same bytes. Characters that Noto Sans does not have are left to the
-/// reader's own fonts in the SVG and are missing in the PNG.
+/// The same input gives the same bytes. Characters that Noto Sans lacks are drawn with the reader's
+/// own fonts in the SVG and are missing in the PNG.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     svg: String,
@@ -125,8 +125,8 @@ impl Picture {
             .map_err(|cause| Error::new(ErrorKind::Value, "cannot encode the PNG").because(cause))
     }
 
-    /// Writes `stem.svg` and `stem.png` and returns their paths. The extension is appended:
-    /// a stem `fit.1` becomes `fit.1.svg`.
+    /// Writes `stem.svg` and `stem.png` and returns their paths. The extension is appended: a stem
+    /// `fit.1` becomes `fit.1.svg`.
     ///
     /// # Errors
     /// The folder is missing or read-only, or the disk is full.
@@ -154,7 +154,7 @@ impl Picture {
     }
 }
 
-/// Refuses numbers that have no place on an axis.
+/// Refuses numbers that an axis cannot show.
 fn check(what: &str, values: impl IntoIterator<Item = f64>) -> Result<()> {
     for (i, value) in values.into_iter().enumerate() {
         ensure!(
@@ -248,8 +248,8 @@ mod tests {
         }
     }
 
-    /// A picture is XML, a PNG of twice its size that is neither blank nor full, and its texts are
-    /// inside of the canvas and apart from each other.
+    /// A picture is XML. Its PNG is twice its size and neither blank nor full. Its texts are inside
+    /// of the canvas and do not overlap.
     fn assert_sound(picture: &Picture, what: &str) {
         let tree = picture.tree().unwrap();
         let size = tree.size();
@@ -287,7 +287,7 @@ mod tests {
                 && at.bottom() <= size.height();
             assert!(inside, "{what}: {text:?} at {at:?} leaves {size:?}");
             for (other, there) in &found[..i] {
-                // A box is as high as the font allows; letters fill about two thirds.
+                // A box has the full height of the font; letters fill about two thirds.
                 let apart = at.left() >= there.right()
                     || there.left() >= at.right()
                     || at.top() + 4.0 >= there.bottom()

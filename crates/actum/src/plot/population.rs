@@ -1,4 +1,4 @@
-//! Points of clouds on the page, the same way in every picture.
+//! Points of clouds, drawn alike in every picture.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{cloud::Cloud, error::Result};
 
-/// Colour of points that are only context.
+/// The colour of points in the background.
 pub(super) const CONTEXT: &str = "#e3e6ea";
 
-/// At most `most` of `0..n` without repetition, in increasing order, the same ones every time.
+/// At most `most` of `0..n` without repetition, in increasing order, always the same ones.
 pub(super) fn sample(n: usize, most: usize) -> Vec<usize> {
     let mut all: Vec<usize> = (0..n).collect();
     if n > most {
@@ -28,20 +28,20 @@ pub(super) fn sample(n: usize, most: usize) -> Vec<usize> {
     all
 }
 
-/// How many points of each of `clouds` are drawn, so that a picture stays small.
+/// The number of points drawn of each of `clouds`, limited so that a picture stays small.
 pub(super) fn most_points(clouds: usize) -> usize {
     (20_000 / clouds.max(1)).min(1500)
 }
 
-/// A cloud on the page.
+/// The drawn points of a cloud.
 pub(super) struct Dots {
-    /// Of all points.
+    /// The coordinates of all points.
     pub page: Vec<[f64; 2]>,
     /// Which of them are drawn.
     pub drawn: Vec<usize>,
-    /// The factor of the radius of every point: the area follows the weight.
+    /// The factor of the radius of every point. The area is proportional to the weight.
     size: Option<Vec<f64>>,
-    /// Half the width of the strip that the dots of one time fill.
+    /// Half the width of the strip of dots of one time.
     jitter: f64,
 }
 
@@ -58,8 +58,8 @@ impl Dots {
         })
     }
 
-    /// The dots inside of the frame, in one colour, the more of them and the smaller the frame the
-    /// smaller and fainter.
+    /// The dots inside of the frame, in one colour. Many dots or a small frame make them smaller
+    /// and fainter.
     pub fn draw(&self, canvas: &mut Canvas, frame: &Frame, colour: &str, strength: f64) {
         let (radius, opacity) = look(self.drawn.len());
         let radius = radius * (frame.area.width / 320.0).clamp(0.7, 1.0);
@@ -79,7 +79,7 @@ impl Dots {
         });
     }
 
-    /// The dots as one grey shape, for context.
+    /// The dots as one grey shape, for the background.
     pub fn draw_context(dots: &[&Self], canvas: &mut Canvas, frame: &Frame) {
         let count: usize = dots.iter().map(|d| d.drawn.len()).sum();
         let keep = sample(count, 4000);
@@ -105,12 +105,12 @@ impl Dots {
     }
 }
 
-/// Fills (0, 1) evenly as `k` grows: multiples of the golden ratio, modulo 1.
+/// A sequence in `k` that fills (0, 1) evenly: multiples of the golden ratio, modulo 1.
 pub(super) fn even(k: usize) -> f64 {
     ((k + 1) as f64 * 0.618_033_988_749_895).fract()
 }
 
-/// Radius and opacity for so many dots in one place.
+/// Radius and opacity for this many dots in one place.
 fn look(count: usize) -> (f64, f64) {
     let crowd = ((count as f64 / 60.0).max(1.0).ln() / 25f64.ln()).min(1.0);
     (3.0 - 1.3 * crowd, 0.85 - 0.4 * crowd)
@@ -145,8 +145,8 @@ pub(super) fn count(n: usize) -> String {
     out
 }
 
-/// What a caption says of `dots` that are subsampled: "1,500 of 4,000 observed points are drawn".
-/// Nothing where all are drawn.
+/// The caption's sentence on `dots` that are subsampled: "1,500 of 4,000 observed points are
+/// drawn". Empty if all are drawn.
 pub(super) fn subsampled<'a>(
     what: &str,
     dots: impl IntoIterator<Item = &'a Dots>,
@@ -157,7 +157,7 @@ pub(super) fn subsampled<'a>(
     (drawn < all).then(|| format!("{} of {} {what} are drawn.", count(drawn), count(all)))
 }
 
-/// What a caption says of points outside of the frame.
+/// The caption's sentence on points outside of the frame.
 pub(super) fn outside<'a>(
     frame: &Frame,
     dots: impl IntoIterator<Item = &'a Dots>,
@@ -170,7 +170,7 @@ pub(super) fn outside<'a>(
     (out > 0).then(|| format!("{} points lie outside of the axes.", count(out)))
 }
 
-/// What a caption says of weights.
+/// The caption's sentence on weights.
 pub(super) fn weights<'a>(dots: impl IntoIterator<Item = &'a Dots>) -> Option<String> {
     let any = dots.into_iter().any(Dots::weighted);
     any.then(|| "The area of a dot is its share of the mass at its time.".to_owned())

@@ -1,4 +1,4 @@
-//! From d columns to the two of a picture.
+//! The projection from d columns to the two of a picture.
 
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use rand::SeedableRng;
@@ -10,8 +10,8 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// How points of d columns are laid onto the page: themselves for d = 2, the first two principal
-/// axes of the observed clouds for d > 2. For d = 1 the one column is drawn against time.
+/// The projection of points of d columns: themselves for d = 2, the first two principal axes of the
+/// observed clouds for d > 2. For d = 1 the column is drawn against time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
     dimension: usize,
@@ -29,10 +29,10 @@ struct Principal {
 }
 
 impl Projection {
-    /// The projection for `clouds` whose d columns are called `columns`.
+    /// The projection for `clouds` whose d columns have the names `columns`.
     ///
-    /// The principal axes are those of the sum of the clouds as measures: a cloud counts by its
-    /// [mass](Cloud::mass). The largest coefficient of an axis is positive.
+    /// The principal axes are those of the sum of the clouds as measures, so that a cloud is
+    /// weighted by its [mass](Cloud::mass). The largest coefficient of an axis is positive.
     ///
     /// # Errors
     /// No clouds, clouds of different dimension, or not one name for every column.
@@ -88,8 +88,8 @@ impl Projection {
         self.dimension
     }
 
-    /// What the horizontal and the vertical axis are called: columns, "time" and the column for
-    /// d = 1, or "PC 1 (62 %)" with the share of the variance for d > 2.
+    /// The names of the horizontal and the vertical axis: columns, "time" and the column for d = 1,
+    /// or "PC 1 (62 %)" with the share of the variance for d > 2.
     pub fn names(&self) -> &[String; 2] {
         &self.names
     }
@@ -99,7 +99,7 @@ impl Projection {
         self.principal.as_ref().map(|p| &p.axes)
     }
 
-    /// Points `[n, d]` on the page: `[n, 2]`, or `[n, 1]` for d = 1.
+    /// Projected points: `[n, d]` to `[n, 2]`, or to `[n, 1]` for d = 1.
     ///
     /// # Errors
     /// Not d columns.
@@ -111,7 +111,7 @@ impl Projection {
         })
     }
 
-    /// Velocities `[n, d]` on the page: `[n, 2]`, or `[n, 1]` for d = 1.
+    /// Projected velocities: `[n, d]` to `[n, 2]`, or to `[n, 1]` for d = 1.
     ///
     /// # Errors
     /// Not d columns.
@@ -123,12 +123,12 @@ impl Projection {
         })
     }
 
-    /// Whether the picture is one column against time.
+    /// Whether the picture shows one column against time.
     pub(super) fn against_time(&self) -> bool {
         self.dimension == 1
     }
 
-    /// `[horizontal, vertical]` of every point, all at `time` where the picture is against time.
+    /// `[horizontal, vertical]` of every point; all at `time` where the picture is against time.
     pub(super) fn on_page(&self, points: &Array2<f64>, time: f64) -> Result<Vec<[f64; 2]>> {
         super::check("coordinate", points.iter().copied())?;
         let points = self.points(points)?;
@@ -163,8 +163,8 @@ impl Principal {
             sum + c.mean() * (c.mass() / mass)
         });
 
-        // Rows sqrt(w_i) (x_i - m), in units of the largest standard deviation so that squares stay
-        // finite.
+        // Rows sqrt(w_i) (x_i - m), in units of the largest standard deviation, so that squares
+        // stay finite.
         let mut rows = Array2::<f64>::zeros((n, d));
         let mut at = 0;
         for cloud in clouds {
@@ -180,7 +180,7 @@ impl Principal {
         }
 
         let total: f64 = rows.iter().map(|v| v * v).sum();
-        // The smaller of X'X and XX' has the same leading eigenvalues.
+        // X'X and XX' have the same leading eigenvalues; the smaller one is used.
         let by_column = d <= n;
         let gram = if by_column {
             rows.t().dot(&rows)
@@ -201,9 +201,9 @@ impl Principal {
     }
 }
 
-/// The two largest eigenvalues of a symmetric matrix `[m, m]` without negative eigenvalues, and their
-/// vectors `[2, m]`, by subspace iteration with a Rayleigh-Ritz step (Saad, *Numerical methods for
-/// large eigenvalue problems*, 2011, algorithm 5.3). Exact after one step for m <= 24.
+/// The two largest eigenvalues of a positive semidefinite matrix `[m, m]` and their vectors `[2,
+/// m]`, by subspace iteration with a Rayleigh-Ritz step (Saad, *Numerical methods for large
+/// eigenvalue problems*, 2011, algorithm 5.3). Exact after one step for m <= 24.
 fn leading(matrix: &Array2<f64>) -> ([f64; 2], Array2<f64>) {
     const BLOCK: usize = 24;
     const STEPS: usize = 500;
@@ -238,8 +238,8 @@ fn leading(matrix: &Array2<f64>) -> ([f64; 2], Array2<f64>) {
     found
 }
 
-/// Eigenvalues (largest first) and eigenvectors (columns) of a small symmetric matrix by cyclic Jacobi
-/// rotations (Golub and Van Loan, *Matrix Computations*, 4th edition, section 8.5).
+/// Eigenvalues (largest first) and eigenvectors (columns) of a small symmetric matrix by cyclic
+/// Jacobi rotations (Golub and Van Loan, *Matrix Computations*, 4th edition, section 8.5).
 fn jacobi(mut a: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     let m = a.nrows();
     let mut v = Array2::eye(m);
@@ -284,7 +284,7 @@ fn jacobi(mut a: Array2<f64>) -> (Vec<f64>, Array2<f64>) {
     )
 }
 
-/// Gram-Schmidt, twice, on the columns; a column without a direction of its own becomes zero.
+/// Gram-Schmidt on the columns, twice. A column that depends on those before becomes zero.
 fn orthonormalise(block: &mut Array2<f64>) {
     for j in 0..block.ncols() {
         let mut column = block.column(j).to_owned();
@@ -305,8 +305,9 @@ fn orthonormalise(block: &mut Array2<f64>) {
     }
 }
 
-/// The rows of `vectors`, `[2, d]`, orthonormal and of fixed sign. A row without a direction of its own
-/// (the data lie on a line or a point) is replaced by the coordinate direction nearest to orthogonal.
+/// The rows of `vectors`, `[2, d]`, orthonormal and with fixed signs. A row without a direction
+/// (the data lie on a line or a point) is replaced by the coordinate direction nearest to
+/// orthogonal.
 fn orthonormal(vectors: Array2<f64>) -> Array2<f64> {
     let d = vectors.ncols();
     let mut axes = Array2::<f64>::zeros((2, d));

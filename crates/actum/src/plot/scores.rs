@@ -1,4 +1,4 @@
-//! A score beside what it is to be compared with.
+//! A score beside its references.
 
 use super::{
     Picture,
@@ -14,7 +14,7 @@ pub struct Score {
     pub name: String,
     /// The score, for example a Wasserstein distance.
     pub value: f64,
-    /// Whether this is the result, the others being its references.
+    /// Whether this is the result; the others are its references.
     pub result: bool,
 }
 
@@ -23,8 +23,8 @@ const RESULT: Text = Text::new(12.0, ACCENT).bold();
 const REFERENCE: &str = "#8b94a2";
 const ROW: f64 = 30.0;
 
-/// One line for each score, from 0, in the order given, with its value; the results stand out. `measure`
-/// is what the axis is called: "W1 to day 2".
+/// One line for each score, from 0, in the order given, with its value. Results are emphasised.
+/// `measure` is the name of the axis: "W1 to day 2".
 ///
 /// # Errors
 /// No rows, a value that is not finite.

@@ -1,4 +1,4 @@
-//! Observed and predicted clouds, time by time.
+//! Observed and predicted clouds at each time.
 
 use super::{
     Picture, Projection,
@@ -17,13 +17,13 @@ use crate::{
 pub struct Panel {
     /// Real time, in the units of the data.
     pub time: f64,
-    /// What the panel is called: "day 2".
+    /// The title of the panel: "day 2".
     pub label: String,
-    /// What was measured at that time.
+    /// The observed cloud.
     pub observed: Option<Cloud>,
-    /// What the model says of that time.
+    /// The predicted cloud.
     pub predicted: Option<Cloud>,
-    /// Whether the model was fitted without this time.
+    /// Whether the time was held out of the fit.
     pub held_out: bool,
 }
 
@@ -36,13 +36,14 @@ const PER_ROW: usize = 5;
 const GAP: f64 = 12.0;
 const HEAD: f64 = 27.0;
 
-/// One column for each time: above what was observed, below what was predicted (`how`, a sentence
-/// for the caption, says from what; it may be empty), with the same axes
-/// everywhere and all observed points in grey behind. After five times the columns go on below. A
-/// held-out time is marked. A row of which every panel is empty is left out.
+/// One column for each time: the observed cloud above, the predicted one below, on the same axes,
+/// with all observed points in grey behind. `how` is a sentence of the caption on the prediction
+/// and may be empty. After five times the columns continue below. A held-out time is marked. A row
+/// whose panels are all empty is omitted.
 ///
-/// A population of one column (d = 1) is drawn against time: at every time the observed values in
-/// grey to the left, the predicted ones in colour to the right, as wide as they are dense.
+/// A population of one column (d = 1) is drawn against time. At every time the observed values are
+/// on the left in grey and the predicted ones on the right in colour. The width of their strips
+/// shows the density.
 ///
 /// # Errors
 /// No panels, no cloud in any of them, clouds of another dimension than the projection, a time that
@@ -131,7 +132,7 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
     let left = MARGIN + axis::left_of(labels);
     let band = HEAD + shown.len() as f64 * (height + GAP);
     let last = |column: usize| (0..panels.len()).filter(|i| i % columns == column).max();
-    // Where the last band is shorter, the tick labels of the others stand between the bands.
+    // Where the last band is shorter, the tick labels of the others are between the bands.
     let between = if panels.len().is_multiple_of(columns) {
         10.0
     } else {
@@ -185,7 +186,7 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
             match &rows[row][i] {
                 Some(dots) => dots.draw(&mut canvas, &frame, &colour, 1.0),
                 None => {
-                    // Clear of the grid, which would run through the words.
+                    // Away from the lines of the grid, which would cross the words.
                     let half = 0.5 * NOTE.width("not predicted") + 6.0;
                     let [x, y] = [x + 0.5 * width, y + 0.5 * height];
                     canvas.area(
@@ -239,7 +240,7 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
     canvas.finish()
 }
 
-/// The label of a panel behind a dot of its colour, and "held out" at the right where it fits.
+/// The label of a panel behind a dot of its colour, and "held out" at the right if it fits.
 fn heading(canvas: &mut Canvas, panel: &Panel, colour: &str, [x, y]: [f64; 2], width: f64) {
     canvas.group(&format!("fill=\"{colour}\""), |canvas| {
         canvas.dot([x + 4.5, y - 4.3], 4.5)
@@ -266,7 +267,7 @@ fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> 
     } else {
         42.0
     };
-    // The outermost strips and their labels stay inside of the frame.
+    // Keeps the outermost strips and their labels inside of the frame.
     let room = (slot + 8.0).max(30.0);
     let pad = if span > 0.0 {
         span * room / (length - 2.0 * room)
@@ -383,7 +384,7 @@ fn legend(canvas: &mut Canvas, [mut x, y]: [f64; 2], panels: &[Panel], rows: &Ro
     }
 }
 
-/// Dots between the time of the cloud and `reach` beside it, as wide as the values are dense.
+/// Dots between the time of the cloud and `reach` beside it, spread in proportion to the density.
 fn strip(canvas: &mut Canvas, frame: &Frame, dots: &Dots, reach: f64, colour: &str, opacity: f64) {
     const BINS: usize = 64;
     let bin = |y: f64| {

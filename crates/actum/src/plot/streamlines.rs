@@ -1,4 +1,4 @@
-//! The velocity of a population as lines that follow it.
+//! The velocity of a population as streamlines.
 
 use std::{collections::VecDeque, fmt::Write};
 
@@ -14,26 +14,26 @@ use super::{
 };
 use crate::error::{Result, ensure};
 
-/// Distance between lines where one begins, in units of the canvas.
+/// The distance between lines at their starts, in units of the canvas.
 const APART: f64 = 14.0;
-/// Distance between lines at which one ends.
+/// The distance to another line at which a line ends.
 const CLOSE: f64 = 0.5 * APART;
 const STEP: f64 = 2.0;
 const SHORTEST: f64 = 45.0;
 const INK: &str = "#20242e";
 
-/// The velocities `[n, d]` of particles at `points [n, d]` as streamlines over the observed clouds: the
-/// wider a line, the faster. There are no lines where there are no particles.
+/// The velocities `[n, d]` of particles at `points [n, d]` as streamlines over the observed clouds.
+/// Wider lines are faster. There are lines only where there are particles.
 ///
-/// The velocities are averaged onto a grid with a Gaussian kernel (as scVelo does, Bergen et al. 2020)
-/// and the lines are evenly spaced (Jobard and Lefer, *Creating evenly-spaced streamlines of
-/// arbitrary density*, 1997). All times are averaged together: where the velocity at one place
-/// changes with time, the lines show its mean. For d = 1 the lines are those of dx/dt in the plane of
-/// time and x, where `times` places the particles; for d > 1 they only enter the colours.
+/// The velocities are averaged onto a grid with a Gaussian kernel (as in scVelo, Bergen et al.
+/// 2020). The lines are evenly spaced (Jobard and Lefer, *Creating evenly-spaced streamlines of
+/// arbitrary density*, 1997). All times are averaged together: where the velocity at a place
+/// changes in time, the lines show its mean. For d = 1 the lines are those of dx/dt in the plane of
+/// time and x, where `times` places the particles; for d > 1 times only determine the colours.
 ///
 /// # Errors
-/// No particles, arrays of different shapes, another dimension than the projection, a number that is
-/// not finite.
+/// No particles, arrays of different shapes, another dimension than the projection, a number that
+/// is not finite.
 pub fn streamlines(
     points: &Array2<f64>,
     velocities: &Array2<f64>,
@@ -108,8 +108,8 @@ pub fn streamlines(
     ))
 }
 
-/// A velocity on a grid of the canvas: bilinear in the sums of the kernel and of the kernel times the
-/// velocity, so that their quotient is continuous.
+/// A velocity on a grid of the canvas: bilinear in the sums of the kernel and of the kernel times
+/// the velocity, so that their quotient is continuous.
 struct Field {
     area: Area,
     columns: usize,
@@ -117,11 +117,11 @@ struct Field {
     spacing: [f64; 2],
     mass: Vec<f64>,
     momentum: Vec<[f64; 2]>,
-    /// There is no velocity further left or right.
+    /// The velocity is undefined further left or right.
     reach: [f64; 2],
-    /// There is no velocity where the kernel sums to less.
+    /// The velocity is undefined where the kernel's sum is lower.
     least: f64,
-    /// Nearly the largest speed.
+    /// A speed close to the largest.
     fast: f64,
 }
 
@@ -160,10 +160,10 @@ impl Field {
         let mut sorted = mass.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let most = sorted[sorted.len() * 99 / 100];
-        // One point in a hundred of the densest place, and never less than about two points.
+        // One hundredth of the densest place, and at least about two points.
         let least = (0.01 * most).max(2f64.min(0.4 * sorted[sorted.len() - 1]));
         let reach = if against_time {
-            // Nothing is known before the first and after the last time.
+            // The velocity is unknown before the first and after the last time.
             at.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |r, p| {
                 [r[0].min(p[0]), r[1].max(p[0])]
             })
@@ -205,7 +205,7 @@ impl Field {
         (0..self.mass.len()).map(|k| self.node(k))
     }
 
-    /// Pixels per unit of time; none where no particles are near.
+    /// Pixels per unit of time; None where no particles are near.
     fn velocity(&self, p: [f64; 2]) -> Option<[f64; 2]> {
         if !self.area.contains(p) || p[0] < self.reach[0] || p[0] > self.reach[1] {
             return None;
@@ -233,14 +233,14 @@ impl Field {
         (mass >= self.least && mass > 0.0).then(|| momentum.map(|m| m / mass))
     }
 
-    /// The direction of the velocity; none also where nothing moves.
+    /// The direction of the velocity; None also where it is 0.
     fn direction(&self, p: [f64; 2]) -> Option<[f64; 2]> {
         let v = self.velocity(p)?;
         let speed = v[0].hypot(v[1]);
         (speed > 1e-3 * self.fast && speed > 0.0).then(|| [v[0] / speed, v[1] / speed])
     }
 
-    /// The speed relative to nearly the largest one, in [0, 1].
+    /// The speed relative to `fast`, at most 1.
     fn speed(&self, p: [f64; 2]) -> f64 {
         match self.velocity(p) {
             Some(v) if self.fast > 0.0 => (v[0].hypot(v[1]) / self.fast).min(1.0),
@@ -249,8 +249,8 @@ impl Field {
     }
 }
 
-/// Scott's rule, narrowed since populations have branches; against time at least so wide that
-/// neighbouring times meet.
+/// Scott's rule, narrowed because populations have branches. Against time it is at least so wide
+/// that neighbouring times meet.
 fn bandwidth(at: &[[f64; 2]], against_time: bool) -> [f64; 2] {
     let n = at.len() as f64;
     let spread = |axis: usize| {
@@ -267,7 +267,7 @@ fn bandwidth(at: &[[f64; 2]], against_time: bool) -> [f64; 2] {
     h
 }
 
-/// Which places are taken by lines, in cells of [`APART`].
+/// The places of lines, in cells of [`APART`].
 struct Taken {
     area: Area,
     columns: usize,
@@ -300,7 +300,7 @@ impl Taken {
         self.cells[j * self.columns + i].push(p);
     }
 
-    /// Whether no line is nearer than `distance`, at most [`APART`].
+    /// Whether all lines are at least `distance` away, which is at most [`APART`].
     fn free(&self, p: [f64; 2], distance: f64) -> bool {
         let (i, j) = self.cell(p);
         (j.saturating_sub(1)..=(j + 1).min(self.rows - 1)).all(|j| {
@@ -317,8 +317,8 @@ fn apart(p: [f64; 2], q: [f64; 2]) -> f64 {
     (p[0] - q[0]).hypot(p[1] - q[1])
 }
 
-/// Lines at least [`CLOSE`] from each other: each new one begins [`APART`] beside an older one, or,
-/// where none is near, at the place with the most particles.
+/// Lines at least [`CLOSE`] from each other. Each begins [`APART`] beside an older one or, where
+/// none is near, at the place with the most particles.
 fn evenly_spaced(field: &Field) -> Vec<Vec<[f64; 2]>> {
     let mut taken = Taken::new(field.area);
     let mut lines: Vec<Vec<[f64; 2]>> = Vec::new();
@@ -350,8 +350,8 @@ fn evenly_spaced(field: &Field) -> Vec<Vec<[f64; 2]>> {
     lines
 }
 
-/// The line through `seed`, both ways, until the particles end, another line is close or it meets
-/// itself; by the midpoint rule in steps of equal length.
+/// The line through `seed` in both directions, by the midpoint rule with steps of equal length. It
+/// ends where there are no particles, another line is close or it meets itself.
 fn trace(field: &Field, taken: &Taken, seed: [f64; 2]) -> Vec<[f64; 2]> {
     let mut line: VecDeque<[f64; 2]> = VecDeque::from([seed]);
     for sign in [-1.0, 1.0] {
@@ -469,7 +469,7 @@ mod tests {
             .collect()
     }
 
-    /// For a rotation about the middle the streamlines are circles.
+    /// The streamlines of a rotation about the middle are circles.
     #[test]
     fn a_rotation_gives_circles_that_keep_their_distance() {
         let frame = square();
@@ -516,7 +516,8 @@ mod tests {
         let lines = evenly_spaced(&field);
         assert!(!lines.is_empty());
         assert!(lines.iter().flatten().all(|p| p[0] < 190.0));
-        // The lines of a constant field are straight and fill the area: about one for every 14 units.
+        // The lines of a constant field are straight and fill the area: about one for every 14
+        // units.
         assert!(lines.iter().flatten().all(|p| {
             field
                 .velocity(*p)

@@ -1,4 +1,4 @@
-//! Lines that particles follow.
+//! The paths of particles.
 
 use std::fmt::Write;
 
@@ -16,9 +16,9 @@ use crate::error::{Result, ensure};
 const LINES: usize = 200;
 const COLOURS: usize = 48;
 
-/// The paths of particles, `points [k, n, d]` at the `times [k]`, coloured by time, over the observed
-/// clouds; a dot is where a path ends. At most 200 paths are drawn. A population of one column is
-/// drawn against time.
+/// The paths of particles, `points [k, n, d]` at the `times [k]`, coloured by time, over the
+/// observed clouds. A dot marks the end of a path. At most 200 paths are drawn. A population of one
+/// column is drawn against time.
 ///
 /// # Errors
 /// No particles, not one time for each of k, times that neither increase nor decrease, another
@@ -55,7 +55,7 @@ pub fn trajectories(
         projection,
         population::most_points(observed.len()),
     )?;
-    // All particles set the limits and are counted; only some are drawn.
+    // All particles determine the limits and are counted; only some are drawn.
     let steps = (0..k)
         .map(|i| {
             let at: Array2<f64> = points.index_axis(Axis(0), i).to_owned();
@@ -144,7 +144,7 @@ pub fn trajectories(
     ))
 }
 
-/// Lines in the colours of time: every colour is one shape, cut out of all paths.
+/// Lines in the colours of time. Every colour is one shape, cut out of all paths.
 fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale) {
     let length = scale.last - scale.first;
     if length <= 0.0 {
@@ -153,7 +153,7 @@ fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale)
     let width = if paths.len() > 60 { 0.75 } else { 1.2 };
     let edge = |c: usize| scale.first + length * c as f64 / COLOURS as f64;
     for c in 0..COLOURS {
-        // A colour begins a little early: side by side, the ends would leave a pale seam.
+        // A colour begins a little early, because a gap would be visible between the ends.
         let (from, to) = (edge(c) - 0.15 * (edge(1) - edge(0)), edge(c + 1));
         let mut data = String::new();
         for path in paths {
@@ -164,7 +164,7 @@ fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale)
             let _ = write!(data, "M{} {}", At(first[0]), At(first[1]));
             let mut last = *first;
             for (i, p) in rest.iter().enumerate() {
-                // Points closer than a third of a unit add bytes that nobody sees.
+                // Points closer than a third of a unit would add bytes without a visible effect.
                 if i + 1 == rest.len() || (p[0] - last[0]).hypot(p[1] - last[1]) > 0.34 {
                     let _ = write!(data, "L{} {}", At(p[0]), At(p[1]));
                     last = *p;
@@ -176,7 +176,7 @@ fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale)
     }
 }
 
-/// The part of a path (times increase) from one time to another; its ends lie on the segments.
+/// The part of a path (times increase) between two times; its ends lie on the segments.
 fn between(path: &[(f64, [f64; 2])], from: f64, to: f64) -> Vec<[f64; 2]> {
     let (Some(first), Some(last)) = (path.first(), path.last()) else {
         return Vec::new();
@@ -203,8 +203,8 @@ fn between(path: &[(f64, [f64; 2])], from: f64, to: f64) -> Vec<[f64; 2]> {
         .collect()
 }
 
-/// A large frame with the colours of time beside it; `draw` returns the parts of the caption. Against
-/// time, the marks stand above the frame instead.
+/// A large frame with the colours of time beside it; `draw` returns the parts of the caption.
+/// Against time, the marks are above the frame instead.
 pub(super) fn beside_time_bar(
     limits: [[f64; 2]; 2],
     projection: &Projection,
@@ -240,7 +240,7 @@ pub(super) fn beside_time_bar(
         20.0 + scale.bar_width(marks, bar)
     };
 
-    // The caption is known, and with it the height, once everything is drawn.
+    // The caption, and with it the height, is known after everything is drawn.
     let mut canvas = Canvas::new(area.right() + right + MARGIN, 0.0);
     frame.draw(&mut canvas);
     frame.label_x(&mut canvas, 12.0);

@@ -116,7 +116,7 @@ impl ImageRun {
             None => {
                 let degradation = degradation.clone();
                 let weight = if settings.fit.estimator == Estimator::Velocity {
-                    let (times, distances) = degradation.warp();
+                    let (times, distances) = path.arc_length().expect("a path of images knows it");
                     units = units.warped(&times, &distances)?;
                     Weight::new(move |t| degradation.weight_of_velocities(t))
                 } else {

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Coupling, Interpolant, Interpolation, Sharded},
+    path::{Coupling, Interpolant, Interpolation, Path, Sharded},
     units::Units,
 };
 
@@ -374,8 +374,8 @@ impl Settings {
         let settings = self.clone();
         let join = move |shard: &Snapshots| settings.join(&settings.data.view(shard)?, &frame);
         let path = Sharded::new(shards, join)?;
-        let first = path.current();
-        let units = units.warped(first.times(), first.distances())?;
+        let (times, distances) = path.arc_length().expect("an interpolant knows it");
+        let units = units.warped(&times, &distances)?;
         Ok((path, lagrangian, units))
     }
 

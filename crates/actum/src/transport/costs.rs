@@ -7,19 +7,22 @@ use rayon::prelude::*;
 use super::{Ground, LANES, Line, OVERFLOW};
 use crate::error::{Result, ensure};
 
-/// How many rows are priced together.
+/// The rows of a block. A tile of columns is read once for 8 rows. The terms of 8 rows, which
+/// [`sinkhorn`](super::sinkhorn) keeps, take 640 kB for 10,000 columns and fit a second-level cache
+/// of 1 MB.
 pub(crate) const ROWS: usize = 8;
 
-/// A number for each column, in tiles, the last one filled up with `rest`.
+/// A number for each column, in tiles. The last tile is padded with `rest`.
 pub(crate) fn tiled(values: &[f64], rest: f64) -> Vec<Line> {
     let mut lines = vec![[rest; LANES]; values.len().div_ceil(LANES)];
     lines.as_flattened_mut()[..values.len()].copy_from_slice(values);
     lines
 }
 
-/// The costs `c(x_i, y_j)` [n, m], computed when they are asked for: in few dimensions that is as
-/// fast as reading them, and no matrix is kept. The columns are packed in tiles of [`LANES`],
-/// the last one filled up with its last column.
+/// The costs `c(x_i, y_j)` [n, m], computed when they are needed. In few dimensions that is as fast
+/// as reading them from memory, and no matrix is stored. Columns are packed in tiles of [`LANES`],
+/// coordinate by coordinate, so that a vector instruction handles neighbouring columns. The last
+/// tile is padded with copies of the last column, whose costs are finite.
 pub(crate) struct Costs<'a> {
     rows: &'a Array2<f64>,
     tiles: Vec<Line>,
@@ -50,7 +53,7 @@ impl<'a> Costs<'a> {
         (self.rows.nrows(), self.columns)
     }
 
-    /// The columns of tile `t`.
+    /// The columns in tile `t`.
     pub fn lanes(&self, t: usize) -> Range<usize> {
         t * LANES..(t * LANES + LANES).min(self.columns)
     }
@@ -60,17 +63,18 @@ impl<'a> Costs<'a> {
         self.columns.div_ceil(LANES)
     }
 
-    /// All rows, a few at a time.
+    /// All rows in blocks of [`ROWS`].
     pub fn blocks(&self) -> impl IndexedParallelIterator<Item = Range<usize>> {
         let n = self.shape().0;
         let blocks = (0..n.div_ceil(ROWS)).into_par_iter();
         blocks.map(move |k| k * ROWS..(k * ROWS + ROWS).min(n))
     }
 
-    /// Calls `visit(i, t, costs)` for every tile t from `first` on, and for every i of a few rows.
+    /// Calls `visit(i, t, costs)` for every tile t from `first` on, and for every row i of a block.
     ///
-    /// A tile stays in the nearest cache for all of the rows, and loops over lanes that are inlined
-    /// into `visit` become the widest vectors of the machine.
+    /// Tiles are the outer loop, because a tile then stays in the first-level cache for all rows of
+    /// the block. `visit` is inlined into code for the widest vectors of the machine, to which its
+    /// loops over lanes compile.
     #[inline(always)]
     pub fn visit(&self, rows: Range<usize>, first: usize, visit: impl FnMut(usize, usize, &Line)) {
         Arch::new().dispatch(Visit {
@@ -81,7 +85,7 @@ impl<'a> Costs<'a> {
         });
     }
 
-    /// The costs of row `i` and the columns of tile `t`.
+    /// The costs of row `i` and the columns in tile `t`.
     #[inline(always)]
     pub fn tile<S: Simd>(&self, simd: S, i: usize, t: usize) -> Line {
         let d = self.rows.ncols();
@@ -103,7 +107,7 @@ impl<'a> Costs<'a> {
         sum
     }
 
-    /// The greatest cost.
+    /// The largest cost.
     pub fn greatest(&self) -> Result<f64> {
         let rows: Vec<f64> = self
             .blocks()

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{cloud::Cloud, error::Result};
 
-/// What [`entropic`] found: `P_ij = a_i b_j exp((f_i + g_j - c_ij) / epsilon)`.
+/// The result of [`entropic`]: `P_ij = a_i b_j exp((f_i + g_j - c_ij) / epsilon)`.
 #[derive(Debug, Clone)]
 pub struct Entropic {
     potentials: Potentials,
@@ -17,12 +17,12 @@ pub struct Entropic {
 /// Entropic optimal transport, `min_P <P, c> + epsilon KL(P | a b')` over the couplings of two
 /// clouds (Cuturi, 2013), with `epsilon` in the units of the cost.
 ///
-/// Sinkhorn's iteration on the potentials, in the log domain, from large values of epsilon down
-/// to the one asked for (Schmitzer, *Stabilized sparse scaling algorithms*, 2019, section 3), with
+/// The method is Sinkhorn's iteration on the potentials, in the log domain, with epsilon decreasing
+/// to its final value (Schmitzer, *Stabilized sparse scaling algorithms*, 2019, section 3).
 /// Anderson's extrapolation from the last 12 iterations (Walker & Ni, *Anderson acceleration for
-/// fixed-point iterations*, 2011), undone where it lowers the dual objective. It stops when the
-/// column sums of P are right to 1e-9 in total; the row sums are right to rounding. Memory is
-/// O(n + m); an iteration costs n m exponentials.
+/// fixed-point iterations*, 2011) is undone where it lowers the dual objective. The iteration stops
+/// when the column sums of P are accurate to 1e-9 in total; the row sums are accurate to rounding.
+/// Memory is O(n + m); an iteration computes n m exponentials.
 ///
 /// ```
 /// use actum::{cloud::Cloud, transport::{Ground, entropic}};
@@ -37,9 +37,8 @@ pub struct Entropic {
 /// ```
 ///
 /// # Errors
-/// Clouds of different dimension (`Shape`); an epsilon that is not finite and positive
-/// (`Setting`); distances that overflow (`Value`); no convergence (`Diverged`), which a greater
-/// epsilon remedies.
+/// Clouds of different dimension (`Shape`); an epsilon that is not finite and positive (`Setting`);
+/// distances that overflow (`Value`); no convergence (`Diverged`), which a larger epsilon avoids.
 pub fn entropic(a: &Cloud, b: &Cloud, ground: Ground, epsilon: f64) -> Result<Entropic> {
     let potentials = sinkhorn(a, b, ground, epsilon, f64::INFINITY)?;
     let mean = |weights: &Array1<f64>, f: &Array1<f64>| -> f64 {
@@ -56,8 +55,8 @@ pub fn entropic(a: &Cloud, b: &Cloud, ground: Ground, epsilon: f64) -> Result<En
 }
 
 impl Entropic {
-    /// The potential of the first cloud, `[n]`; together with [`g`](Self::g) it is unique up to a
-    /// constant that may go from one to the other.
+    /// The potential of the first cloud, `[n]`. Together with [`g`](Self::g) it is unique up to a
+    /// constant added to one and subtracted from the other.
     pub fn f(&self) -> &Array1<f64> {
         &self.potentials.f
     }
@@ -72,16 +71,16 @@ impl Entropic {
         self.cost
     }
 
-    /// What was minimised, `<P, c> + epsilon KL(P | a b')`, which is `<a, f> + <b, g>`.
+    /// The minimum, `<P, c> + epsilon KL(P | a b')`, which is `<a, f> + <b, g>`.
     pub fn value(&self) -> f64 {
         self.value
     }
 
     /// The coupling P without its negligible entries.
     ///
-    /// An entry is dropped when its mass is below both `1e-9 a_i / m` and `1e-9 b_j / n`, all of
-    /// them together less than 1e-9; the rest is divided by its sum. With a large epsilon all n m
-    /// entries stay. Every point of positive weight keeps a partner.
+    /// An entry is dropped if its mass is below both `1e-9 a_i / m` and `1e-9 b_j / n`. The dropped
+    /// mass is below 1e-9, and the rest is divided by its sum. With a large epsilon all n m entries
+    /// stay. Every point of positive weight keeps a partner.
     ///
     /// # Errors
     /// None for clouds that [`entropic`] accepted.

@@ -11,28 +11,29 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// Arcs to start with, for every row and for every column.
+/// Initial arcs for every row and every column.
 const CANDIDATES: usize = 10;
-/// Arcs added for a row in one round of pricing, at most.
+/// The most arcs added for a row in one round of pricing.
 const VIOLATED: usize = 8;
-/// A problem with no side longer than this is solved without a coarser one.
+/// Problems with both sides at most this long are solved without a coarser one.
 const COARSEST: usize = 200;
-/// How many times smaller the coarser problem is, on each side.
+/// The factor by which each side of the coarser problem is smaller.
 const COARSENING: usize = 4;
 /// A reduced cost above `-TOLERANCE` of the greatest cost counts as zero.
 const TOLERANCE: f64 = 1e-12;
-/// Pivots for every point before giving up; 10 to 20 is usual.
+/// Pivots per point before an error; 10 to 20 is usual.
 const PIVOTS: usize = 10_000;
 
 /// The coupling of two clouds that minimises the sum of mass times ground cost, exactly.
 ///
-/// A network simplex over a growing list of arcs. The dual of a problem a quarter the size says
-/// which arcs are worth starting with and gives the first basis; when the list is solved, all n m
-/// arcs are priced, those of negative reduced cost join the list, and so on until there is none.
-/// That last pricing proves the cost optimal to 1e-12 of the greatest ground cost. The
-/// plan has at most n + m - 1 entries. Memory is O(n + m): no matrix of costs is kept. Weights are
-/// rounded to multiples of 2^-60 of the mass, or are exact where they are equal on each side.
-/// Clouds of one column are [sorted](line()).
+/// The method is a network simplex over a growing list of arcs. The dual of a problem a quarter the
+/// size selects the initial arcs and the first basis. When the list is solved, all n m arcs are
+/// priced and those of negative reduced cost join the list, until there is none. The last pricing
+/// proves the cost optimal to 1e-12 of the largest ground cost.
+///
+/// The plan has at most n + m - 1 entries. Memory is O(n + m): no matrix of costs is stored.
+/// Weights are rounded to multiples of 2^-60 of the mass, or are exact where they are equal on each
+/// side. Clouds of one column are [sorted](line()).
 ///
 /// ```
 /// use actum::{cloud::Cloud, transport::{Ground, exact}};
@@ -97,7 +98,7 @@ impl Side {
     }
 }
 
-/// An optimal tree and the units of mass it carries.
+/// An optimal tree and its flows in units of mass.
 fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
     let (n, m) = (a.weights.len(), b.weights.len());
     let mut v = vec![0.0; m];
@@ -132,8 +133,8 @@ fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
     let mut tree = Tree::new(n, m, &links);
     let mut left = PIVOTS * (n + m);
     loop {
-        // Well inside the tolerance of pricing, so that an arc of the list is never priced out
-        // again by rounding.
+        // Well within the tolerance of pricing, so that rounding does not price out an arc of the
+        // list.
         left -= tree.optimise(&arcs, tolerance / 8.0, left);
         ensure!(
             left > 0,
@@ -155,7 +156,7 @@ fn distinct(arcs: &mut Vec<Arc>) {
     arcs.dedup();
 }
 
-/// For every row the least `c_ij - v_j` and the arcs of the `count` least.
+/// The least `c_ij - v_j` of every row, and the arcs of the `count` least.
 fn nearest(costs: &Costs, v: &[f64], count: usize) -> (Vec<f64>, Vec<Arc>) {
     let zeros = vec![0.0; costs.shape().0];
     let rows = least(costs, &zeros, v, f64::INFINITY, count);
@@ -163,7 +164,7 @@ fn nearest(costs: &Costs, v: &[f64], count: usize) -> (Vec<f64>, Vec<Arc>) {
     (least, rows.into_iter().flatten().map(|b| b.1).collect())
 }
 
-/// The arcs whose reduced cost is below `-tolerance`, the worst few of every row.
+/// The arcs with a reduced cost below `-tolerance`, the lowest few of every row.
 fn price(costs: &Costs, (u, v): (&[f64], &[f64]), tolerance: f64) -> Vec<Arc> {
     let rows = least(costs, u, v, -tolerance, VIOLATED);
     rows.into_iter().flatten().map(|found| found.1).collect()
@@ -208,9 +209,8 @@ fn least(costs: &Costs, u: &[f64], v: &[f64], bound: f64, count: usize) -> Vec<V
     blocks.collect()
 }
 
-/// A first basis: mass is sent greedily along the arcs of least reduced cost. Every arc exhausts
-/// a row or a column, so the arcs used form a forest, whose trees are then hung on one another by
-/// arcs of zero flow.
+/// A first basis: mass is sent greedily along the arcs of least reduced cost. Every arc exhausts a
+/// row or a column, so the arcs form a forest. Arcs of zero flow then connect its trees.
 fn basis(
     a: &Side,
     b: &Side,
@@ -265,7 +265,7 @@ fn basis(
     let part: Vec<usize> = (0..n + m).map(|x| forest.find(x)).collect();
     let mut hung = vec![false; n + m];
     hung[part[n]] = true;
-    // A part that the candidates leave at the top of its tree can always hang on column 0.
+    // A part without a candidate above its tree can always be connected to column 0.
     let costs = Costs::new(&a.points, &b.points, ground);
     let last = (0..n).map(|i| Arc {
         row: i as u32,
@@ -317,7 +317,7 @@ mod tests {
 
     const GROUNDS: [Ground; 2] = [Ground::Euclidean, Ground::SquaredEuclidean];
 
-    /// The cost, after a look at the marginals.
+    /// The cost, after a check of the marginals.
     fn cost(a: &Cloud, b: &Cloud, ground: Ground) -> f64 {
         let plan = exact(a, b, ground).unwrap();
         assert_eq!(plan.shape(), (a.len(), b.len()));
@@ -336,8 +336,8 @@ mod tests {
 
     #[test]
     fn a_coarse_problem_and_greedy_start_change_nothing() {
-        // The same clouds with every point three times, at a third of its weight, take the path
-        // over coarser problems; the cost is that of the small problem.
+        // With every point three times at a third of its weight, the solver goes through coarser
+        // problems; the cost is that of the small problem.
         let (a, b) = waves(60, 90);
         let thrice = |cloud: &Cloud| {
             let (x, w) = (cloud.points().view(), cloud.weights().view());
@@ -383,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_lattice_moved_by_one_step_of_itself() {
-        // Under |x - y| the many ways of moving 24 columns of points 5 steps to the right tie.
+        // Under |x - y| the many ways of moving 24 columns of points 5 steps to the right have
+        // equal cost.
         let a = lattice(24, 24, 1.0);
         let b = Cloud::new(a.points() + &array![5.0, 0.0]).unwrap();
         close(cost(&a, &b, Ground::Euclidean), 5.0);

@@ -4,8 +4,8 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// The optimal coupling of two clouds of one column: the monotone one, by sorting, in
-/// O((n + m) log(n + m)).
+/// The optimal coupling of two clouds of one column: the monotone one, by sorting in O((n + m)
+/// log(n + m)).
 ///
 /// It is optimal for every convex cost of x - y (Santambrogio, *Optimal Transport for Applied
 /// Mathematicians*, 2015, theorem 2.9). [`Plan::cost`] is W1 for [`Ground::Euclidean`] and the
@@ -41,8 +41,8 @@ pub fn line(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
     Plan::new((a.len(), b.len()), entries, &costs)
 }
 
-/// Calls `visit(x, y, mass)` for the entries of the monotone coupling of two sides, each the places
-/// in order with their masses in units; both sides have the same number of units.
+/// Calls `visit(x, y, mass)` for the entries of the monotone coupling. Each side is a sorted list
+/// of places with masses in units; both sides have the same total.
 pub(crate) fn monotone<T: Copy>(
     rows: &[(T, i64)],
     columns: &[(T, i64)],

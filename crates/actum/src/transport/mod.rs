@@ -1,9 +1,11 @@
-//! Couplings of two clouds: [exact](exact()), [entropic](entropic()) and, on a line, [monotone](line()).
+//! Couplings of two clouds: [exact](exact()), [entropic](entropic()) and, on a line,
+//! [monotone](line()).
 //!
-//! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` says how much mass
-//! goes from every `x_i` to every `y_j`: `P_ij >= 0` with row sums `a` and column sums `b`, both
-//! divided by their mass. Transport asks for the one that minimises `sum_ij P_ij c(x_i, y_j)`.
-//! [Unbalanced](unbalanced()) transport lets the sums differ from a and b, at a price.
+//! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` gives the mass `P_ij
+//! >= 0` that goes from `x_i` to `y_j`. Its row sums are `a` and its column sums `b`, both divided
+//! by their mass. Optimal transport minimises `sum_ij P_ij c(x_i, y_j)` over couplings.
+//! [Unbalanced](unbalanced()) transport penalises sums that differ from a and b instead of
+//! excluding them.
 
 mod costs;
 mod entropic;
@@ -39,8 +41,8 @@ pub enum Ground {
     SquaredEuclidean,
 }
 
-/// A sparse coupling of a cloud of n points and a cloud of m points: entries (i, j, mass) with
-/// positive masses, of sum 1 unless the plan is [unbalanced](unbalanced()).
+/// A sparse coupling of a cloud of n points and a cloud of m points. Its entries are (i, j, mass)
+/// with positive masses, whose sum is 1 unless the plan is [unbalanced](unbalanced()).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     shape: (usize, usize),
@@ -49,7 +51,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Puts the entries in order and sums the cost in that order.
+    /// Sorts the entries and sums the cost in that order.
     fn new(
         shape: (usize, usize),
         mut entries: Vec<(u32, u32, f64)>,
@@ -86,7 +88,7 @@ impl Plan {
         self.entries.len()
     }
 
-    /// Never true: some mass always moves.
+    /// Never true: a plan has mass.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -98,8 +100,8 @@ impl Plan {
             .map(|&(i, j, mass)| (i as usize, j as usize, mass))
     }
 
-    /// The sums of the rows `[n]` and of the columns `[m]`: unless the plan is unbalanced, the
-    /// weights of the two clouds divided by their mass.
+    /// The sums of the rows `[n]` and of the columns `[m]`. Unless the plan is unbalanced, they are
+    /// the weights of the two clouds divided by their mass.
     pub fn marginals(&self) -> (Array1<f64>, Array1<f64>) {
         let mut rows = Array1::zeros(self.shape.0);
         let mut columns = Array1::zeros(self.shape.1);
@@ -120,8 +122,8 @@ pub(crate) struct Units {
     pub total: i64,
 }
 
-/// Equal weights become exact; others are rounded to multiples of 2^-60 of the mass, finer than
-/// `f64`, and the largest weight takes what rounding left.
+/// Equal weights are exact. Others are rounded to multiples of 2^-60 of the mass, finer than `f64`,
+/// and the largest weight absorbs the rounding.
 pub(crate) fn units(a: &[f64], b: &[f64]) -> Units {
     let (n, m) = (a.len(), b.len());
     let uniform = |w: &[f64]| w.iter().all(|x| *x == w[0]);
@@ -136,7 +138,7 @@ pub(crate) fn units(a: &[f64], b: &[f64]) -> Units {
     let total = 1i64 << 60;
     let round = |w: &[f64]| {
         let mass: f64 = w.iter().sum();
-        // At least one unit, so that no point of positive weight is left out of the basis.
+        // At least one unit, so that every point of positive weight is in the basis.
         let unit = |x: &f64| {
             (x / mass * total as f64)
                 .max(if *x > 0.0 { 1.0 } else { 0.0 })
@@ -173,9 +175,9 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Two weighted clouds of waves in three dimensions, easily made elsewhere:
-    /// `x_ik = sin(1.3 i + 0.7 k) + 0.1 k` of weights `1 + i mod 5` and
-    /// `y_jk = 1.5 cos(0.9 j + 1.1 k) + 0.3` of weights `1 + (j mod 3) / 2`.
+    /// Two weighted clouds of waves in three dimensions that other programs can reproduce: `x_ik =
+    /// sin(1.3 i + 0.7 k) + 0.1 k` with weights `1 + i mod 5` and `y_jk = 1.5 cos(0.9 j + 1.1 k) +
+    /// 0.3` with weights `1 + (j mod 3) / 2`.
     pub(crate) fn waves(n: usize, m: usize) -> (Cloud, Cloud) {
         let x = Array2::from_shape_fn((n, 3), |(i, k)| {
             (1.3 * i as f64 + 0.7 * k as f64).sin() + 0.1 * k as f64

@@ -3,8 +3,8 @@
 //!
 //! A basis is a spanning tree of the rows and columns. Arcs go from a row to a column and have no
 //! upper bound, so the direction of a tree arc follows from whether its lower end is a row or a
-//! column. Masses are integers, hence a pivot that moves nothing is seen exactly, and the tree is
-//! kept *strongly feasible* (every arc of zero flow points to the root), which rules out cycling
+//! column. Masses are integers, so degenerate pivots are recognised exactly. The tree is kept
+//! *strongly feasible* (every arc of zero flow points to the root), which excludes cycling
 //! (Cunningham, 1976).
 
 const NONE: u32 = u32::MAX;
@@ -22,13 +22,14 @@ pub(super) struct Arc {
 struct Node {
     parent: u32,
     previous: u32,
-    /// The number of nodes of the subtree, this one included.
+    /// The number of nodes of its subtree, including itself.
     size: u32,
     flow: i64,
     cost: f64,
 }
 
-/// The way down: what a walk over a subtree reads, apart from the rest to stay in cache.
+/// The links that a walk over a subtree reads, stored apart from the rest so that they stay in
+/// cache.
 #[derive(Clone, Copy)]
 struct Down {
     first_child: u32,
@@ -48,7 +49,7 @@ pub(super) struct Tree {
 impl Tree {
     /// The tree of these arcs and flows.
     ///
-    /// `links` are n + m - 1 arcs that span all nodes; an arc of zero flow points to the root,
+    /// `links` are n + m - 1 arcs that span all nodes. An arc of zero flow points to the root,
     /// which is column 0.
     pub fn new(rows: usize, columns: usize, links: &[(Arc, i64)]) -> Self {
         let count = rows + columns;
@@ -161,13 +162,13 @@ impl Tree {
         limit
     }
 
-    /// Brings `arc` of the given reduced cost into the basis.
+    /// Brings `arc`, which has the given reduced cost, into the basis.
     fn pivot(&mut self, arc: &Arc, reduced: f64) {
         let (row, column) = (arc.row, self.rows as u32 + arc.column);
         let join = self.join(row, column);
 
-        // The arc that leaves is the last one to block on the way round from the join along the
-        // entering arc: this keeps the tree strongly feasible.
+        // The leaving arc is the last blocking one on the cycle from the join along the entering
+        // arc: this choice keeps the tree strongly feasible.
         let mut step = i64::MAX;
         let mut leaving = NONE;
         let mut below_row = true;
@@ -217,8 +218,8 @@ impl Tree {
             x = self.nodes[x as usize].parent;
         }
 
-        // Raising u and lowering v by the same number everywhere changes no reduced cost, so the
-        // smaller of the two parts is the one to move.
+        // Adding a constant to u and subtracting it from v changes no reduced cost, so the smaller
+        // of the two parts is updated.
         let raise = if below_row { reduced } else { -reduced };
         self.detach(leaving);
         if 2 * size as usize > self.nodes.len() {
@@ -257,10 +258,10 @@ impl Tree {
         x
     }
 
-    /// Adds `raise` to the rows and takes it from the columns of the tree of `top`.
+    /// Adds `raise` to the rows of the tree of `top` and subtracts it from its columns.
     fn shift(&mut self, top: u32, raise: f64) {
         // Most of the time of a solve is spent here. Queueing the first child and the next sibling
-        // of a node, counting only those that exist, leaves no branch to mispredict.
+        // of a node, and counting only those that exist, leaves no branch to mispredict.
         self.queue[0] = top;
         let (mut head, mut end) = (0, 1);
         while head < end {
@@ -275,7 +276,7 @@ impl Tree {
         }
     }
 
-    /// Computes the potentials anew, which forgets the rounding of many shifts.
+    /// Recomputes the potentials, which removes the rounding errors of many updates.
     pub fn refresh(&mut self) {
         self.potential[self.root as usize] = 0.0;
         let mut stack = vec![self.root];

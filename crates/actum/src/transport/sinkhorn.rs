@@ -15,25 +15,27 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
 };
 
-/// The greatest part of the mass that the column sums may be off when the iteration stops.
+/// The error of the column sums, as a part of the mass, at which the iteration stops.
 const MARGINAL_ERROR: f64 = 1e-9;
-/// Iterations at the final epsilon before giving up.
+/// Iterations at the final epsilon before an error.
 const ITERATIONS: usize = 20_000;
-/// Iterations at each larger epsilon on the way.
+/// Iterations at each larger epsilon.
 const ANNEALING: usize = 2;
-/// How many iterations before the last one an extrapolation looks at.
+/// The number of previous iterations that an extrapolation uses.
 const MEMORY: usize = 12;
-/// The rows are cut into so many blocks, whatever the number of threads, for the sums of columns.
+/// The blocks of rows with column sums of their own. The number does not depend on that of the
+/// threads, so that the sums are added in the same order and give the same bits; it is large enough
+/// to occupy many threads.
 const BLOCKS: usize = 64;
-/// Sums of exponentials outside are computed again relative to their greatest term.
+/// Sums of exponentials outside of this range are recomputed relative to their largest term.
 const SAFE: RangeInclusive<f64> = 1e-200..=1e200;
-/// What part of its row or of its column an entry of average size keeps when it is dropped.
+/// The share of its row or column, times their length, below which an entry is dropped.
 const NEGLIGIBLE: f64 = 1e-9;
-/// The dual objective counts as lower when it is so by this part of it.
+/// The relative decrease of the dual objective that counts as one.
 const ROUNDING: f64 = 1e-13;
-/// Added to the diagonal of a matrix of cosines.
+/// Added to the diagonal of a matrix of cosines, to keep it positive definite.
 const RIDGE: f64 = 1e-12;
-/// An entry of P whose exponent is not above is 0.
+/// Entries of P with this exponent or a lower one are 0.
 const LEAST_EXPONENT: f64 = -700.0;
 
 /// The plan `P_ij = p_i q_j exp((f_i + g_j - c_ij) / epsilon)`, where p and q are the weights of
@@ -52,12 +54,11 @@ pub(super) struct Potentials {
     clouds: (Cloud, Cloud),
 }
 
-/// The potentials of the plan that minimises
-/// `<P, c> + epsilon KL(P | p q') + rho KL(P 1 | p) + rho KL(P' 1 | q)`; an infinite rho
-/// asks for the sums p and q themselves.
+/// The potentials of the plan that minimises `<P, c> + epsilon KL(P | p q') + rho KL(P 1 | p) + rho
+/// KL(P' 1 | q)`. An infinite rho fixes the sums to p and q.
 ///
-/// At the minimum the row sums are `p exp(-f / rho)` and the column sums `q exp(-g / rho)`.
-/// On return the row sums are that to rounding, and the column sums to 1e-9 of the mass in total.
+/// At the minimum the row sums are `p exp(-f / rho)` and the column sums `q exp(-g / rho)`. The
+/// result meets these row sums to rounding, and the column sums to 1e-9 of the mass in total.
 pub(super) fn sinkhorn(
     a: &Cloud,
     b: &Cloud,
@@ -80,15 +81,16 @@ pub(super) fn sinkhorn(
         rho,
     };
     let greatest = problem.costs.greatest()?;
-    // The iteration forgets a constant that f has too much and g too little only at the rate
-    // `rho / (rho + epsilon)`; the best one is known (Sejourne, Vialard, Peyre, 2022, section 3).
+    // A constant added to f and subtracted from g decays only at the rate `rho / (rho + epsilon)`.
+    // Its best value is known (Sejourne, Vialard, Peyre, 2022, section 3).
     let translate = |f: &[f64], g: &mut [f64]| {
         let shift = (level(&q, g, rho) - level(&p, f, rho)) / 2.0;
         g.iter_mut().for_each(|g| *g -= shift);
     };
 
     let mut g = vec![0.0; b.len()];
-    // An epsilon above rho would only blur what the damping has made easy.
+    // An epsilon above rho need not be annealed, because the damping makes its iteration converge
+    // fast.
     let mut wide = greatest.min(rho);
     let mut minima = vec![0.0; a.len()];
     while wide > 4.0 * epsilon {
@@ -130,7 +132,7 @@ pub(super) fn sinkhorn(
             });
         }
         let new = problem.dual(&f, &g, epsilon);
-        // An iteration never lowers the dual objective; an extrapolation that does is undone.
+        // An iteration never lowers the dual objective. An extrapolation that does is undone.
         if new < value - ROUNDING * value.abs()
             && let Some(image) = extrapolation.undo()
         {
@@ -150,7 +152,7 @@ pub(super) fn sinkhorn(
     ))
 }
 
-/// What an iteration needs to know.
+/// The data of an iteration.
 struct Problem<'a> {
     costs: Costs<'a>,
     flipped: Costs<'a>,
@@ -160,7 +162,7 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// The dual objective at g and the f it asks for.
+    /// The dual objective at g and its best f.
     fn dual(&self, f: &[f64], g: &[f64], epsilon: f64) -> f64 {
         let rho = self.rho;
         let side = |weights, f: &[f64]| -> f64 {
@@ -177,12 +179,12 @@ impl Problem<'_> {
         side(self.p, f) + side(self.q, g) - epsilon * mass
     }
 
-    /// The potential f that g asks for, and the potential that f asks for.
+    /// The best f for g, and the best g for that f.
     ///
-    /// Every cost and its exponential is computed once: a row of the plan is kept until its sum is
-    /// known, then added to the sums of the columns, which say how much g is wrong. `minima` holds the
-    /// soft minima of the rows, those of the previous iteration on entry: close to what they will
-    /// be, they keep the exponentials within range.
+    /// Every cost and its exponential is computed once. A row of the plan is kept until its sum is
+    /// known, then normalised and added to the column sums, which give the correction of g.
+    /// `minima` holds the soft minima of the rows, on entry those of the previous iteration. They
+    /// are close to the new ones and so keep the exponentials within range.
     fn iterate(&self, minima: &mut Vec<f64>, g: &[f64], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
         let damping = 1.0 / (1.0 + epsilon / self.rho);
         let damped = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| damping * x).collect() };
@@ -228,8 +230,8 @@ impl Problem<'_> {
     }
 }
 
-/// What an iteration does with some rows: `heights` belong to g, and `level` is one of f that keeps
-/// the sums of the columns within range.
+/// The part of an iteration on some rows. `heights` belong to g; `level` is one of f and keeps the
+/// column sums within range.
 struct Block<'a> {
     problem: &'a Problem<'a>,
     rows: Range<usize>,
@@ -240,8 +242,11 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// `exp((minimum_i + height_j - c_ij) / epsilon)` for these rows i and every column j, at
-    /// `[tile of j][i - start]`, and the sums over j.
+    /// Writes `exp((minimum_i + height_j - c_ij) / epsilon)` for these rows i and every column j to
+    /// `[tile of j][i - start]`, and returns the sums over j.
+    ///
+    /// The rows of a tile lie side by side in `terms`, because the column sums read them in this
+    /// order.
     #[inline(always)]
     fn fill<S: Simd>(
         &self,
@@ -270,7 +275,7 @@ impl Block<'_> {
 }
 
 impl WithSimd for Block<'_> {
-    /// The soft minima of the rows and the sums of the columns.
+    /// The soft minima of the rows and the column sums.
     type Output = (Vec<f64>, Vec<Line>);
 
     #[inline(always)]
@@ -318,8 +323,8 @@ fn add<S: Simd>(simd: S, factor: f64, line: &Line, sums: &mut Line) {
 }
 
 /// Anderson's extrapolation of a fixed-point iteration (Walker & Ni, *Anderson acceleration for
-/// fixed-point iterations*, 2011): the combination of the last images whose combined residual
-/// is least.
+/// fixed-point iterations*, 2011): the combination of the last images with the least combined
+/// residual.
 #[derive(Default)]
 struct Extrapolation {
     last: Option<(Vec<f64>, Vec<f64>)>,
@@ -328,7 +333,8 @@ struct Extrapolation {
 }
 
 impl Extrapolation {
-    /// The image of the last point, where to go on from plainly, if the last step was not plain.
+    /// The image of the last point, from which the iteration continues without extrapolation. None
+    /// if the last step was not extrapolated.
     fn undo(&mut self) -> Option<Vec<f64>> {
         if self.changes.is_empty() {
             return None;
@@ -337,7 +343,7 @@ impl Extrapolation {
         self.last.take().map(|last| last.0)
     }
 
-    /// Where to iterate next, after `x` had this image; residuals are measured with `weights`.
+    /// The next point, after `x` with this image. Residuals are measured with `weights`.
     fn next(&mut self, x: &[f64], image: Vec<f64>, weights: &Array1<f64>) -> Vec<f64> {
         let difference =
             |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x - y).collect() };
@@ -365,7 +371,7 @@ impl Extrapolation {
         let angles = DMatrix::from_fn(count, count, |k, l| {
             let cosine =
                 product(&self.changes[k].1, &self.changes[l].1) / (lengths[k] * lengths[l]);
-            // Changes that are nearly parallel must not be told apart by their rounding.
+            // Rounding must not decide between changes that are nearly parallel.
             cosine + if k == l { RIDGE } else { 0.0 }
         });
         let along = DVector::from_fn(count, |k, _| {
@@ -408,9 +414,9 @@ impl Potentials {
 
     /// P without its negligible entries, scaled to this mass.
     ///
-    /// An entry is negligible when its mass is below `1e-9 r_i / m` and below `1e-9 c_j / n`, with
-    /// r the row sums and c the column sums. A row or column of positive weight whose entries all
-    /// underflow keeps the greatest, as the least positive normal number.
+    /// An entry is negligible if its mass is below `1e-9 r_i / m` and below `1e-9 c_j / n`, with r
+    /// the row sums and c the column sums. A row or column of positive weight whose entries all
+    /// underflow keeps the largest one, as the least positive normal number.
     pub fn plan(&self, mass: f64) -> Result<Plan> {
         let (n, m) = (self.p.len(), self.q.len());
         let all = self.entries();
@@ -432,7 +438,7 @@ impl Potentials {
                 }
             });
         };
-        // Counted before they are written, for there may be n m of them.
+        // Entries are counted before they are stored, because there may be n m of them.
         let sums: Vec<([usize; ROWS], f64, f64)> = all
             .costs
             .blocks()
@@ -519,7 +525,7 @@ impl Potentials {
     }
 }
 
-/// The entries of a plan, computed when they are asked for.
+/// The entries of a plan, computed when they are needed.
 struct Entries<'a> {
     costs: Costs<'a>,
     heights: Vec<Line>,
@@ -548,15 +554,15 @@ impl Entries<'_> {
     }
 }
 
-/// The positive weights and their places. Where a weight is zero a potential means nothing, and
-/// its exponential may overflow.
+/// The positive weights and their indices. At a weight of 0 a potential has no meaning, and its
+/// exponential may overflow.
 pub(super) fn positive(weights: &Array1<f64>) -> impl Iterator<Item = (usize, f64)> + '_ {
     let all = weights.iter().copied().enumerate();
     all.filter(|(_, w)| *w > 0.0)
 }
 
-/// `-rho log sum_i w_i exp(-f_i / rho)`, so that the plan wants the mass
-/// `exp(-level / rho)`; 0 for an infinite rho, where that mass is 1 whatever f.
+/// `-rho log sum_i w_i exp(-f_i / rho)`, so that the mass of the plan is `exp(-level / rho)`; 0 for
+/// an infinite rho, where that mass is 1 for every f.
 fn level(weights: &Array1<f64>, f: &[f64], rho: f64) -> f64 {
     if rho.is_infinite() {
         return 0.0;
@@ -566,7 +572,8 @@ fn level(weights: &Array1<f64>, f: &[f64], rho: f64) -> f64 {
         let terms = positive(weights).map(|(i, w)| w * of((least - f[i]) / rho));
         terms.sum()
     };
-    // The logarithm of a mean near 1, times a great rho, needs what the mean is short of 1.
+    // For a mean near 1 the logarithm is computed from its difference from 1, because rho
+    // multiplies its rounding error.
     let short = mean(f64::exp_m1);
     let log = if short > -0.5 {
         short.ln_1p()
@@ -576,7 +583,7 @@ fn level(weights: &Array1<f64>, f: &[f64], rho: f64) -> f64 {
     least - rho * log
 }
 
-/// `g_j + epsilon log w_j` in tiles, filled up with what never counts.
+/// `g_j + epsilon log w_j` in tiles, padded with minus infinity, whose exponential is 0.
 fn heights(g: &[f64], weights: &Array1<f64>, epsilon: f64) -> Vec<Line> {
     let heights: Vec<f64> = g
         .iter()
@@ -586,7 +593,7 @@ fn heights(g: &[f64], weights: &Array1<f64>, epsilon: f64) -> Vec<Line> {
     tiled(&heights, f64::NEG_INFINITY)
 }
 
-/// The column j of the greatest `height_j - c_ij`.
+/// The column j of the largest `height_j - c_ij`.
 fn strongest(costs: &Costs, i: usize, heights: &[Line]) -> usize {
     let mut top = (0, f64::NEG_INFINITY);
     costs.visit(i..i + 1, 0, |_, t, row| {
@@ -599,7 +606,7 @@ fn strongest(costs: &Costs, i: usize, heights: &[Line]) -> usize {
     top.0
 }
 
-/// `-epsilon log sum_j exp((height_j - c_ij) / epsilon)`, whatever the size of its terms.
+/// `-epsilon log sum_j exp((height_j - c_ij) / epsilon)`, safe for terms of any size.
 fn soft_minimum(costs: &Costs, i: usize, heights: &[Line], epsilon: f64) -> f64 {
     let mut top = [f64::NEG_INFINITY; LANES];
     costs.visit(i..i + 1, 0, |_, t, row| {

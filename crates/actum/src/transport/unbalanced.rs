@@ -7,7 +7,7 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// What [`unbalanced`] found: `P_ij = s p_i q_j exp((f_i + g_j - c_ij) / epsilon)`.
+/// The result of [`unbalanced`]: `P_ij = s p_i q_j exp((f_i + g_j - c_ij) / epsilon)`.
 #[derive(Debug, Clone)]
 pub struct Unbalanced {
     potentials: Potentials,
@@ -16,29 +16,28 @@ pub struct Unbalanced {
     value: f64,
 }
 
-/// Unbalanced entropic transport, in which mass may also be made and lost:
-/// `min_P <P, c> + epsilon KL(P | s p q') + rho KL(P 1 | a) + rho KL(P' 1 | b)` over all
-/// `P >= 0` (Chizat, Peyre, Schmitzer, Vialard, *Scaling algorithms for unbalanced optimal
-/// transport problems*, 2018; Sejourne et al., *Sinkhorn divergences for unbalanced optimal
-/// transport*, 2019).
+/// Unbalanced entropic transport, in which mass can be created and destroyed: `min_P <P, c> +
+/// epsilon KL(P | s p q') + rho KL(P 1 | a) + rho KL(P' 1 | b)` over all `P >= 0` (Chizat, Peyre,
+/// Schmitzer, Vialard, *Scaling algorithms for unbalanced optimal transport problems*, 2018;
+/// Sejourne et al., *Sinkhorn divergences for unbalanced optimal transport*, 2019).
 ///
-/// `KL(x | y) = sum x log(x / y) - x + y`. Here a and b are the weights of the clouds as they are,
-/// of mass A and B, and the entropy is relative to `s p q'` with `p = a / A`, `q = b / B` and
-/// `s = sqrt(A B)`, that is to `a b' / s`. So the weights of both clouds times k make P times k and
-/// change nothing else, and where nothing costs, P is `s p q'` for any epsilon and rho. Since
-/// rho is that of both sides, P is s times the plan for p and q.
+/// `KL(x | y) = sum x log(x / y) - x + y`. Here a and b are the weights of the clouds, of mass A
+/// and B. The entropy is relative to `s p q'` with `p = a / A`, `q = b / B` and `s = sqrt(A B)`,
+/// that is to `a b' / s`. So multiplying the weights of both clouds by k multiplies P by k and has
+/// no other effect. Where the cost is 0, P is `s p q'` for any epsilon and rho. Because rho is the
+/// same on both sides, P is s times the plan for p and q.
 ///
-/// `epsilon` and the marginal penalty `rho` have the units of the cost. Mass that would have to go
-/// much further than `c = rho` is lost rather than moved: between two single points, `s exp(-c /
-/// (epsilon + 2 rho))` moves. The entropy has its price in mass too, small where epsilon is well
-/// below rho. With a great rho the plan is s times the [entropic](super::entropic()) one.
+/// `epsilon` and the marginal penalty `rho` have the units of the cost. Mass is destroyed rather
+/// than moved where moving it costs much more than rho: between two single points the mass `s
+/// exp(-c / (epsilon + 2 rho))` moves. The entropy destroys mass too, little where epsilon is well
+/// below rho. With a large rho the plan is s times the [entropic](super::entropic()) one.
 ///
-/// The iteration of [`entropic`](super::entropic()), damped by `rho / (rho + epsilon)`, with
-/// the constant in the potentials set to its best value each time (Sejourne, Vialard, Peyre,
-/// *Faster unbalanced optimal transport: translation invariant Sinkhorn and 1-D Frank-Wolfe*, 2022,
-/// section 3). It stops when the column sums are `b exp(-g / rho)`, up to the constant, to 1e-9
-/// of the mass in total; the row sums are `a exp(-f / rho)` to rounding. Memory is O(n + m); an
-/// iteration costs n m exponentials.
+/// The method is the iteration of [`entropic`](super::entropic()), damped by `rho / (rho +
+/// epsilon)`, with the constant in the potentials set to its best value each time (Sejourne,
+/// Vialard, Peyre, *Faster unbalanced optimal transport: translation invariant Sinkhorn and 1-D
+/// Frank-Wolfe*, 2022, section 3). It stops when the column sums are `b exp(-g / rho)`, up to the
+/// constant, to 1e-9 of the mass in total; the row sums are `a exp(-f / rho)` to rounding. Memory
+/// is O(n + m); an iteration computes n m exponentials.
 ///
 /// ```
 /// use actum::{cloud::Cloud, transport::{Ground, unbalanced}};
@@ -55,8 +54,8 @@ pub struct Unbalanced {
 ///
 /// # Errors
 /// Clouds of different dimension (`Shape`); an epsilon or rho that is not finite and positive
-/// (`Setting`); distances that overflow, or a mass that underflows because everything is out of
-/// rho (`Value`); no convergence (`Diverged`), which a greater epsilon remedies.
+/// (`Setting`); distances that overflow, or a mass that underflows because all distances are far
+/// beyond rho (`Value`); no convergence (`Diverged`), which a larger epsilon avoids.
 pub fn unbalanced(
     a: &Cloud,
     b: &Cloud,
@@ -78,7 +77,7 @@ pub fn unbalanced(
         Value,
         "no mass is moved: every pair of points is too far apart for rho {rho:e}; raise rho"
     );
-    // The dual objective, whose error is of second order in that of the potentials.
+    // The dual objective, because its error is of second order in that of the potentials.
     let lost: f64 = [
         (&potentials.p, &potentials.f),
         (&potentials.q, &potentials.g),
@@ -96,26 +95,26 @@ pub fn unbalanced(
 }
 
 impl Unbalanced {
-    /// The mass of P: how much is moved, and neither made nor lost.
+    /// The mass of P, which is moved rather than created or destroyed.
     pub fn mass(&self) -> f64 {
         self.mass
     }
 
-    /// The mean cost of what is moved, `<P, c>` divided by the mass of P.
+    /// The mean cost of the moved mass, `<P, c>` divided by the mass of P.
     pub fn mean_cost(&self) -> f64 {
         self.mean_cost
     }
 
-    /// What was minimised, all four terms of it.
+    /// The minimum, with all four terms.
     pub fn value(&self) -> f64 {
         self.value
     }
 
     /// P without its negligible entries; its [mass](Plan::mass) is that of P.
     ///
-    /// An entry is dropped when its mass is below `1e-9 / m` of its row sum and below `1e-9 / n`
-    /// of its column sum. Every point of positive weight keeps a partner, however little it moves:
-    /// at least the smallest positive normal number, 2e-308.
+    /// An entry is dropped if its mass is below `1e-9 / m` of its row sum and below `1e-9 / n` of
+    /// its column sum. Every point of positive weight keeps a partner, with at least the smallest
+    /// positive normal number, 2e-308.
     ///
     /// # Errors
     /// None for clouds that [`unbalanced`] accepted.
@@ -288,8 +287,8 @@ mod tests {
             masses.is_sorted_by(|x, y| x > y) && masses[3] < 0.05 * masses[0],
             "{masses:?}"
         );
-        // Where the clouds are one, with points out of each other's reach, a point keeps its mass
-        // but for the entropy: epsilon log(P / s p^2) + 2 rho log(P / s p) = 0.
+        // For equal clouds of points far apart, a point keeps its mass up to the entropy: epsilon
+        // log(P / s p^2) + 2 rho log(P / s p) = 0.
         let far = Array2::from_shape_fn((5, 1), |(i, _)| 10.0 * i as f64);
         let a = Cloud::weighted(far, array![1.0, 2.0, 3.0, 4.0, 2.0]).unwrap();
         let (epsilon, rho) = (1e-2f64, 0.3);
@@ -320,7 +319,7 @@ mod tests {
                 close(got.2, factor * want.2, 1e-6);
             }
         }
-        // One cloud times k is both times its root, but for what making that mass costs.
+        // One cloud times k is both times its root, up to the cost of creating that mass.
         let found = unbalanced(&heavier(&a, 4.0), &b, SQUARE, 0.1, 0.7).unwrap();
         close(found.mass(), 2.0 * plain.mass(), 1e-9);
         // The other way round, the plan is the transpose.
@@ -331,8 +330,8 @@ mod tests {
 
     #[test]
     fn every_point_of_positive_weight_keeps_a_partner() {
-        // An outlier on each side, so far that its mass underflows; one only hardly reached; and
-        // points of no weight, one of them on an outlier.
+        // An outlier on each side, so far that its mass underflows; one that is hardly reached; and
+        // points without weight, one of them on an outlier.
         let a = Cloud::weighted(
             array![[0.0], [1.0], [1e4], [30.0], [-1e5], [0.5]],
             array![1.0, 2.0, 1.0, 1.0, 0.0, 1e-12],
@@ -382,7 +381,7 @@ mod tests {
         );
         let (rows, _) = other.plan().unwrap().marginals();
         assert!(rows[40] < 1e-9 * rows.sum());
-        // The reference of the entropy has changed by a constant; the partners are the same.
+        // The reference of the entropy has changed by a constant; the partners are equal.
         close(other.mean_cost(), plain.mean_cost(), 1e-2);
         let balanced = entropic(&with_outlier, &b, SQUARE, 0.1).unwrap();
         assert!(balanced.cost() > 10.0 * plain.mean_cost());

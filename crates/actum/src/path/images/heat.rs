@@ -1,22 +1,22 @@
-//! Blurring by the heat equation in a box that nothing leaves.
+//! Blur by the heat equation in an insulated box.
 
 use std::f64::consts::PI;
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-/// The heat equation on `height x width` pixels, solved in cosines.
+/// The heat equation on `height x width` pixels, solved by cosine series.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Heat {
     /// The cosines of both sides, `[modes, pixels]`, orthonormal.
     cosines: [Array2<f64>; 2],
-    /// How fast every mode fades, `[height, width]`: `pi^2 (k^2 / height^2 + l^2 / width^2)`.
+    /// The decay rate of every mode, `[height, width]`: `pi^2 (k^2 / height^2 + l^2 / width^2)`.
     rates: Array2<f64>,
     /// The width of the blur at time 1, in pixels.
     widest: f64,
 }
 
-/// The blur at time 1 is as wide as this many times the longer side: the slowest mode then has
-/// `e^(-pi^2 1.5^2 / 2) = 1.5e-5` of its size left, and images are flat.
+/// The width of the blur at time 1 over the longer side. The slowest mode then has `e^(-pi^2 1.5^2
+/// / 2) = 1.5e-5` of its amplitude left, so that images are flat.
 const WIDEST: f64 = 1.5;
 
 impl Heat {
@@ -38,11 +38,10 @@ impl Heat {
         }
     }
 
-    /// A channel after it was blurred with a Gaussian of standard deviation `widest t^2`, and its
-    /// rate.
+    /// A channel blurred by a Gaussian of standard deviation `widest t^2`, and its rate.
     pub(super) fn blur(&self, plane: ArrayView2<f64>, t: f64) -> [Array2<f64>; 2] {
         let [rows, columns] = &self.cosines;
-        // The heat equation for a time of half the squared width.
+        // A blur of standard deviation w is the heat equation for a time of w^2 / 2.
         let time = 0.5 * self.widest.powi(2) * t.powi(4);
         let pace = 2.0 * self.widest.powi(2) * t.powi(3);
         let mut modes = rows.dot(&plane).dot(&columns.t());

@@ -1,4 +1,4 @@
-//! What of images is hidden.
+//! Masks: which pixels of an image are hidden.
 
 use ndarray::Array2;
 
@@ -49,7 +49,7 @@ impl Mask {
         }))
     }
 
-    /// Hides what is bright (levels of 128 and more) in a single image: white is filled in and
+    /// Hides what is bright (levels of 128 and more) in a single image. White is filled in and
     /// black is kept, as in other tools for inpainting.
     ///
     /// # Errors
@@ -72,5 +72,34 @@ impl Mask {
     /// Where pixels are hidden, `[height, width]`.
     pub fn hidden(&self) -> &Array2<bool> {
         &self.hidden
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array4;
+
+    use super::*;
+    use crate::{error::ErrorKind, path::Degradation};
+
+    #[test]
+    fn masks() {
+        let top = Mask::top(3, 2).unwrap();
+        assert_eq!(top.hidden().column(0).to_vec(), [true, true, false]);
+        let bottom = Mask::bottom(3, 2).unwrap();
+        assert_eq!(bottom.hidden().column(1).to_vec(), [false, false, true]);
+        let pixels = Array4::from_shape_vec((1, 1, 3, 1), vec![0, 127, 128]).unwrap();
+        let mask = Mask::of(&Images::new(pixels, "m.png").unwrap()).unwrap();
+        assert_eq!(mask.hidden().row(0).to_vec(), [false, false, true]);
+        let white = Images::new(Array4::from_elem((1, 2, 2, 3), 255), "m.png").unwrap();
+        let message = Mask::of(&white).unwrap_err().to_string();
+        assert!(
+            message.contains("m.png") && message.contains("4 of 4"),
+            "{message}"
+        );
+        assert!(Mask::of(&white.select(&[0, 0]).unwrap()).is_err());
+        let error = Degradation::inpainting([4, 4, 1], top).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        assert!(error.to_string().contains("4 x 4") && error.to_string().contains("3 x 2"));
     }
 }

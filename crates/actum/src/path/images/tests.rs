@@ -1,11 +1,17 @@
-use ndarray::{Array1, Axis, s};
+use ndarray::{Array1, Array2, Array4, ArrayView2, Axis, s};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
-use super::*;
-use crate::error::ErrorKind;
+use super::{degradation::Kind, heat::Heat, observed::is_kept, *};
+use crate::{
+    data::Images,
+    error::ErrorKind,
+    path::{Path, PathSample, Process},
+};
 
 const SHAPE: [usize; 3] = [4, 5, 3];
 
-fn images(n: usize) -> Images {
+pub(super) fn images(n: usize) -> Images {
     let level = |(i, y, x, k)| ((50 * i + 31 * y + 17 * x + 90 * k) % 256) as u8;
     Images::new(Array4::from_shape_fn((n, 4, 5, 3), level), "ramp").unwrap()
 }
@@ -14,7 +20,7 @@ fn mask() -> Mask {
     Mask::new(Array2::from_shape_fn((4, 5), |(y, x)| (y + 2 * x) % 3 == 1)).unwrap()
 }
 
-fn processes() -> [Degradation; 4] {
+pub(super) fn processes() -> [Degradation; 4] {
     let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
     [
         Process::default(),
@@ -25,7 +31,7 @@ fn processes() -> [Degradation; 4] {
     .map(|process| Degradation::process(process, SHAPE))
 }
 
-fn others() -> [Degradation; 6] {
+pub(super) fn others() -> [Degradation; 6] {
     [
         Degradation::linear(SHAPE),
         Degradation::heat(SHAPE),
@@ -36,15 +42,15 @@ fn others() -> [Degradation; 6] {
     ]
 }
 
-fn all() -> impl Iterator<Item = Degradation> {
+pub(super) fn all() -> impl Iterator<Item = Degradation> {
     processes().into_iter().chain(others())
 }
 
-fn draw(path: &ImagePath, t: f64, n: usize, seed: u64) -> PathSample {
+pub(super) fn draw(path: &ImagePath, t: f64, n: usize, seed: u64) -> PathSample {
     path.sample(&vec![t; n], &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
-/// Means and variances of all numbers, within so many of their standard errors.
+/// Compares means and variances of all numbers within multiples of their standard errors.
 fn agree(points: &Array2<f64>, mean: &Array1<f64>, variance: &Array1<f64>) {
     let n = points.nrows() as f64;
     let found = points.var_axis(Axis(0), 0.0);
@@ -197,7 +203,7 @@ fn heat_as_scipy_spreads_it() {
             assert!((blurred[*place] - expected).abs() < 1e-12);
         }
     }
-    // Nothing leaves, nothing changes at first, and all is flat at last.
+    // The mean is conserved, the image is unchanged at first and flat at the end.
     let [first, last] = [0.0, 1.0].map(|t| heat.blur(x.view(), t)[0].clone());
     let mean = x.mean().unwrap();
     assert!((&first - &x).iter().all(|d| d.abs() < 1e-12));
@@ -214,7 +220,8 @@ fn heat_as_scipy_spreads_it() {
                 heat.blur(plane, t)[0].clone()
             })
             .collect();
-        // The noise of dequantisation is blurred too: it is lost beside eps but for its bound.
+        // The noise of dequantisation is blurred too, between 0 and all of it; half is within the
+        // bound.
         let variance = Array1::from_elem(60, t * t + 0.5 * v);
         agree(&draw(&path, t, 20_000, 6).points, &blurred, &variance);
     }
@@ -244,7 +251,7 @@ fn velocities_are_rates_for_the_same_draw() {
                     "{found} {expected} {scale:?}"
                 );
             }
-            // What is fed is not moved.
+            // Conditioning does not move.
             assert!(velocities.slice(s![.., 60..]).iter().all(|v| *v == 0.0));
         }
     }
@@ -259,7 +266,7 @@ fn at_first_images_are_whole() {
         let path = ImagePath::new(images(1), degradation.clone()).unwrap();
         let points = draw(&path, 0.0, 1, 8).points;
         let again = degradation.images(points.view(), "again").unwrap();
-        // Cosines there and back, and a quarter, round.
+        // Blurring transforms to cosines and back, and the torus scales by a quarter: both round.
         let both = again.image(0).iter().zip(path.images().image(0));
         for (a, b) in both {
             assert!(a.abs_diff(*b) <= 1, "{a} {b} {degradation:?}");
@@ -334,166 +341,12 @@ fn hidden_pixels_do_not_leak() {
                 assert_eq!(a.unwrap().pixels() != b.unwrap().pixels(), !hidden);
             }
         }
-        // A kept pixel is itself in both, and stays.
+        // A kept pixel is the same in target and conditioning, and stays.
         let j = 20 + 5 * seen.0 + seen.1;
         let early = draw(&paths(one.clone()), 0.0, 1, 10).points;
         assert!((here[[0, j]] - early[[0, j]]).abs() < 1e-12);
         assert!((here[[0, j]] - here[[0, 60 + j]]).abs() < 1e-12);
     }
-}
-
-#[test]
-fn starts_have_the_law_of_the_path_at_its_end() {
-    let n = 20_000;
-    let one = images(1);
-    for degradation in others() {
-        let path = ImagePath::new(one.clone(), degradation.clone()).unwrap();
-        let end = draw(&path, 1.0, n, 11).points;
-        let many = one.select(&vec![0; n]).unwrap();
-        let start = degradation.start(&many, 1.0, 12).unwrap();
-        let begun = match degradation.restores() || matches!(degradation.kind, Kind::Heat(_)) {
-            true => {
-                assert!(degradation.prior(2, 0).is_err());
-                start
-            }
-            false => degradation.prior(n, 12).unwrap(),
-        };
-        let (mean, variance) = (end.mean_axis(Axis(0)).unwrap(), end.var_axis(Axis(0), 0.0));
-        for (j, m) in begun.mean_axis(Axis(0)).unwrap().iter().enumerate() {
-            let std_dev = variance[j].sqrt();
-            let found = begun.column(j).std(0.0);
-            // Gray is rounded to a level before it is seen, 1/128 apart; a wrapped Gaussian of
-            // standard deviation 1/2 is uniform but for 1.4 percent.
-            assert!((m - mean[j]).abs() < 0.06 * std_dev + 0.5 / 128.0, "{j}");
-            assert!((found - std_dev).abs() < 0.04 * std_dev + 0.004, "{j}");
-        }
-        assert_eq!(
-            degradation.start(&one, 1.0, 1).unwrap(),
-            degradation.start(&one, 1.0, 1).unwrap()
-        );
-        assert_ne!(
-            degradation.start(&one, 1.0, 1).unwrap(),
-            degradation.start(&one, 1.0, 2).unwrap()
-        );
-    }
-    let [vp, _, ve, normalized] = processes();
-    let spread = |degradation: &Degradation| degradation.prior(500, 0).unwrap().std(0.0);
-    assert!((spread(&vp) - 1.0).abs() < 0.02);
-    assert!((spread(&ve) / 50.0 - 1.0).abs() < 0.02);
-    assert!((spread(&normalized) - 1.0).abs() < 0.02);
-}
-
-#[test]
-fn temperature_scales_all_noise() {
-    let two = images(2);
-    let restoring = others().into_iter().filter(Degradation::restores);
-    for degradation in restoring {
-        let start = |t: f64, seed: u64| degradation.start(&two, t, seed).unwrap();
-        let [cold, warm, hot] = [0.0, 0.5, 1.0].map(|t| start(t, 1));
-        assert_eq!(cold, start(0.0, 2));
-        assert_ne!(warm, start(0.5, 2));
-        let middle = (&cold + &hot) / 2.0;
-        assert!((&warm - middle).iter().all(|d| d.abs() < 1e-12));
-        // Without noise, gray or what is kept, and 0 where pixels are hidden.
-        let observed = degradation.observed(&two).unwrap();
-        for (j, x) in cold.row(1).iter().take(60).enumerate() {
-            let (y, column) = (j / 5 % 4, j % 5);
-            let is_known = match &degradation.kind {
-                Kind::Inpainting(mask) => !mask.hidden()[[y, column]],
-                Kind::SuperResolution => is_kept(y, column),
-                _ => true,
-            };
-            let level = f64::from(observed.pixels()[[1, y, column, j / 20]]);
-            let expected = if is_known {
-                (level + 0.5) / 128.0 - 1.0
-            } else {
-                0.0
-            };
-            assert!((x - expected).abs() < 1e-12, "{j}: {x} {expected}");
-        }
-        for t in [-0.1, f64::NAN, f64::INFINITY] {
-            let error = degradation.start(&two, t, 0).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Value);
-        }
-    }
-}
-
-#[test]
-fn what_is_observed_and_baselines() {
-    let pixels = Array4::from_shape_fn((1, 3, 4, 1), |(_, y, x, _)| (40 * y + 10 * x) as u8);
-    let images = Images::new(pixels, "ramp").unwrap();
-    let degradation = Degradation::super_resolution([3, 4, 1]).unwrap();
-    assert_eq!(
-        degradation.observed(&images).unwrap().image(0),
-        [0, 0, 20, 20, 0, 0, 20, 20, 80, 80, 100, 100]
-    );
-    // Linear but beyond the last kept column.
-    let baseline = [0, 10, 20, 20, 40, 50, 60, 60, 80, 90, 100, 100];
-    assert_eq!(degradation.baseline(&images).unwrap().image(0), baseline);
-    let low = Array4::from_shape_vec((1, 2, 2, 1), vec![0, 20, 80, 100]).unwrap();
-    let low = Images::new(low, "low").unwrap();
-    assert_eq!(degradation.baseline(&low).unwrap().image(0), baseline);
-    assert_eq!(
-        degradation.start(&low, 1.0, 5).unwrap(),
-        degradation.start(&images, 1.0, 5).unwrap()
-    );
-    let points = degradation.start(&images, 1.0, 5).unwrap();
-    let back = degradation.images(points.view(), "start").unwrap();
-    let kept = [0, 2, 8, 10].map(|j| back.image(0)[j]);
-    assert_eq!(kept, [0, 20, 80, 100]);
-
-    let degradation = Degradation::inpainting([3, 4, 1], Mask::bottom(3, 4).unwrap()).unwrap();
-    assert_eq!(
-        degradation.observed(&images).unwrap().image(0),
-        [0, 10, 20, 30, 40, 50, 60, 70, 128, 128, 128, 128]
-    );
-    assert_eq!(
-        degradation.baseline(&images).unwrap().image(0),
-        [0, 10, 20, 30, 40, 50, 60, 70, 35, 35, 35, 35]
-    );
-    // A model that moves what is known is not believed.
-    let moved = degradation.start(&images, 1.0, 0).unwrap();
-    let mut astray = moved.clone();
-    astray.slice_mut(s![.., ..12]).fill(0.9);
-    let back = degradation.images(astray.view(), "astray").unwrap();
-    assert_eq!(back.image(0)[..8], images.image(0)[..8]);
-    assert_eq!(back.image(0)[8], 243);
-
-    let pixels = Array4::from_shape_vec((1, 1, 2, 3), vec![200, 40, 90, 7, 7, 7]).unwrap();
-    let color = Images::new(pixels, "color").unwrap();
-    let degradation = Degradation::colorization([1, 2, 3]).unwrap();
-    let baseline = degradation.baseline(&color).unwrap();
-    assert_eq!(baseline.image(0), [94, 94, 94, 7, 7, 7]);
-    let gray = color.gray();
-    assert_eq!(
-        degradation.baseline(&gray).unwrap().pixels(),
-        baseline.pixels()
-    );
-    assert_eq!(
-        degradation.start(&gray, 1.0, 1).unwrap(),
-        degradation.start(&color, 1.0, 1).unwrap()
-    );
-}
-
-#[test]
-fn masks() {
-    let top = Mask::top(3, 2).unwrap();
-    assert_eq!(top.hidden().column(0).to_vec(), [true, true, false]);
-    let bottom = Mask::bottom(3, 2).unwrap();
-    assert_eq!(bottom.hidden().column(1).to_vec(), [false, false, true]);
-    let pixels = Array4::from_shape_vec((1, 1, 3, 1), vec![0, 127, 128]).unwrap();
-    let mask = Mask::of(&Images::new(pixels, "m.png").unwrap()).unwrap();
-    assert_eq!(mask.hidden().row(0).to_vec(), [false, false, true]);
-    let white = Images::new(Array4::from_elem((1, 2, 2, 3), 255), "m.png").unwrap();
-    let message = Mask::of(&white).unwrap_err().to_string();
-    assert!(
-        message.contains("m.png") && message.contains("4 of 4"),
-        "{message}"
-    );
-    assert!(Mask::of(&white.select(&[0, 0]).unwrap()).is_err());
-    let error = Degradation::inpainting([4, 4, 1], top).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Shape);
-    assert!(error.to_string().contains("4 x 4") && error.to_string().contains("3 x 2"));
 }
 
 #[test]
@@ -525,65 +378,6 @@ fn sizes_that_do_not_fit() {
             degradation.restores()
         );
     }
-}
-
-#[test]
-fn weights_and_their_derivatives() {
-    for degradation in all() {
-        let [start, _] = degradation.span();
-        let h = 1e-6;
-        for t in [0.01, 0.2, 0.6, 0.95] {
-            let [weight, slope] = degradation.weight(t);
-            let rate = (degradation.weight(t + h)[0] - degradation.weight(t - h)[0]) / (2.0 * h);
-            assert!(weight > 0.0);
-            assert!(
-                (slope - rate).abs() < 1e-6 * slope.abs() + 1e-8,
-                "{slope} {rate}"
-            );
-        }
-        // VE alone has noise at first.
-        let noisy = processes()[2..].contains(&degradation);
-        assert!(noisy || degradation.weight(start)[0] < 1e-2);
-    }
-    let [vp, sub, ve, normalized] = processes();
-    let sigma = (1.0 - (-0.1f64 * 0.3 - 9.95 * 0.09).exp()).sqrt();
-    assert!((vp.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
-    assert!((sub.weight(0.3)[0] - sigma.powi(5)).abs() < 1e-12);
-    let rate = 0.01 * 5000f64.powf(0.3) * 5000f64.ln();
-    assert!((ve.weight(0.3)[0] * rate * rate - 1.0).abs() < 1e-12);
-    // theta' by differences.
-    let theta = |t: f64| (0.01 * 5000f64.powf(t)).atan();
-    let rate = (theta(0.3 + 1e-6) - theta(0.3 - 1e-6)) / 2e-6;
-    assert!((normalized.weight(0.3)[0] * rate * rate - 1.0).abs() < 1e-8);
-    assert_eq!(others()[0].weight(0.5), [0.125, 0.75]);
-    assert_eq!(others()[1].weight(0.5), [0.125, 0.5]);
-}
-
-/// Along VP and normalized VE the way is an arc of a circle.
-#[test]
-fn the_warp_is_the_way_that_points_go() {
-    for degradation in all() {
-        let (times, distances) = degradation.warp();
-        assert_eq!([times[0], *times.last().unwrap()], degradation.span());
-        assert!(times.windows(2).all(|w| w[0] < w[1]));
-        assert_eq!(times.len(), distances.len() + 1);
-        assert!(distances.iter().all(|d| *d > 0.0));
-    }
-    let [vp, sub, ve, normalized] = processes();
-    let check = |degradation: &Degradation, angle: fn(f64) -> f64| {
-        let (times, distances) = degradation.warp();
-        let mut way = 0.0;
-        for (t, distance) in times[1..].iter().zip(&distances) {
-            way += distance;
-            let expected = angle(*t) - angle(times[0]);
-            assert!((way - expected).abs() < 1e-3, "{t}: {way}, {expected}");
-        }
-        assert_eq!(degradation.weight_of_velocities(0.3), [1.0, 0.0]);
-    };
-    check(&vp, |t| (0.1 * t + 9.95 * t * t).exp_m1().sqrt().atan());
-    check(&normalized, |t| (0.01 * 5000f64.powf(t)).atan());
-    assert_eq!(sub.weight_of_velocities(0.3), [1.0, 0.0]);
-    assert_eq!(ve.weight_of_velocities(0.3), ve.weight(0.3));
 }
 
 #[test]

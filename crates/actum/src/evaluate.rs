@@ -1,4 +1,4 @@
-//! How far predicted clouds are from real ones, beside what they must be compared with.
+//! Predicted clouds compared with real ones, beside reference predictions.
 
 use ndarray::{Array1, Array2, Axis};
 use rand::{SeedableRng, seq::SliceRandom};
@@ -12,9 +12,9 @@ use crate::{
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     flow::{Scheme, simulate},
+    lagrangian::smooth::{GradientFraction, gradient_fraction},
     metric,
     path::Path,
-    smooth::{GradientFraction, gradient_fraction},
     transport::{self, Ground},
 };
 
@@ -29,13 +29,13 @@ pub struct Distances {
     pub mmd_squared: f64,
     /// The energy distance.
     pub energy: f64,
-    /// The relative error of the mass, `mass / mass there - 1`; the others do not see it.
+    /// The relative error of the mass, `a / b - 1`. The distances do not depend on the masses.
     pub mass_error: f64,
 }
 
 impl Distances {
-    /// The distances between `a` and `b`, by their weights over their masses, and how much more mass
-    /// `a` has.
+    /// The distances between `a` and `b` with weights of sum 1, and the relative error of the mass
+    /// of `a`.
     ///
     /// # Errors
     /// Clouds of different dimension, or of a single point.
@@ -50,30 +50,30 @@ impl Distances {
     }
 }
 
-/// A prediction at one time against the real points there, with four rows to read it by.
+/// A prediction at one time compared with the real points, and four reference rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Score {
-    /// The time whose real points were pushed, as the data shows it.
+    /// The time whose real points were moved, as written in the data.
     pub from: String,
-    /// The time they were pushed to.
+    /// The time to which they were moved.
     pub at: String,
-    /// The times of the snapshots before and after `at` that the reference rows are made of.
+    /// The times of the snapshots before and after `at` that the reference rows use.
     pub neighbours: [Option<String>; 2],
-    /// The real points of `from`, moved to `at`, against the real points of `at`.
+    /// The real points of `from`, moved to `at`, compared with the real points of `at`.
     pub prediction: Distances,
-    /// The snapshot before `at` as it is.
+    /// The snapshot before `at`, not moved.
     pub previous: Option<Distances>,
-    /// The snapshot after `at` as it is.
+    /// The snapshot after `at`, not moved.
     pub next: Option<Distances>,
-    /// Optimal transport from the snapshot before to the one after, stopped at the true fraction
-    /// of the time between them.
+    /// Optimal transport from the snapshot before to the snapshot after, interpolated to the time
+    /// `at`.
     pub linear: Option<Distances>,
-    /// Two random halves of the real points of `at`: the noise of samples of half the size.
+    /// Two random halves of the real points of `at`: the sampling error at half the size.
     pub floor: Distances,
 }
 
 impl Score {
-    /// The rows by name, those that exist.
+    /// The rows that exist, with their names.
     pub fn rows(&self) -> Vec<(&'static str, Distances)> {
         let rows = [
             ("action matching", Some(self.prediction)),
@@ -97,15 +97,16 @@ pub fn neighbours(snapshots: &Snapshots, at: usize, unseen: &[usize]) -> [Option
     [before, after]
 }
 
-/// Pushes the real points of snapshot `from` to the time of snapshot `at` and measures, beside
-/// references made of the snapshots `neighbours` (before and after `at`).
+/// Moves the real points of snapshot `from` to the time of snapshot `at` and compares them with the
+/// real points there, beside reference rows from the snapshots `neighbours` (before and after
+/// `at`).
 ///
 /// Distances are measured after dividing every column by `scale`, `[d]` (ones for the user's own
 /// units).
 ///
 /// # Errors
-/// Snapshots of another dimension than the dynamics, `from` equal to `at`, times outside of what
-/// was learned, fewer than four points at `at`.
+/// Snapshots of another dimension than the dynamics, `from` equal to `at`, times outside of the
+/// learned span, fewer than four points at `at`.
 ///
 /// # Panics
 /// If an index is not below the number of snapshots.
@@ -173,10 +174,10 @@ pub fn score(
     })
 }
 
-/// What the action tells about a population at one time; means are weighted.
+/// Properties of the learned motion of a population at one time; means are weighted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// The time, as the data shows it.
+    /// The time, as written in the data.
     pub at: String,
     /// The mass of the snapshot.
     pub mass: f64,
@@ -186,20 +187,20 @@ pub struct Summary {
     pub energy: f64,
     /// The mean growth rate, per unit of time.
     pub growth: f64,
-    /// The growth rate that a twentieth of the mass is below of.
+    /// The growth rate below which a twentieth of the mass lies.
     pub growth_low: f64,
-    /// The growth rate that a twentieth of the mass is above of.
+    /// The growth rate above which a twentieth of the mass lies.
     pub growth_high: f64,
-    /// Of the velocities that come with the points: the share that a gradient field explains, and
-    /// the share that any smooth field explains; none where they are all zero or too few.
+    /// The shares of the given velocities that a gradient field and any smooth field explain. None
+    /// where velocities are all zero or too few.
     pub gradient_fraction: Option<GradientFraction>,
-    /// How far the learned velocity is from these: the root mean square of the difference over that
-    /// of the velocities given, which a velocity of 0 puts at 1. None under noise or with a drift:
-    /// there the velocities given are not those that the action moves points by.
+    /// The root mean square difference between the learned and the given velocities, over that of
+    /// the given ones; a velocity of 0 has the error 1. None with noise or a drift, where the
+    /// action's velocity is not the given one.
     pub velocity_error: Option<f64>,
 }
 
-/// What the action tells about every snapshot.
+/// Summarises the learned motion at every snapshot.
 ///
 /// # Errors
 /// Snapshots of another dimension than the dynamics.
@@ -241,7 +242,7 @@ pub fn summaries(dynamics: &Dynamics, snapshots: &Snapshots) -> Result<Vec<Summa
         .collect()
 }
 
-/// The least value with a `share` of the weights, of sum 1, at or below it.
+/// The least value such that a `share` of the weights, of sum 1, is at or below it.
 fn quantile(values: &Array1<f64>, weights: &Array1<f64>, share: f64) -> f64 {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|i, j| values[*i].total_cmp(&values[*j]));
@@ -255,9 +256,9 @@ fn quantile(values: &Array1<f64>, weights: &Array1<f64>, share: f64) -> f64 {
     values[order[order.len() - 1]]
 }
 
-/// The action of the learned motion, `int M_t E[c(v - b) + lambda s^2 / 2] dt`, over the particles
-/// of `start`, taken for mass 1, moved from the first learned time to the last. The objective of a
-/// fit goes to minus this with its times weighted.
+/// The action of the learned motion, `int M_t E[c(v - b) + lambda s^2 / 2] dt`, for the particles
+/// of `start` scaled to mass 1, moved from the first learned time to the last. The objective of a
+/// fit converges to minus this, with times weighted.
 ///
 /// # Errors
 /// As [`simulate`].
@@ -283,9 +284,9 @@ pub fn total_action(dynamics: &Dynamics, start: &Cloud) -> Result<f64> {
         .sum())
 }
 
-/// How much of the velocity of a path at time `t` is a gradient, from `points` draws: a path whose
-/// own velocity goes round is followed by an action in its densities alone, not in its
-/// trajectories. Distances are measured after dividing every column by `scale`, `[d]`.
+/// The fraction of the velocity of a path at time `t` that is a gradient, from `points` draws. An
+/// action reproduces the densities of a path with rotational velocities, but not its trajectories.
+/// Distances are measured after dividing every column by `scale`, `[d]`.
 ///
 /// # Errors
 /// A scale of another length, a path without velocities, fewer than 4 points, or velocities that
@@ -319,11 +320,11 @@ pub fn path_gradient_fraction(
     gradient_fraction(&cloud, &(velocities / scale), seed)
 }
 
-/// Seeds what is random in a score, so that every run is measured alike.
+/// The seed of all that is random in a score, fixed so that runs can be compared.
 const SEED: u64 = 0;
 
-/// The displacement interpolation (McCann 1997) of two clouds at a fraction in [0, 1]; mass grows at
-/// a constant rate.
+/// The displacement interpolation (McCann 1997) of two clouds at a fraction in [0, 1], with a
+/// constant growth rate of the mass.
 fn interpolated(
     a: &Cloud,
     b: &Cloud,
@@ -348,7 +349,8 @@ fn interpolated(
     Cloud::weighted(points, weights)?.with_mass(mass)
 }
 
-/// The split is the same for every run, so that floors can be compared; both halves have mass 1.
+/// Distances between two random halves, each of mass 1. The split is the same for every run, so
+/// that floors can be compared.
 fn halves(cloud: &Cloud) -> Result<Distances> {
     let mut order: Vec<usize> = (0..cloud.len()).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));

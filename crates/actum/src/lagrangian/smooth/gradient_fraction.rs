@@ -1,4 +1,4 @@
-//! How much of a motion a gradient can follow.
+//! The fraction of a motion that a gradient can follow.
 
 use ndarray::Array2;
 use rand::SeedableRng;
@@ -14,45 +14,47 @@ use crate::{
     error::{Result, ensure},
 };
 
-/// Shares of the power of velocities, `sum_i w_i |V_i|^2`, that smooth fields explain at points
-/// they were not fitted to, in [0, 1].
+/// The shares of the power of velocities, `sum_i w_i |V_i|^2`, that smooth fields explain at
+/// held-out points, in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GradientFraction {
     /// The share that the best smooth gradient field explains.
     pub gradient: f64,
-    /// The share that the best smooth field explains: the rest is noise, or finer than the data
-    /// can show.
+    /// The share that the best smooth field explains. The rest is noise, or variation that the data
+    /// do not resolve.
     pub field: f64,
 }
 
 impl GradientFraction {
-    /// The share of the smooth motion that a gradient follows, `gradient / field`, at most 1;
-    /// none if no smooth field explains anything.
+    /// The share of the smooth motion that a gradient follows, `gradient / field`, at most 1. None
+    /// if no smooth field explains anything.
     pub fn fraction(&self) -> Option<f64> {
         (self.field > 0.0).then(|| (self.gradient / self.field).min(1.0))
     }
 }
 
-/// How much of velocities `[n, d]` at the points of a cloud is a gradient.
+/// Estimates which part of the velocities `[n, d]` at the points of a cloud is a gradient.
 ///
-/// The velocity of a gradient field cannot follow a cycle. Any field is, in one way, a gradient
-/// plus a field with `div(q u) = 0` that leaves the population q as it is, and their powers add
-/// up: `E|V|^2 = E|grad s|^2 + E|u|^2` (Helmholtz-Hodge decomposition in L2(q)). Here
+/// A gradient field cannot follow a cycle. Any field is uniquely a gradient plus a field with
+/// `div(q u) = 0` that leaves the population q unchanged, and their powers add up: `E|V|^2 = E|grad
+/// s|^2 + E|u|^2` (Helmholtz-Hodge decomposition in L2(q)).
+///
 /// [`gradient`](GradientFraction::gradient) estimates `E|grad s|^2 / E|V|^2` by ridge least squares
-/// of a quadratic potential and Gaussian bumps, and [`field`](GradientFraction::field) the same for
-/// a [`Smoother`](super::Smoother); both are `1 - sum w |V - fit|^2 / sum w |V|^2` over five
-/// held-out folds, weighted as the cloud. [`GradientFraction::fraction`] near 1 says that an action
-/// alone can follow the motion; near 0, that what moves goes round and needs a drift; and `field`
-/// near 0, that the velocities are mostly noise, whatever the fraction.
+/// of a quadratic potential and Gaussian bumps. [`field`](GradientFraction::field) is the same for
+/// a [`Smoother`](super::Smoother). Both are `1 - sum w |V - fit|^2 / sum w |V|^2` over five
+/// held-out folds with the weights of the cloud.
 ///
-/// It says what happens at these points and no more. Where the cloud shows only part of a cycle,
-/// that part is a gradient. With few points (below a hundred or so, more with many columns) both
-/// numbers are low and their quotient uncertain: try several seeds. The mean velocity counts as a
-/// gradient. Velocities averaged over neighbouring points share their noise, which then counts as
-/// motion.
+/// A [`GradientFraction::fraction`] near 1 means that an action alone can follow the motion. Near
+/// 0, the motion is rotational and needs a drift. If `field` is near 0, the velocities are mostly
+/// noise, whatever the fraction.
+///
+/// The estimate holds at these points only. Where the cloud shows only part of a cycle, that part
+/// is a gradient. With few points (below a hundred or so, more with many columns) both numbers are
+/// low and their quotient is uncertain: try several seeds. The mean velocity counts as a gradient.
+/// Velocities averaged over neighbouring points share their noise, which then counts as motion.
 ///
 /// ```
-/// use actum::{cloud::Cloud, smooth::gradient_fraction};
+/// use actum::{cloud::Cloud, lagrangian::smooth::gradient_fraction};
 /// use ndarray::{Array2, array};
 ///
 /// let x = Array2::from_shape_fn((121, 2), |(i, j)| [i / 11, i % 11][j] as f64 - 5.0);
@@ -64,7 +66,7 @@ impl GradientFraction {
 ///
 /// # Errors
 /// Velocities of another shape than the points, not finite, or all zero where the weight is
-/// positive: there is no power to share. Fewer than 4 points of positive weight.
+/// positive. Fewer than 4 points of positive weight.
 pub fn gradient_fraction(
     cloud: &Cloud,
     velocities: &Array2<f64>,
@@ -182,7 +184,7 @@ mod tests {
         }
         let clean = fraction(&x, &v);
         assert!(clean.gradient > 0.99 && clean.field > 0.99, "{clean:?}");
-        // Noise of the power of v itself leaves half to be explained.
+        // Noise with the power of v leaves half of the power to be explained.
         let noise = v.mapv(|v| v * v).mean().unwrap().sqrt() * normal(3000, 2, 6);
         let noisy = fraction(&x, &(&v + &noise));
         assert!((noisy.gradient - 0.5).abs() < 0.04, "{noisy:?}");

@@ -14,11 +14,11 @@ use crate::{
 
 const FOLDS: usize = 5;
 const LANDMARKS: usize = 256;
-/// The points among which landmarks are chosen.
+/// The number of points among which landmarks are chosen.
 const CANDIDATES: usize = 4096;
 
-/// The points of positive weight in random order, moved to mean 0 and total variance 1, with
-/// velocities of largest entry 1 and weights of sum 1.
+/// The points of positive weight in random order, with mean 0 and total variance 1, velocities
+/// whose largest entry is 1, and weights of sum 1.
 pub(super) struct Sample {
     pub(super) points: Array2<f64>,
     pub(super) velocities: Array2<f64>,
@@ -71,7 +71,7 @@ impl Sample {
             Value,
             "the spread of the points overflows; divide them by a constant"
         );
-        // Points that coincide have no length; any will do.
+        // Points that coincide have length 0; any other will do.
         let length = if length > 0.0 { length } else { 1.0 };
         let speed = velocities.iter().fold(0f64, |a, v| a.max(v.abs()));
         let speed = if speed > 0.0 { speed } else { 1.0 };
@@ -101,10 +101,10 @@ impl Sample {
         rows.map(|(v, w)| w * v.dot(&v)).sum()
     }
 
-    /// At most 256 points that cover the weighted sample, `[m, d]`, none twice: the k-means++ rule
-    /// (Arthur & Vassilvitskii, 2007), every next one drawn with probability proportional to
-    /// weight times squared distance from those before. Of large samples, 4,096 points drawn
-    /// systematically by weight are considered.
+    /// At most 256 distinct points that cover the weighted sample, `[m, d]`, by the k-means++ rule
+    /// (Arthur & Vassilvitskii, 2007): each is drawn with probability proportional to weight times
+    /// squared distance from those before. Of large samples, 4,096 points are considered, drawn
+    /// systematically by weight.
     pub(super) fn landmarks(&self, rng: &mut ChaCha8Rng) -> Array2<f64> {
         let n = self.points.nrows();
         let (candidates, weights) = if n > CANDIDATES {
@@ -155,7 +155,7 @@ impl Sample {
                 chance[i] = weights[i] * nearest[i];
             }
         }
-        // Points that all coincide leave nothing for a kernel to tell apart.
+        // A kernel cannot distinguish points that all coincide.
         if chosen.len() == 1 {
             chosen.clear();
         }

@@ -1,5 +1,5 @@
-//! A smooth vector field from velocities known at points, such as RNA velocity, and
-//! [how much of it](gradient_fraction()) is a gradient.
+//! Smooth vector fields through velocities known at points, such as RNA velocity, and [the part of
+//! them](gradient_fraction()) that is a gradient.
 
 mod gradient_fraction;
 mod ridge;
@@ -24,22 +24,22 @@ use sample::{Sample, gaussian, squared_distances};
 /// than 256 landmarks, `b(x) = c + B (x - center) + sum_m a_m exp(-|x - z_m|^2 / 2 h^2)`.
 ///
 /// This is kernel ridge regression in the Nystroem approximation (Williams & Seeger, 2001). The
-/// landmarks are points of the cloud, drawn by the k-means++ rule with its weights; bandwidth h,
-/// ridge and the penalty of B are those of least weighted error in five-fold cross-validation
-/// over a small grid, and there are no bumps if they do not help. Distances are Euclidean, so
-/// units, origin and rotations of the points and units of the velocities do not matter, but the
-/// relative units of the columns do.
+/// landmarks are points of the cloud, drawn by the k-means++ rule with its weights. Five-fold
+/// cross-validation over a small grid chooses the bandwidth h, the ridge and the penalty of B; it
+/// drops the bumps if they do not help. Distances are Euclidean: the fit does not depend on units,
+/// origin or rotation of the points, nor on units of the velocities, but on the relative units of
+/// the columns.
 ///
-/// *Far from the data*: bumps vanish within a few bandwidths. The affine part is exact in the ball
-/// about the mean that holds all points, and then saturates: x is replaced by the point in the
-/// same direction at distance `R + R tanh((r - R) / R)`, R the radius of the ball. So b is
-/// bounded, has two continuous derivatives, and far away is constant along rays from the mean.
+/// *Far from the data* bumps vanish within a few bandwidths. The affine part is exact in the ball
+/// about the mean that holds all points, and saturates beyond: x is replaced by the point in the
+/// same direction at distance `R + R tanh((r - R) / R)`, R the radius of the ball. So b is bounded,
+/// has two continuous derivatives, and far away is constant along rays from the mean.
 ///
-/// The fit costs about `n (m^2 + m d)` operations for every bandwidth, and needs covariances
-/// `[d, d]`: it is meant for tens of columns (principal components), not for thousands.
+/// The fit costs about `n (m^2 + m d)` operations for every bandwidth and needs covariances `[d,
+/// d]`. It is meant for tens of columns (principal components), not for thousands.
 ///
 /// ```
-/// use actum::{cloud::Cloud, smooth::Smoother};
+/// use actum::{cloud::Cloud, lagrangian::smooth::Smoother};
 /// use ndarray::{Array2, array};
 ///
 /// let x = Array2::from_shape_fn((121, 2), |(i, j)| [i / 11, i % 11][j] as f64);
@@ -53,7 +53,7 @@ use sample::{Sample, gaussian, squared_distances};
 #[serde(try_from = "Field")]
 pub struct Smoother(Field);
 
-/// What is saved, in coordinates `y = (x - center) / length`; matrices are row-major.
+/// The saved form, in coordinates `y = (x - center) / length`; matrices are row-major.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Field {
@@ -73,12 +73,13 @@ struct Field {
     weights: Vec<f64>,
 }
 
-/// Rows evaluated together, which does not depend on the number of threads.
+/// Rows evaluated together. It must not depend on the number of threads, on which the bits would
+/// then depend.
 const BLOCK: usize = 64;
 
 impl Smoother {
-    /// The field through `velocities` `[n, d]` at the points of a cloud, whose weights say how
-    /// much each counts. The same seed gives the same bits.
+    /// The field through `velocities` `[n, d]` at the weighted points of a cloud. The same seed
+    /// gives the same bits.
     ///
     /// # Errors
     /// Velocities of another shape than the points or not finite; fewer than 4 points of positive
@@ -95,7 +96,8 @@ impl Smoother {
         Ok(Self(Field {
             center: sample.center.to_vec(),
             length: sample.length,
-            // Points that coincide have no reach; any will do, for their field is constant.
+            // Points that coincide have radius 0. Their field is constant, so that any radius will
+            // do.
             reach: if reach > 0.0 { reach } else { 1.0 },
             constant: (&fitted.constant * sample.speed).to_vec(),
             linear: scaled(&fitted.linear),
@@ -207,8 +209,8 @@ impl Field {
         }
     }
 
-    /// With `f(r) u` the point that stands for `r u`, `|u| = 1`, in the affine part: `f(r) / r`, and
-    /// the `g` with derivative `f(r) / r I + g y y'` at y = r u.
+    /// The map `r u -> f(r) u`, `|u| = 1`, of the affine part: returns `f(r) / r`, and the `g` of
+    /// its derivative `f(r) / r I + g y y'` at y = r u.
     fn reached(&self, r: f64) -> (f64, f64) {
         if r <= self.reach {
             return (1.0, 0.0);
@@ -218,7 +220,7 @@ impl Field {
         (scale, (1.0 - tanh * tanh - scale) / r / r)
     }
 
-    /// `f` of the rows of points in coordinates y, a block at a time, and of the range of rows.
+    /// Applies `f` to blocks of rows of points in coordinates y, and to the range of rows of each.
     fn by_rows(
         &self,
         points: ArrayView2<f64>,
@@ -290,7 +292,7 @@ mod tests {
         Array2::from_shape_simple_fn((n, d), || StandardNormal.sample(rng))
     }
 
-    /// A field that turns and bends, on a plane.
+    /// A field on a plane with rotation and curvature.
     fn swirl(x: &Array2<f64>) -> Array2<f64> {
         let mut v = x.clone();
         for mut row in v.outer_iter_mut() {
@@ -440,7 +442,7 @@ mod tests {
         let gap = field.velocity(x.view()) - same.velocity(x.view());
         assert!(size(&gap) < 1e-4, "{}", size(&gap));
 
-        // Twins with different velocities: the heavier wins by its weight.
+        // Pairs of equal points with different velocities: the field is their weighted mean.
         let x = array![[0.0], [0.0], [1.0], [1.0], [2.0], [2.0], [3.0], [3.0]];
         let v = array![[0.0], [4.0], [0.0], [4.0], [0.0], [4.0], [0.0], [4.0]];
         let weights = Array1::from_shape_fn(8, |i| if i % 2 == 0 { 1.0 } else { 3.0 });

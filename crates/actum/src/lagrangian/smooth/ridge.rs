@@ -1,5 +1,5 @@
-//! Ridge least squares for a field that is affine plus Gaussian bumps at landmarks, without
-//! restriction or as a gradient.
+//! Ridge least squares for a field that is affine plus Gaussian bumps at landmarks, either
+//! unrestricted or a gradient.
 //!
 //! With `k_m(x) = exp(-|x - z_m|^2 / 2 h^2)`,
 //!
@@ -7,10 +7,10 @@
 //! - gradient:  `f(x) = c + S x + sum_m a_m k_m(x) (x - z_m) / h`, S symmetric, a_m in R: the
 //!   gradient of `c.x + x.Sx/2 - h sum_m a_m k_m(x)`.
 //!
-//! Minimised is `sum_i w_i |V_i - f(x_i)|^2 + slope |B|_F^2 + ridge sum_mn a_m.a_n k_m(z_n)`, w of
-//! sum 1: the bumps are penalised by their norm in the space of the kernel (Nystroem). In the
-//! eigenbasis of the covariance of x the normal equations of B, and of S, are diagonal, so they
-//! are eliminated, and m equations are left for the bumps.
+//! The objective is `sum_i w_i |V_i - f(x_i)|^2 + slope |B|_F^2 + ridge sum_mn a_m.a_n k_m(z_n)`
+//! with weights w of sum 1. The last term is the norm of the bumps in the space of the kernel
+//! (Nystroem). In the eigenbasis of the covariance of x the normal equations of B, and of S, are
+//! diagonal. They are eliminated, which leaves m equations for the bumps.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{
@@ -54,19 +54,20 @@ const RIDGES: [f64; 11] = [
 ];
 /// Bandwidths, equally spaced in their logarithm.
 const BANDWIDTHS: usize = 5;
-/// Kernel directions below this share of the largest are left out: they carry rounding alone.
+/// Kernel directions below this share of the largest are dropped, because only rounding is left in
+/// them.
 const NEGLIGIBLE: f64 = 1e-9;
-/// Of the power of the velocities: no gain worth a wigglier field, so that an affine field without
-/// noise stays affine.
+/// The least gain, as a share of the power of the velocities, that is worth bumps. It keeps an
+/// affine field without noise affine.
 const GAIN: f64 = 1e-12;
 const BLOCK: usize = 256;
 
 impl Model {
     /// The model of least error on held-out folds, and that error, `sum_i w_i |V_i - f(x_i)|^2`.
-    /// First the penalty of the slopes is chosen without bumps, then bandwidth and ridge with it,
-    /// or no bumps if none help. Bandwidths run from the mean distance of a landmark to its
-    /// nearest to twice the standard deviation of the points, or four times the former if that is
-    /// more.
+    /// The penalty of the slopes is chosen first, without bumps, then bandwidth and ridge, or no
+    /// bumps if none help. Bandwidths range from the mean distance of a landmark to its nearest
+    /// neighbour to twice the standard deviation of the points, or four times that distance if it
+    /// is more.
     pub(super) fn choose(kind: Kind, sample: &Sample, landmarks: &Array2<f64>) -> (Self, f64) {
         let d = sample.points.ncols();
         let affine = SLOPES.map(|slope| Self {
@@ -261,8 +262,8 @@ impl Fitted {
     }
 }
 
-/// Weighted sums over points of the products that the normal equations need. `k` stands for the
-/// bumps, and the products of x with itself are the upper triangle, row by row.
+/// Weighted sums over points of the products in the normal equations. `k` stands for the bumps. The
+/// products of x with itself are the upper triangle, row by row.
 #[derive(Clone)]
 struct Moments {
     mass: f64,
@@ -274,7 +275,7 @@ struct Moments {
     kx: Array2<f64>,
     kv: Array2<f64>,
     kk: Array2<f64>,
-    /// `k_m v.x`, `k_m x x` and `|x - z_m|^2 k_m k_n`, which only a gradient asks for.
+    /// `k_m v.x`, `k_m x x` and `|x - z_m|^2 k_m k_n`, which only a gradient needs.
     kvx: Array1<f64>,
     kxx: Array2<f64>,
     rkk: Array2<f64>,
@@ -385,8 +386,8 @@ impl Moments {
         }
     }
 
-    /// Linear features are the d^2 entries of S in the eigenbasis, each pair (a, b) and (b, a)
-    /// alike, with `E|S x|^2 = sum_ab S_ab^2 (l_a + l_b) / 2`.
+    /// Linear features are the d^2 entries of S in the eigenbasis. The entries (a, b) and (b, a)
+    /// are equal, with `E|S x|^2 = sum_ab S_ab^2 (l_a + l_b) / 2`.
     fn gradient(&self, model: &Model) -> Normal {
         let (m, d) = model.landmarks.dim();
         let (values, axes, with) = self.slopes();
@@ -443,7 +444,7 @@ struct Normal {
     cross: Array2<f64>,
     /// Of linear features and velocities, `[q, p]`.
     target: Array2<f64>,
-    /// Of linear features with themselves, `[q]`: they are uncorrelated.
+    /// Of linear features with themselves, `[q]`, because they are uncorrelated.
     energy: Array1<f64>,
     /// The means of the bumps, `[m, 1]`, or of their gradients, `[m, d]`.
     means: Array2<f64>,
@@ -451,7 +452,7 @@ struct Normal {
     axes: Array2<f64>,
 }
 
-/// Rows of a fold, a few at a time.
+/// A few rows of a fold, which bounds the memory.
 fn blocks(sample: &Sample, fold: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let rows = sample.folds[fold].clone();
     let end = rows.end;
@@ -500,8 +501,8 @@ mod tests {
     use super::*;
     use crate::cloud::Cloud;
 
-    /// The solution must be where the objective, written out point by point as in the head of this
-    /// file, is stationary.
+    /// At the solution the objective, evaluated point by point as at the head of this file, must be
+    /// stationary.
     #[test]
     fn the_fit_is_the_minimum_of_the_objective() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -1,0 +1,308 @@
+//! The path between snapshots: matched points travel along straight lines or cubic splines.
+
+mod coupling;
+mod drift;
+mod growth;
+mod interpolation;
+mod line;
+mod matching;
+mod spline;
+
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, Axis};
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+use super::{
+    Masses, Path, PathSample,
+    cumulative::{cumulated, draw},
+};
+use crate::{
+    cloud::Cloud,
+    data::Snapshots,
+    error::{Result, ensure},
+    lagrangian::Drift,
+    units::interval,
+};
+pub use coupling::Coupling;
+use drift::Advected;
+use growth::Growth;
+use interpolation::Cardinal;
+pub use interpolation::Interpolation;
+use matching::Matching;
+
+/// `q_t` between snapshots: `x_t = sum_k c_k(t) y_k` for a chain of points `y_0, ..., y_K`, one of
+/// every snapshot, each drawn from the [coupling](Coupling) with the one before. `c_k` is the
+/// cardinal function of the [interpolation](Interpolation), so `q_t` equals the snapshot at its
+/// time and the velocity is `sum_k c_k'(t) y_k`. Times are real and may be spaced unequally.
+///
+/// The path has mass where snapshots differ in mass or the coupling is unbalanced, in units of the
+/// mean mass of the snapshots. The data do not show how mass changes between snapshots, so the path
+/// assumes it: the total grows at a constant rate, and the share of a matched pair (i, j) of mass
+/// `P_ij` goes linearly from its part `a_i P_ij / sum_j P_ij` of the mass of i to its part of the
+/// mass of j (docs/mathematics.md, section 6).
+///
+/// With a [blur](Interpolant::blurred) every point is a small Gaussian.
+pub struct Interpolant {
+    times: Vec<f64>,
+    clouds: Vec<Cloud>,
+    /// Running sums of every cloud's weights.
+    running: Vec<Vec<f64>>,
+    growth: Growth,
+    has_mass: bool,
+    matchings: Vec<Matching>,
+    distances: Vec<f64>,
+    /// Where a known drift carries every point until the next snapshot.
+    advected: Option<Vec<Advected>>,
+    cardinal: Box<dyn Cardinal>,
+    scale: Array1<f64>,
+    /// The standard deviation of the blur in every column.
+    blur: Array1<f64>,
+}
+
+impl Interpolant {
+    /// The path through all `snapshots`. Distances of the coupling are measured after dividing
+    /// every column by `scale`, `[d]` (ones for the user's own units).
+    ///
+    /// # Errors
+    /// Fewer than two snapshots, a scale of another length, an entropic regularisation that is
+    /// not positive or too small to converge.
+    pub fn new(
+        snapshots: &Snapshots,
+        coupling: Coupling,
+        interpolation: Interpolation,
+        scale: &Array1<f64>,
+    ) -> Result<Self> {
+        Self::join(snapshots, coupling, interpolation, scale, None)
+    }
+
+    /// The path through all `snapshots` along a known drift. A point follows the drift to the next
+    /// snapshot and is matched where it then is. The distance that remains to its partner is added
+    /// at a constant velocity; it is 0 where the drift is the whole motion.
+    ///
+    /// # Errors
+    /// As [`new`](Interpolant::new); a drift for another number of columns, or one that carries a
+    /// point out of the finite numbers.
+    pub fn along(
+        snapshots: &Snapshots,
+        coupling: Coupling,
+        scale: &Array1<f64>,
+        drift: &Drift,
+    ) -> Result<Self> {
+        Self::join(
+            snapshots,
+            coupling,
+            Interpolation::Linear,
+            scale,
+            Some(drift),
+        )
+    }
+
+    fn join(
+        snapshots: &Snapshots,
+        coupling: Coupling,
+        interpolation: Interpolation,
+        scale: &Array1<f64>,
+        drift: Option<&Drift>,
+    ) -> Result<Self> {
+        ensure!(
+            snapshots.len() >= 2,
+            Value,
+            "a path needs snapshots at two times or more, got {}",
+            snapshots.len()
+        );
+        let d = snapshots.dimension();
+        ensure!(
+            scale.len() == d,
+            Shape,
+            "expected one scale for each of {d} columns, got {}",
+            scale.len()
+        );
+        if let Some(expected) = drift.and_then(Drift::dimension) {
+            ensure!(
+                expected == d,
+                Shape,
+                "the known drift is for {expected} columns, the snapshots have {d}"
+            );
+        }
+        let clouds = snapshots.clouds().to_vec();
+        let times = snapshots.times();
+        let center = clouds[0].mean();
+        let advected = drift
+            .map(|drift| {
+                let spans = times.windows(2).zip(&clouds);
+                spans
+                    .map(|(span, cloud)| Advected::new(drift, cloud.points(), [span[0], span[1]]))
+                    .collect::<Result<Vec<_>>>()
+            })
+            .transpose()?;
+        let scaled: Vec<Cloud> = clouds.iter().map(|c| c.rescaled(&center, scale)).collect();
+        let join = |k: usize| {
+            let start = match &advected {
+                None => scaled[k].clone(),
+                Some(advected) => {
+                    Cloud::weighted(advected[k].end().clone(), clouds[k].weights().clone())?
+                        .rescaled(&center, scale)
+                }
+            };
+            let (matching, distance) = Matching::new(&start, &scaled[k + 1], coupling)?;
+            // The way along the drift counts as travelled too.
+            let drifted = (start.points() - scaled[k].points())
+                .mapv(|x| x * x)
+                .sum_axis(Axis(1));
+            let drifted = drifted.dot(clouds[k].weights()) / clouds[k].mass();
+            Ok((matching, (distance * distance + drifted).sqrt()))
+        };
+        let joined: Vec<_> = (0..clouds.len() - 1).into_par_iter().map(join).collect();
+        let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
+        let (matchings, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
+        let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());
+        Ok(Self {
+            times: times.to_vec(),
+            cardinal: interpolation.cardinal(times),
+            running: clouds.iter().map(|c| cumulated(c.weights())).collect(),
+            growth: Growth::new(times, &clouds),
+            has_mass: is_uneven || !snapshots.has_equal_masses(),
+            clouds,
+            matchings,
+            distances,
+            advected,
+            scale: scale.clone(),
+            blur: Array1::zeros(d),
+        })
+    }
+
+    /// The path with every chain displaced by a Gaussian of standard deviation `width`, in the
+    /// units of the coupling. The displacement does not change in time: `q_t` is blurred and
+    /// velocities stay as they were. Noise in the Lagrangian needs a blur, because the Laplacian of
+    /// an action is unbounded below on single points.
+    ///
+    /// # Errors
+    /// A width that is negative or not finite.
+    pub fn blurred(self, width: f64) -> Result<Self> {
+        ensure!(
+            width.is_finite() && width >= 0.0,
+            Setting,
+            "the blur of a path must be finite and not negative, got {width}"
+        );
+        let blur = &self.scale * width;
+        Ok(Self { blur, ..self })
+    }
+
+    /// Draws a chain of matched rows, one of every snapshot in `support`, for `share` of the way
+    /// from snapshot `k` to the next. It begins at one of these two and is followed both ways.
+    /// Where a coupling keeps the marginals, each row is a fair draw of its snapshot.
+    fn chain(
+        &self,
+        k: usize,
+        share: f64,
+        support: Range<usize>,
+        rng: &mut dyn Rng,
+        rows: &mut [usize],
+    ) {
+        // Starting at the later snapshot with probability `share` draws a pair in proportion to
+        // the mass that it has at this time.
+        let is_uneven = self.matchings[k].gains().is_some();
+        let start = if is_uneven && rng.random::<f64>() < share {
+            k + 1
+        } else {
+            k
+        };
+        rows[start] = self.point(start, rng);
+        for next in start + 1..support.end {
+            rows[next] = self.matchings[next - 1]
+                .forward(rows[next - 1], rng)
+                .unwrap_or_else(|| self.point(next, rng));
+        }
+        for previous in (support.start..start).rev() {
+            rows[previous] = self.matchings[previous]
+                .backward(rows[previous + 1], rng)
+                .unwrap_or_else(|| self.point(previous, rng));
+        }
+    }
+
+    /// A row of snapshot `k`, drawn in proportion to its weight.
+    fn point(&self, k: usize, rng: &mut dyn Rng) -> usize {
+        draw(&self.running[k], rng).expect("a cloud has mass")
+    }
+}
+
+impl Path for Interpolant {
+    fn dimension(&self) -> usize {
+        self.clouds[0].dimension()
+    }
+
+    fn span(&self) -> [f64; 2] {
+        [self.times[0], self.times[self.times.len() - 1]]
+    }
+
+    fn has_velocity(&self) -> bool {
+        true
+    }
+
+    fn has_mass(&self) -> bool {
+        self.has_mass
+    }
+
+    /// The times of the snapshots, and the root mean squared distances between matched points in
+    /// the units of the coupling.
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        Some((self.times.clone(), self.distances.clone()))
+    }
+
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
+        let shape = (times.len(), self.dimension());
+        let mut points = Array2::zeros(shape);
+        let mut velocities = Array2::zeros(shape);
+        let mut masses = Masses {
+            values: Array1::ones(times.len()),
+            rates: Some(Array1::zeros(times.len())),
+        };
+        let is_blurred = self.blur.iter().any(|b| *b > 0.0);
+        let mut rows = vec![0; self.times.len()];
+        let mut weights = vec![[0.0; 2]; self.times.len()];
+        for (n, &t) in times.iter().enumerate() {
+            let k = interval(&self.times, t);
+            let support = self.cardinal.write(k, t, &mut weights);
+            let duration = self.times[k + 1] - self.times[k];
+            let share = (t - self.times[k]) / duration;
+            self.chain(k, share, support.clone(), rng, &mut rows);
+            if let (true, Some(rates)) = (self.has_mass, &mut masses.rates) {
+                let gains = self.matchings[k].gains();
+                let gains = gains.map(|gains| gains.of_pair(rows[k], rows[k + 1]));
+                (masses.values[n], rates[n]) = self.growth.of_pair(k, share, gains);
+            }
+            let mut x = points.row_mut(n);
+            let mut v = velocities.row_mut(n);
+            if let Some(advected) = &self.advected {
+                let aim = self.clouds[k + 1].point(rows[k + 1]);
+                let (x, v) = (x.as_slice_mut(), v.as_slice_mut());
+                let (x, v) = (x.expect("row-major"), v.expect("row-major"));
+                advected[k].write(rows[k], aim, share, duration, x, v);
+            } else {
+                for k in support {
+                    let [value, slope] = weights[k];
+                    let y = self.clouds[k].point(rows[k]);
+                    x.scaled_add(value, &y);
+                    v.scaled_add(slope, &y);
+                }
+            }
+            if is_blurred {
+                for (x, blur) in x.iter_mut().zip(&self.blur) {
+                    *x += blur * rng.sample::<f64, _>(StandardNormal);
+                }
+            }
+        }
+        let sample = PathSample::new(points).with_velocities(velocities);
+        if self.has_mass {
+            sample.with_masses(masses)
+        } else {
+            sample
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
