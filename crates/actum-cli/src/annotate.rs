@@ -7,6 +7,7 @@ use actum::{
     error::Result,
     evaluate::{self, Summary},
     lagrangian::smooth::GradientFraction,
+    path::Path as _,
     run::Run,
 };
 use ndarray::{Array1, Axis, concatenate};
@@ -100,10 +101,8 @@ fn path_gradient_fractions(
 ) -> Result<Vec<GradientFraction>> {
     const POINTS: usize = 1000;
     let path = run.path(own)?;
-    let halfway = path
-        .times()
-        .windows(2)
-        .map(|pair| 0.5 * (pair[0] + pair[1]));
+    let (times, _) = path.arc_length().unwrap_or_default();
+    let halfway = times.windows(2).map(|pair| 0.5 * (pair[0] + pair[1]));
     let fractions =
         halfway.filter_map(|t| evaluate::path_gradient_fraction(&path, t, scale, POINTS, 0).ok());
     Ok(fractions.collect())
