@@ -3,7 +3,7 @@
 use actum::{
     data::Snapshots,
     error::Result,
-    run::Data,
+    problem::DataOptions,
     smooth::{GradientFraction, gradient_fraction},
     units::Units,
 };
@@ -18,7 +18,7 @@ use crate::{
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let options = arguments.keys.read_options();
-    let snapshots = read::sample(&arguments.file, &options, Data::default().shard)?;
+    let snapshots = read::sample(&arguments.file, &options, DataOptions::default().shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));

@@ -5,11 +5,11 @@ use std::{fs, path::Path, time::Instant};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, Branching, ReadOptions, Shards, Snapshots},
+    data::{self, Branching, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
     metric, report,
-    run::{IfExists, Run, Settings},
+    run::{IfExists, Run, SnapshotSettings},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +38,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         snapshots.labels().join(", "),
     ));
 
-    let mut settings = Settings::default();
+    let mut settings = SnapshotSettings::default();
     settings.data.hold_out = vec![held_out.clone()];
     settings.network.width = 64;
     settings.fit.steps = 1500;
@@ -47,7 +47,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
     let name = std::path::absolute(&population).unwrap_or(population.clone());
     let run = Run::fit(
         &run_folder,
-        &Shards::from(snapshots.clone()),
+        &snapshots,
         &name.display().to_string(),
         &settings,
         IfExists::Overwrite,
