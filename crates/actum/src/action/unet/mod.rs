@@ -7,11 +7,13 @@ mod attend;
 mod buffers;
 mod engine;
 mod image;
+mod linear;
 mod moving;
 mod norm;
 mod product;
 mod program;
 mod second_order;
+mod sweeps;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};

@@ -10,14 +10,14 @@
 
 use super::{
     attend::{self, Series as MatrixSeries},
-    buffers::{
-        Adjoints, Buffers, factor, jvp_of_linear, last, matrix, norm, start, vjp_of_linear, zeros,
-    },
+    buffers::{Adjoints, Buffers, factor, last, zeros},
     engine::{Network, dot},
+    linear::{jvp_of_linear, vjp_of_linear},
     moving::Moving,
-    norm::{self, SeriesStats, SeriesVjp},
+    norm::series::{self, SeriesStats, SeriesVjp},
     product::Outer,
     program::{Op, Program, waves},
+    sweeps::{matrix, norm, start},
 };
 use crate::{
     action::swish::swish,
@@ -157,7 +157,7 @@ impl SecondOrder {
                     y,
                 } => {
                     let at = [query, key, value]
-                        .map(|place| series(program, [values, firsts, tangents], place));
+                        .map(|place| coefficients(program, [values, firsts, tangents], place));
                     let weights = matrix(program, values, weights);
                     let [_, first, second] = attend::series(&at, &weights);
                     first.write(&mut firsts[y]);
@@ -209,7 +209,7 @@ impl SecondOrder {
                     }
                     .go();
                     for (place, lines) in [scale, bias].into_iter().zip(&lines) {
-                        norm::add_lines(net.part(gradient, place), lines);
+                        series::add_lines(net.part(gradient, place), lines);
                     }
                 }
                 Op::Swish { x, .. } => {
@@ -230,7 +230,8 @@ impl SecondOrder {
                     ..
                 } => {
                     let places = [query, key, value];
-                    let at = places.map(|place| series(program, [values, firsts, tangents], place));
+                    let at = places
+                        .map(|place| coefficients(program, [values, firsts, tangents], place));
                     let weights = matrix(program, values, weights);
                     let image = program.buffers[y];
                     let adjoint = [g0, &g1, &g2]
@@ -275,6 +276,6 @@ impl SecondOrder {
     }
 }
 
-fn series(program: &Program, buffers: [&[Vec<f32>]; 3], place: usize) -> MatrixSeries {
+fn coefficients(program: &Program, buffers: [&[Vec<f32>]; 3], place: usize) -> MatrixSeries {
     buffers.map(|buffers| matrix(program, buffers, place))
 }
