@@ -111,17 +111,17 @@ impl ImageProblem<'_> {
             width,
             periodic: degradation.is_periodic(),
         });
-        let problem = match options.method {
-            Method::Score => Problem::denoising(path).build()?,
-            Method::Action => {
-                let mut units = Units::isotropic(vec![0.0; path.dimension()], 1.0, path.span())?;
-                let weight = if estimator == Estimator::Velocity {
-                    let (times, distances) = degradation.warp();
-                    units = units.warped(&times, &distances)?;
-                    Weight::new(move |t| degradation.weight_of_velocities(t))
-                } else {
-                    Weight::new(move |t| degradation.weight(t))
-                };
+        let units = Units::isotropic(vec![0.0; path.dimension()], 1.0, path.span())?;
+        let problem = match (options.method, estimator) {
+            (Method::Score, _) => Problem::denoising(path, units)?,
+            (Method::Action, Estimator::Velocity) => {
+                let (times, distances) = degradation.warp();
+                let units = units.warped(&times, &distances)?;
+                let weight = Weight::new(move |t| degradation.weight_of_velocities(t));
+                Problem::new(path, Lagrangian::kinetic(), units).weighted(weight)
+            }
+            (Method::Action, Estimator::Samples) => {
+                let weight = Weight::new(move |t| degradation.weight(t));
                 Problem::new(path, Lagrangian::kinetic(), units).weighted(weight)
             }
         };

@@ -1,17 +1,20 @@
 //! What is to be learned: a path, a Lagrangian, units, and how much every time counts.
 //!
-//! The short doors take data and apply defaults: [`Problem::between`] snapshots,
-//! [`Problem::images`], and [`Problem::denoising`] for scores. Their options are the tables of the
-//! TOML file of a [run](crate::run). The long door, [`Problem::new`], takes each part.
+//! The short doors, [`Problem::between`] snapshots and [`Problem::images`], take data and apply
+//! the defaults of the program. Their options are the tables of the TOML file of a run. The long
+//! doors, [`Problem::new`] and those of scores, take each part.
 //!
 //! ```
-//! use actum::{Problem, data::Branching, path::Coupling};
+//! use actum::{Cloud, Problem, Snapshots, path::Coupling};
+//! use ndarray::array;
 //!
-//! let snapshots = Branching.snapshots(&[0.0, 20.0, 48.0], 50, 0)?;
-//! // With noise the path needs densities: every point becomes a small Gaussian.
+//! let early = Cloud::new(array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])?;
+//! let late = Cloud::new(array![[3.0, 1.0], [4.0, 1.0], [3.0, 2.0]])?;
+//! let snapshots = Snapshots::new(vec![0.0, 36.0], vec![early, late])?;
+//! // With noise the path needs densities, so every point becomes a small Gaussian.
 //! let problem = Problem::between(&snapshots).noise(0.5).coupling(Coupling::Exact).build()?;
 //! assert!(problem.lagrangian().is_noisy());
-//! # Ok::<(), actum::error::Error>(())
+//! # Ok::<(), actum::Error>(())
 //! ```
 
 mod between;
@@ -29,7 +32,6 @@ pub use growth::{Growth, Mass};
 pub use image_options::{Half, Hidden, ImageDataOptions, ImageOptions, Method, NoisePath, Task};
 pub use images::ImageProblem;
 pub use options::{DataOptions, LagrangianOptions, PathOptions, SnapshotOptions};
-pub use score::DenoisingProblem;
 pub(crate) use score::{Goal, strength};
 pub use weight::Weight;
 

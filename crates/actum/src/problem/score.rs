@@ -26,48 +26,6 @@ pub(crate) enum Goal {
     Score(Option<Process>),
 }
 
-/// The score of data that dissolve in noise, with options: see [`Problem::denoising`].
-#[must_use]
-pub struct DenoisingProblem<'a> {
-    path: Box<dyn Path + 'a>,
-    units: Option<Units>,
-}
-
-impl<'a> DenoisingProblem<'a> {
-    /// The units of the network. Any give the same score; their time warp decides which times count
-    /// more. Where they are not set, they are those of the process itself.
-    pub fn units(self, units: Units) -> Self {
-        Self {
-            units: Some(units),
-            ..self
-        }
-    }
-
-    /// The problem.
-    ///
-    /// # Errors
-    /// A path that is no diffusion of data.
-    pub fn build(self) -> Result<Problem<'a>> {
-        let process = self.path.process().ok_or_else(|| {
-            let what = "denoising needs a path of data that dissolve in noise; for the score of \
-                        another use `Problem::blurred` or `Problem::sliced`";
-            Error::new(ErrorKind::Setting, what)
-        })?;
-        let origin = vec![0.0; self.path.dimension()];
-        let units = match self.units {
-            Some(units) => units,
-            None => Units::isotropic(origin, 1.0, self.path.span())?,
-        };
-        let kind = Kind::Denoising(process);
-        Ok(Problem::of_score(
-            self.path,
-            kind,
-            Lagrangian::kinetic(),
-            units,
-        ))
-    }
-}
-
 /// Scores. The network learns the score in its own coordinates, so that its gradient is of order
 /// one. The estimator must be [`Velocity`](super::Estimator::Velocity);
 /// [`Score::of`](crate::score::Score::of) takes the score out of what was fitted.
@@ -78,12 +36,19 @@ impl<'a> Problem<'a> {
     /// equation 7; Vincent 2011).
     ///
     /// The score grows without bound as the noise vanishes, so the network learns `sigma_t` times
-    /// that, the mean of unit noise.
-    pub fn denoising(path: impl Path + 'a) -> DenoisingProblem<'a> {
-        DenoisingProblem {
-            path: Box::new(path),
-            units: None,
-        }
+    /// that, the mean of unit noise. Any units give the same score; their time warp decides which
+    /// times count more.
+    ///
+    /// # Errors
+    /// A path that is no diffusion of data.
+    pub fn denoising(path: impl Path + 'a, units: Units) -> Result<Self> {
+        let process = path.process().ok_or_else(|| {
+            let what = "denoising needs a path of data that dissolve in noise; for the score of \
+                        another use `Problem::blurred` or `Problem::sliced`";
+            Error::new(ErrorKind::Setting, what)
+        })?;
+        let kind = Kind::Denoising(process);
+        Ok(Self::of_score(path, kind, Lagrangian::kinetic(), units))
     }
 
     /// The score of `q_t` blurred by Gaussian noise of standard deviation `sigma`, in units of
@@ -103,12 +68,7 @@ impl<'a> Problem<'a> {
         );
         without_mass(&path)?;
         let kind = Kind::Blurred(sigma);
-        Ok(Self::of_score(
-            Box::new(path),
-            kind,
-            Lagrangian::kinetic(),
-            units,
-        ))
+        Ok(Self::of_score(path, kind, Lagrangian::kinetic(), units))
     }
 
     /// The score of `q_t` itself for every t of a path, without noise: Hyvärinen's score matching
@@ -135,20 +95,10 @@ impl<'a> Problem<'a> {
         }
         let noise = Noise::linear(times, sigmas)?;
         let lagrangian = Lagrangian::kinetic().noise_over_time(noise);
-        Ok(Self::of_score(
-            Box::new(path),
-            Kind::Sliced,
-            lagrangian,
-            units,
-        ))
+        Ok(Self::of_score(path, Kind::Sliced, lagrangian, units))
     }
 
-    fn of_score(
-        path: Box<dyn Path + 'a>,
-        kind: Kind,
-        lagrangian: Lagrangian,
-        units: Units,
-    ) -> Self {
+    fn of_score(path: impl Path + 'a, kind: Kind, lagrangian: Lagrangian, units: Units) -> Self {
         let process = match kind {
             Kind::Denoising(process) => Some(process),
             Kind::Blurred(_) | Kind::Sliced => None,
@@ -191,13 +141,13 @@ enum Kind {
 }
 
 /// The path whose velocities have what is learned for a mean, or are 0 where noise does the same.
-struct ScorePath<'a> {
-    path: Box<dyn Path + 'a>,
+struct ScorePath<P> {
+    path: P,
     kind: Kind,
     units: Units,
 }
 
-impl Path for ScorePath<'_> {
+impl<P: Path> Path for ScorePath<P> {
     fn dimension(&self) -> usize {
         self.path.dimension()
     }

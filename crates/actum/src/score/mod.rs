@@ -7,14 +7,16 @@
 //! [motion](Score::motion).
 //!
 //! ```
-//! use actum::{Mlp, Options, Problem, cloud::Cloud, flow::Scheme, score};
+//! use actum::{Mlp, Options, Problem, cloud::Cloud, flow::Scheme, score, units::Units};
 //! use actum::path::{Diffusion, Process};
 //! use ndarray::array;
 //!
 //! // Two points dissolve in noise. The second weighs three times as much.
 //! let process = Process::default();
 //! let data = Cloud::weighted(array![[-1.0], [1.0]], array![1.0, 3.0])?;
-//! let problem = Problem::denoising(Diffusion::new(process, data, 1e-2)?).build()?;
+//! let path = Diffusion::new(process, data, 1e-2)?;
+//! let units = Units::isotropic(vec![0.0], 1.0, [1e-2, 1.0])?;
+//! let problem = Problem::denoising(&path, units)?;
 //! // A network learns the score.
 //! let network = Mlp { width: 32, depth: 2 };
 //! let options = Options {
