@@ -88,6 +88,21 @@ impl Network {
             });
     }
 
+    /// Sets what fills up the last panel of every parameter to 0.
+    fn clear_padding(&self, lines: &mut [Line]) {
+        for (parameter, place) in self.program.parameters.iter().zip(&self.places) {
+            let outputs = parameter.outputs();
+            let rows = parameter.count() / outputs;
+            let used = outputs % LANES;
+            if used > 0 {
+                let last = place.end - rows..place.end;
+                lines[last]
+                    .iter_mut()
+                    .for_each(|line| line[used..].fill(0.0));
+            }
+        }
+    }
+
     /// The arrays of lines that lie like the parameters.
     fn unpack(&self, lines: &[Line]) -> Vec<Array> {
         let array = |(parameter, place): (&Parameter, &Range<usize>)| Array {
@@ -427,6 +442,8 @@ impl Engine for UNetEngine {
                 }
             }
         });
+        // Sums over pixels read lines whose last lanes belong to the next pixel.
+        self.network.clear_padding(&mut self.gradient);
         for part in parts {
             terms.interior.extend(part.terms.interior);
             terms.values.extend(part.terms.values);

@@ -80,6 +80,18 @@ fn vanishing_second_derivatives_change_nothing() {
     }
 }
 
+/// The norm that clips a gradient sees parameters alone, not what fills up their lines.
+#[test]
+fn what_fills_up_has_no_gradient() {
+    let mut network = network(SIZES);
+    step(&mut network, &[0.0; 2], None);
+    let square = |values: &[f32]| values.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
+    let arrays = network.unpack(network.parameter_gradient());
+    let expected: f64 = arrays.iter().map(|array| square(&array.values)).sum();
+    let found = square(network.parameter_gradient());
+    assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+}
+
 /// The sum over the axes is what probes along each of them add up to.
 #[test]
 fn axes_are_all_unit_vectors() {
