@@ -28,6 +28,7 @@ pub const FRACTIONS: &str = "gradient, smooth: of the power of the given velocit
 
 pub fn run(arguments: &Annotate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
+    run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let (snapshots, fractions) = match &arguments.file {
         Some(path) => (read_for(&run, path)?, vec![]),

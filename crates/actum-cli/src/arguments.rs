@@ -8,7 +8,8 @@ use actum::{
     fit::Options,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Growth, IfExists, Mass, Method, NoisePath, Settings, Task},
+    problem::{Growth, Mass, Method, NoisePath, Task},
+    run::{IfExists, Schema, SnapshotSettings},
 };
 use clap::{Args, Parser, Subcommand};
 
@@ -493,9 +494,9 @@ pub fn key_and_value(change: &str) -> Result<(&str, &str)> {
 
 impl Fit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
-    pub fn settings(&self, base: Settings) -> Result<Settings> {
+    pub fn settings(&self, base: SnapshotSettings) -> Result<SnapshotSettings> {
         let mut settings = match &self.fitting.config {
-            Some(path) => Settings::read(path)?,
+            Some(path) => SnapshotSettings::read(path)?,
             None => base,
         };
         for change in &self.fitting.set {

@@ -4,7 +4,7 @@ use actum::{
     data::Snapshots,
     error::Result,
     lagrangian::smooth::{GradientFraction, gradient_fraction},
-    run::Data,
+    problem::DataOptions,
     units::Units,
 };
 use serde_json::json;
@@ -18,7 +18,7 @@ use crate::{
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let options = arguments.keys.read_options();
-    let snapshots = read::sample(&arguments.file, &options, Data::default().shard)?;
+    let snapshots = read::sample(&arguments.file, &options, DataOptions::default().shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));

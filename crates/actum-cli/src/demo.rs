@@ -5,12 +5,12 @@ use std::{fs, path::Path, time::Instant};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, Branching, ReadOptions, Shards, Snapshots},
+    data::{self, Branching, ReadOptions, Snapshots},
     error::{Error, ErrorKind, Result},
     evaluate,
     flow::{self, Scheme},
     metric,
-    run::{IfExists, Run, Settings},
+    run::{IfExists, Run, SnapshotSettings},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -39,7 +39,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         snapshots.labels().join(", "),
     ));
 
-    let mut settings = Settings::default();
+    let mut settings = SnapshotSettings::default();
     settings.data.hold_out = vec![held_out.clone()];
     settings.network.width = 64;
     settings.fit.steps = 1500;
@@ -48,7 +48,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
     let name = std::path::absolute(&population).unwrap_or(population.clone());
     let run = Run::fit(
         &run_folder,
-        &Shards::from(snapshots.clone()),
+        &snapshots,
         &name.display().to_string(),
         &settings,
         IfExists::Overwrite,

@@ -7,7 +7,7 @@ use actum::{
     data::TableReader,
     error::Result,
     path::Sharded,
-    run::{IfExists, Record, Run, Settings},
+    run::{IfExists, Record, Run, SnapshotSettings},
 };
 use serde_json::json;
 
@@ -17,8 +17,8 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
     let if_exists = fitting.if_exists();
     let base = match if_exists {
-        IfExists::Resume => Run::open(&fitting.output)?.settings().clone(),
-        _ => Settings::default(),
+        IfExists::Resume => Run::open(&fitting.output)?.snapshots()?.0.clone(),
+        _ => SnapshotSettings::default(),
     };
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
@@ -83,7 +83,7 @@ fn beside(run: &Path) -> PathBuf {
 }
 
 fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
-    let settings = run.settings();
+    let (settings, _) = run.snapshots()?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if objective.is_some_and(|level| level > 0.0) {
         eprintln!(

@@ -11,10 +11,8 @@ use actum::{
     error::{Error, ErrorKind, Result},
     flow::Scheme,
     path::Mask,
-    run::{
-        Half, Hidden, IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
-        SampleQuality, Task,
-    },
+    problem::{Half, Hidden, Method, NoisePath, Task},
+    run::{IfExists, ImageModel, ImageSettings, Record, Run, SampleQuality, Schema},
 };
 use serde_json::json;
 
@@ -70,8 +68,8 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     let if_exists = fitting.if_exists();
     let (base, data) = match if_exists {
         IfExists::Resume => {
-            let run = ImageRun::open(&fitting.output)?;
-            (run.settings().clone(), run.source().data.clone())
+            let run = Run::open(&fitting.output)?;
+            (run.images()?.0.clone(), run.source().data.clone())
         }
         _ => (ImageSettings::default(), SHAPES.to_owned()),
     };
@@ -80,7 +78,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
-    let run = ImageRun::fit(
+    let run = Run::fit(
         &fitting.output,
         &images,
         &data,
@@ -91,24 +89,24 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     )
     .inspect_err(|error| fitting.note_interrupted("actum image fit", error))?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
-    let source = run.source();
+    let (_, seen) = run.images()?;
     if fitting.json {
         output::json(&json!({
             "run": fitting.output,
             "steps": settings.fit.steps,
             "objective": objective,
-            "images": source.images,
-            "shape": source.shape,
+            "images": seen.images,
+            "shape": seen.shape,
         }));
         return Ok(());
     }
     let folder = output::path(&fitting.output);
-    let [height, width, channels] = source.shape;
+    let [height, width, channels] = seen.shape;
     output::line(&format!(
         "{folder}: {} steps on {} of {height} x {width} pixels in {}, objective {}\n\n\
          Look at {}. Next:",
         settings.fit.steps,
-        output::count(source.images, "image"),
+        output::count(seen.images, "image"),
         output::count(channels, "channel"),
         objective.map_or("unknown".to_owned(), output::number),
         output::path(&fitting.output.join("samples.png")),
@@ -204,10 +202,10 @@ impl Target {
 
 fn sample(arguments: &ImageSample) -> Result<()> {
     let target = Target::of(&arguments.output)?;
-    let run = ImageRun::open(&arguments.run)?;
+    let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
-    let like = match run.settings().path {
-        Some(NoisePath::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
+    let like = match run.images()?.0.path {
+        Some(NoisePath::Heat) => Some(run.view_images(&read(&run.source().data, SEEN)?)?),
         _ => None,
     };
     let scheme = scheme(arguments.steps);
@@ -232,9 +230,12 @@ fn sample(arguments: &ImageSample) -> Result<()> {
 
 fn restore(arguments: &ImageRestore) -> Result<()> {
     let target = Target::of(&arguments.output)?;
-    let run = ImageRun::open(&arguments.run)?;
+    let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
-    let images = first(&run.view(&read(&arguments.input, FRESH)?)?, arguments.n)?;
+    let images = first(
+        &run.view_images(&read(&arguments.input, FRESH)?)?,
+        arguments.n,
+    )?;
     let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
     let temperature = arguments.temperature;
     let what = match target {
@@ -278,8 +279,9 @@ fn first(images: &Images, n: usize) -> Result<Images> {
 }
 
 fn score(arguments: &ImageScore) -> Result<()> {
-    let run = ImageRun::open(&arguments.run)?;
-    let restores = run.settings().task != Task::Generate;
+    let run = Run::open(&arguments.run)?;
+    let (settings, _) = run.images()?;
+    let restores = settings.task != Task::Generate;
     if !restores && arguments.temperature.is_some() {
         return Err(Error::new(
             ErrorKind::Setting,
@@ -290,7 +292,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         ));
     }
     let model = run.model(&Device::named(&arguments.device)?)?;
-    let data = run.view(&read(&arguments.data, FRESH)?)?;
+    let data = run.view_images(&read(&arguments.data, FRESH)?)?;
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
     if restores {
@@ -330,7 +332,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         return Ok(());
     }
     let found = model.generation(&data, n, BITS_OF, 0, scheme)?;
-    let method = run.settings().method;
+    let method = settings.method;
     if arguments.json {
         output::json(&json!({
             "run": arguments.run,

@@ -5,7 +5,7 @@ use actum::{
     dynamics::Dynamics,
     error::{ErrorKind, Result},
     objective::EXACT_LAPLACIAN,
-    run::{Record, Run},
+    run::{Record, Run, Schema},
 };
 use serde_json::json;
 
@@ -13,7 +13,8 @@ use crate::{arguments::Inspect, output};
 
 pub fn run(arguments: &Inspect) -> Result<()> {
     let run = Run::open(&arguments.run)?;
-    let (source, settings) = (run.source(), run.settings());
+    let (settings, seen) = run.snapshots()?;
+    let source = run.source();
     let done = run.steps_done()?;
     let log = if done > 0 { run.log()? } else { vec![] };
     let last = Record::last_step(&log);
@@ -45,11 +46,11 @@ pub fn run(arguments: &Inspect) -> Result<()> {
     ));
     output::line(&format!("data      {}", source.data));
     output::line(&format!("hash      {}", source.fingerprint));
-    let rows: Vec<Vec<String>> = source
+    let rows: Vec<Vec<String>> = seen
         .labels
         .iter()
-        .zip(&source.counts)
-        .zip(&source.masses)
+        .zip(&seen.counts)
+        .zip(&seen.masses)
         .enumerate()
         .map(|(i, ((label, count), mass))| {
             let held = if held.contains(&i) { "held out" } else { "" };
@@ -58,7 +59,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
         })
         .collect();
     output::table(&["time", "points", "mass", ""], &rows);
-    output::line(&format!("columns   {}", source.columns.join(", ")));
+    output::line(&format!("columns   {}", seen.columns.join(", ")));
     output::line(&format!(
         "state     {done} of {} steps{}{}",
         settings.fit.steps,

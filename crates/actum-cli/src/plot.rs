@@ -24,6 +24,7 @@ use crate::{
 
 pub fn run(arguments: &Plot) -> Result<()> {
     let run = Run::open(&arguments.run)?;
+    run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = match &arguments.file {
         Some(path) => read_for(&run, path)?,
@@ -89,7 +90,7 @@ pub fn draw(
     let first = snapshots.cloud(0);
     let times = snapshots.times();
     let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
-    let seed = run.settings().fit.seed;
+    let seed = run.settings().fit().seed;
     let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
     let panels = (0..snapshots.len())
         .map(|i| {

@@ -7,7 +7,7 @@ use actum::{
     data::Snapshots,
     error::{Error, ErrorKind, Result},
     evaluate::{self, Distances, Score},
-    run::Run,
+    run::{Run, SnapshotSettings},
     units::Units,
 };
 use ndarray::Array1;
@@ -17,6 +17,7 @@ use crate::{arguments, output, read, simulate::read_for};
 
 pub fn run(arguments: &arguments::Score) -> Result<()> {
     let run = Run::open(&arguments.run)?;
+    let (settings, _) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = read_for(&run, &arguments.file)?;
     let scale = scale(&run, &snapshots)?;
@@ -46,9 +47,9 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
     let sampled = read::said(&snapshots, "are compared");
     let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
-        print_json(arguments, &run, scores, sampled);
+        print_json(arguments, settings, scores, sampled);
     } else {
-        output::line(&format!("Distances in {}.", units(&run)));
+        output::line(&format!("Distances in {}.", units(settings)));
         if let Some(sampled) = sampled {
             output::line(&format!("Note: {sampled}."));
         }
@@ -62,7 +63,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
 
 /// The times of `snapshots` that the fit did not see.
 pub fn held_in(run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
-    let labels = &run.source().labels;
+    let labels = &run.snapshots()?.1.labels;
     let held = run.held_out()?.into_iter();
     Ok(held
         .filter_map(|i| snapshots.index_of(&labels[i]).ok())
@@ -88,11 +89,11 @@ fn targets(
 /// the scored file, as the field's protocol has it, so that reference rows do not depend on the
 /// run.
 pub fn scale(run: &Run, snapshots: &Snapshots) -> Result<Array1<f64>> {
-    Ok(Units::of(snapshots, run.settings().data.standardize)?.scale())
+    Ok(Units::of(snapshots, run.snapshots()?.0.data.standardize)?.scale())
 }
 
-fn units(run: &Run) -> &'static str {
-    if run.settings().data.standardize {
+fn units(settings: &SnapshotSettings) -> &'static str {
+    if settings.data.standardize {
         "standard deviations of each column over all rows of the file"
     } else {
         "the units of the file"
@@ -145,7 +146,7 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
 
 fn print_json<'a>(
     arguments: &arguments::Score,
-    run: &Run,
+    settings: &SnapshotSettings,
     scores: impl Iterator<Item = (bool, &'a Score)>,
     sampled: Option<String>,
 ) {
@@ -165,7 +166,7 @@ fn print_json<'a>(
     output::json(&json!({
         "run": arguments.run,
         "file": arguments.file,
-        "units": units(run),
+        "units": units(settings),
         "sample": sampled,
         "scores": scores,
     }));

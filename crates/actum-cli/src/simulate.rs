@@ -15,8 +15,8 @@ use crate::{arguments::Simulate, output, read};
 
 pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
+    let (settings, seen) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
-    let source = run.source();
     let axis = run.axis()?;
     let from = arguments
         .from
@@ -44,7 +44,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         ));
     }
     let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
-    let seed = run.settings().fit.seed;
+    let seed = settings.fit.seed;
     let moved = flow::simulate(&dynamics, &start, from, &times, scheme, seed)?;
     let grows = dynamics.lagrangian.grows();
     let weights = match grows {
@@ -56,7 +56,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         &moved.times,
         &moved.points,
         weights,
-        &source.columns,
+        &seen.columns,
     )?;
     output::line(&format!(
         "{}: {} from {from} at {} (velocity evaluated {})",
@@ -101,9 +101,10 @@ fn start(
     run: &Run,
     from: Option<f64>,
 ) -> Result<(Cloud, f64, Option<String>)> {
-    let first = run.source().times[0];
+    let (settings, seen) = run.snapshots()?;
+    let first = seen.times[0];
     if let Some(path) = &arguments.start {
-        let (cloud, time) = data::read_cloud(path, &run.settings().data.read_options(), from)?;
+        let (cloud, time) = data::read_cloud(path, &settings.data.read_options(), from)?;
         let cloud = run
             .view_cloud(&cloud)
             .map_err(|e| e.within(path.display()))?;
@@ -144,8 +145,9 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
 
 /// Reads a file as the run sees it, or a sample of a large one.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
-    let options = run.settings().data.read_options();
-    let shard = run.settings().data.shard;
+    let (settings, _) = run.snapshots()?;
+    let options = settings.data.read_options();
+    let shard = settings.data.shard;
     let snapshots = read::sample(path, &options, shard).or_else(|error| {
         // The drift is in the run: a file without velocities will do.
         let without = ReadOptions {

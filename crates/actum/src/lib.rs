@@ -6,28 +6,22 @@
 //! modules are the method:
 //!
 //! ```
-//! use actum::{action::{Architecture, Mlp, Shape}, cloud::Cloud, data::Snapshots, fit, flow, objective};
-//! use actum::{lagrangian::Lagrangian, path::{Interpolant, Coupling, Interpolation}, units::Units};
+//! use actum::{Cloud, Mlp, Options, Problem, Snapshots};
 //! use ndarray::array;
-//! use rand::SeedableRng;
 //!
 //! // Clouds at real times ...
 //! let early = Cloud::new(array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])?;
 //! let late = Cloud::new(array![[3.0, 1.0], [4.0, 1.0], [3.0, 2.0]])?;
-//! let snapshots = Snapshots::new(vec![0.0, 36.0], vec![early.clone(), late])?;
+//! let snapshots = Snapshots::new(vec![0.0, 36.0], vec![early, late])?;
 //! // ... joined into a path by optimal transport ...
-//! let units = Units::of(&snapshots, false)?;
-//! let scale = units.scale();
-//! let path = Interpolant::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)?;
+//! let problem = Problem::between(&snapshots).build()?;
 //! // ... whose motion an action learns ...
-//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-//! let network = Mlp { width: 16, depth: 2 }.engine(Shape::Columns(2), &mut rng)?;
-//! let problem = objective::Problem::new(&path, Lagrangian::kinetic(), units);
-//! let brief = fit::Options { steps: 200, batch: 32, ..Default::default() };
-//! let options = fit::Options { learning_rate: 1e-2, ema_decay: 0.9, ..brief };
-//! let dynamics = fit::fit(network, &problem, &options, &mut ())?;
-//! // ... so that any point can be moved, forward or backward.
-//! let moved = flow::simulate(&dynamics, &early, 0.0, &[36.0], flow::Scheme::default(), 0)?;
+//! let options = Options {
+//!     steps: 200, batch: 32, learning_rate: 1e-2, ema_decay: 0.9, ..Options::default()
+//! };
+//! let dynamics = actum::fit(Mlp { width: 16, depth: 2 }, &problem, &options)?;
+//! // ... so that any point can be moved.
+//! let moved = dynamics.simulate(snapshots.first(), &[36.0])?;
 //! assert!((moved.points[[0, 0, 0]] - 3.0).abs() < 0.5);
 //! # Ok::<(), actum::error::Error>(())
 //! ```
@@ -59,6 +53,8 @@ pub mod action;
 #[cfg(feature = "tensor")]
 pub mod tensor;
 
+pub mod problem;
+
 pub mod gallery;
 
 pub mod objective;
@@ -78,6 +74,17 @@ pub mod evaluate;
 pub mod plot;
 
 pub mod run;
+
+pub use action::{Mlp, UNet};
+pub use cloud::Cloud;
+pub use data::{Images, Snapshots};
+pub use dynamics::Dynamics;
+pub use error::{Error, Result};
+pub use fit::{Options, fit_architecture as fit};
+pub use lagrangian::Lagrangian;
+pub use problem::Problem;
+pub use run::Run;
+pub use score::Score;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -1,111 +1,17 @@
 //! The only loss: `L(s)` of docs/mathematics.md, section 2, from one batch of samples.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::ops::Range;
 
 use ndarray::Array2;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{At, Choice, Curvature, Engine, Interior, Rows},
     error::{Result, ensure},
-    lagrangian::Lagrangian,
     path::{Masses, Path},
-    units::Units,
+    problem::{Estimator, Problem},
 };
-
-/// From what the objective is estimated. Both have the same minimiser and the same level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Estimator {
-    /// From samples alone, with the two boundary terms:
-    /// `w_0 E_q0[s_0] - w_1 E_q1[s_1] + int w E_qt[d_t s + H] + w' E_qt[s] dt`
-    /// (Action Matching, equation 5).
-    Samples,
-    /// From the velocity of the path, integrated by parts along it:
-    /// `int w E[H - dX/dt . grad s] dt`. No boundary terms and far less variance.
-    Velocity,
-}
-
-/// The weight `w_t >= 0` of times in the objective, with its derivative, on top of that of the
-/// [time warp](Units). It does not change what the best action is; where it is 0 at an end of the
-/// span, that boundary is dropped.
-#[derive(Clone, Default)]
-pub struct Weight(Option<Arc<Function>>);
-
-type Function = dyn Fn(f64) -> [f64; 2] + Send + Sync;
-
-impl Weight {
-    /// 1 at all times.
-    pub fn uniform() -> Self {
-        Self(None)
-    }
-
-    /// The function that returns `[w_t, dw_t/dt]`, in the user's time.
-    pub fn new(weight: impl Fn(f64) -> [f64; 2] + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(weight)))
-    }
-
-    fn at(&self, t: f64) -> [f64; 2] {
-        self.0.as_ref().map_or([1.0, 0.0], |weight| weight(t))
-    }
-
-    fn check(&self, [first, last]: [f64; 2]) -> Result<()> {
-        let mut total = 0.0;
-        for k in 0..=100 {
-            let t = first + (last - first) * k as f64 / 100.0;
-            let [weight, slope] = self.at(t);
-            ensure!(
-                weight.is_finite() && weight >= 0.0 && slope.is_finite(),
-                Value,
-                "the weight in time must be finite and not negative, and its derivative finite; \
-                 at {t} they are {weight} and {slope}"
-            );
-            total += weight;
-        }
-        ensure!(total > 0.0, Value, "the weight in time is 0 at all times");
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Weight {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self.0 {
-            None => "Weight(uniform)",
-            Some(_) => "Weight(function)",
-        })
-    }
-}
-
-/// What is to be learned: the motion of a path, under a Lagrangian, in units.
-pub struct Problem<'a> {
-    /// The population.
-    pub path: &'a dyn Path,
-    /// What the action is charged for.
-    pub lagrangian: Lagrangian,
-    /// From the user's units to the network's.
-    pub units: Units,
-    /// How much every time counts.
-    pub weight: Weight,
-}
-
-impl<'a> Problem<'a> {
-    /// The motion of a path with all times alike.
-    pub fn new(path: &'a dyn Path, lagrangian: Lagrangian, units: Units) -> Self {
-        Self {
-            path,
-            lagrangian,
-            units,
-            weight: Weight::uniform(),
-        }
-    }
-
-    /// The same with times of unequal weight.
-    pub fn weighted(self, weight: Weight) -> Self {
-        Self { weight, ..self }
-    }
-}
 
 /// The most dimensions in which the Laplacian of the noise is the sum over all of them. There it at
 /// most doubles the products of a step: each direction costs three products beside the six of the
@@ -171,16 +77,13 @@ impl<'a> Objective<'a> {
     /// The objective of a problem by one of the estimators.
     ///
     /// # Errors
-    /// The velocity estimator on a path that has none; units of another dimension or another span
+    /// An estimator that the problem is not made for, or velocities of a path that has none; units of another dimension or another span
     /// of times than the path; a path with mass under a Lagrangian without growth; a metric of
     /// another dimension; a weight in time that is negative or not finite.
     pub fn new(problem: &'a Problem<'a>, estimator: Estimator) -> Result<Self> {
-        let Problem {
-            path,
-            lagrangian,
-            units,
-            weight,
-        } = problem;
+        problem.check_estimator(estimator)?;
+        let (path, lagrangian) = (problem.path(), problem.lagrangian());
+        let (units, weight) = (problem.units(), problem.weight());
         ensure!(
             estimator == Estimator::Samples || path.has_velocity(),
             Setting,
@@ -216,9 +119,7 @@ impl<'a> Objective<'a> {
 
     /// Whether draws of the path are as promised and the drift is finite on them.
     fn probe(&self) -> Result<()> {
-        let Problem {
-            path, lagrangian, ..
-        } = self.problem;
+        let (path, lagrangian) = (self.problem.path(), self.problem.lagrangian());
         let times = path.span();
         let draw = path.sample(&times, &mut ChaCha8Rng::seed_from_u64(0));
         let has_rates = draw.masses.as_ref().is_none_or(|m| m.rates.is_some());
@@ -242,18 +143,14 @@ impl<'a> Objective<'a> {
 
     /// The population.
     pub fn path(&self) -> &dyn Path {
-        self.problem.path
+        self.problem.path()
     }
 
     /// Draws a batch at `times` in [0, 1], `[n]`, that were drawn with `density`, `[n]` (ones for
     /// uniform times).
     pub fn batch(&self, times: Vec<f64>, density: Vec<f64>, rng: &mut dyn Rng) -> Batch {
-        let Problem {
-            path,
-            lagrangian,
-            units,
-            weight,
-        } = self.problem;
+        let (path, lagrangian) = (self.problem.path(), self.problem.lagrangian());
+        let (units, weight) = (self.problem.units(), self.problem.weight());
         let scaled = lagrangian.scaled(units);
         let samples_only = self.estimator == Estimator::Samples;
         let n = times.len();
@@ -396,7 +293,7 @@ impl<'a> Objective<'a> {
         value: f64,
         direction: &mut [f64],
     ) -> (f64, f64) {
-        let cost = self.problem.lagrangian.cost();
+        let cost = self.problem.lagrangian().cost();
         cost.velocity(p, direction);
         let along: f64 = p.iter().zip(direction.iter()).map(|(p, v)| p * v).sum();
         let growth = batch.growth.as_ref().map_or(0.0, |growth| growth[i]);

@@ -273,6 +273,11 @@ impl Snapshots {
         &self.clouds[i]
     }
 
+    /// The cloud at the first time.
+    pub fn first(&self) -> &Cloud {
+        &self.clouds[0]
+    }
+
     /// The velocities of the points, one array `[n, d]` for each time, rows as in that time's
     /// cloud, where the data have any.
     pub fn velocities(&self) -> Option<&[Array2<f64>]> {

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 
 use crate::{
-    action::Engine,
+    action::{Architecture, Engine},
     dynamics::Dynamics,
     error::{Result, ensure},
-    objective::{Batch, Estimator, Objective, Problem},
+    objective::{Batch, Objective},
+    problem::{Estimator, Problem},
 };
 use adam::{Adam, Update};
 use times::TimeSampler;
@@ -157,6 +158,20 @@ const REMEMBER_EVERY: usize = 50;
 /// How often the guard rolls back before it gives up.
 const TRIES: usize = 5;
 
+/// Makes a network for a problem, its parameters drawn from the options' seed, and fits it.
+///
+/// # Errors
+/// A network that is not for points of the problem's shape; as [`fit`].
+pub fn fit_architecture(
+    architecture: impl Architecture,
+    problem: &Problem,
+    options: &Options,
+) -> Result<Dynamics> {
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let network = architecture.engine(problem.shape(), &mut rng)?;
+    fit(network, problem, options, &mut ())
+}
+
 /// Solves `problem`: minimises the objective over the parameters of `network` and returns the
 /// average of the parameters over the last steps as a [`Dynamics`].
 ///
@@ -267,12 +282,13 @@ impl<'a> Training<'a> {
         options: &'a Options,
     ) -> Result<Self> {
         options.check()?;
+        problem.check_steps(options.steps)?;
         ensure!(
-            network.dimension() == problem.path.dimension(),
+            network.dimension() == problem.path().dimension(),
             Shape,
             "the action has {} columns, the path {}",
             network.dimension(),
-            problem.path.dimension()
+            problem.path().dimension()
         );
         Ok(Self {
             problem,
@@ -377,9 +393,7 @@ impl<'a> Training<'a> {
         let average = self.state.adam.average();
         self.network
             .update(&mut |parameters, _| parameters.copy_from_slice(average));
-        let Problem {
-            lagrangian, units, ..
-        } = self.problem;
+        let (lagrangian, units) = (self.problem.lagrangian(), self.problem.units());
         Dynamics::new(self.network, lagrangian.clone(), units.clone())
     }
 
@@ -422,8 +436,8 @@ impl<'a> Training<'a> {
         state.times.learn(&batch.times, &found.interior);
         state.step += 1;
         state.guard.learn(loss);
-        let exponent = self.problem.lagrangian.cost().exponent();
-        let unit = self.problem.units.objective(exponent);
+        let exponent = self.problem.lagrangian().cost().exponent();
+        let unit = self.problem.units().objective(exponent);
         Ok(Step {
             step: state.step,
             loss: loss * unit,

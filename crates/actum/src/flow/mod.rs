@@ -140,6 +140,19 @@ pub fn diffuse(
     ))
 }
 
+impl Dynamics {
+    /// Moves a cloud from the first time of what was learned and records it at `times`, `[k]`,
+    /// which increase; all in the user's units. The [scheme](Scheme::for_lagrangian) suits the
+    /// Lagrangian and the seed is 0; [`simulate`] takes another start, scheme and seed.
+    ///
+    /// # Errors
+    /// As [`simulate`].
+    pub fn simulate(&self, start: &Cloud, times: &[f64]) -> Result<Trajectories> {
+        let scheme = Scheme::for_lagrangian(&self.lagrangian);
+        simulate(self, start, self.units.span()[0], times, scheme, 0)
+    }
+}
+
 /// Moves a cloud from time `from` by the learned motion and records it at `times`. Everything is in
 /// the user's units, except that an adaptive scheme's tolerance is in units of the data's spread.
 ///

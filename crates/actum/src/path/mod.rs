@@ -113,3 +113,37 @@ pub trait Path: Sync {
         Ok(())
     }
 }
+
+impl<P: Path + ?Sized> Path for &P {
+    fn dimension(&self) -> usize {
+        (**self).dimension()
+    }
+
+    fn span(&self) -> [f64; 2] {
+        (**self).span()
+    }
+
+    fn has_velocity(&self) -> bool {
+        (**self).has_velocity()
+    }
+
+    fn has_mass(&self) -> bool {
+        (**self).has_mass()
+    }
+
+    fn process(&self) -> Option<Process> {
+        (**self).process()
+    }
+
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        (**self).arc_length()
+    }
+
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
+        (**self).sample(times, rng)
+    }
+
+    fn advance(&self, step: usize) -> Result<()> {
+        (**self).advance(step)
+    }
+}

@@ -1,23 +1,14 @@
-//! What all runs have on disk, whatever is fitted.
+//! What a run has on disk.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path as FilePath, PathBuf},
-};
+use std::{fs, ops::ControlFlow, path::Path as FilePath};
 
-use serde::{Serialize, de::DeserializeOwned};
-
-use super::{
-    IfExists, Record,
-    schema::{self, Schema},
-};
+use super::{IfExists, Record, Run, Schema, Seen, Settings, Source, images::Picture};
 use crate::{
     action::{Device, Engine},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
-    objective::Problem,
+    problem::Problem,
     store::{self, versioned},
 };
 
@@ -26,160 +17,177 @@ const SOURCE: &str = "run.json";
 const MODEL: &str = "model.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const LOG: &str = "log.jsonl";
-pub(super) const SAMPLES: &str = "samples.png";
+const SAMPLES: &str = "samples.png";
 // The newest evidence of a finished run goes first, its settings last.
 pub(super) const FILES: [&str; 6] = [SAMPLES, MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS];
 
-/// Where the data of a kind of run came from: `run.json`.
-pub(super) trait Origin: Serialize + DeserializeOwned {
-    type Settings: Schema;
-    /// What runs of this kind are of.
-    const OF: &str;
-    /// How they are made.
-    const FIT: &str;
-    /// What `run.json` has for this kind alone.
-    const KEY: &str;
-    fn data(&self) -> &str;
-    fn fingerprint(&self) -> &str;
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Folder<O: Origin> {
-    pub path: PathBuf,
-    pub settings: O::Settings,
-    pub source: O,
-}
-
-impl<O: Origin> Folder<O> {
-    pub fn open(path: &FilePath) -> Result<Self> {
-        let file = path.join(SOURCE);
+impl Run {
+    /// Opens the run in `folder`.
+    ///
+    /// # Errors
+    /// No such folder, no run in it, a run of another version, or a damaged one.
+    pub fn open(folder: &FilePath) -> Result<Self> {
+        let file = folder.join(SOURCE);
         ensure!(
             file.is_file(),
             Missing,
-            "{} is not a run: it has no {SOURCE}; make one with `{} -o {}`",
-            path.display(),
-            O::FIT,
-            path.display()
+            "{0} is not a run: it has no {SOURCE}; make one with `{1} -o {0}` or `{2} -o {0}`",
+            folder.display(),
+            Seen::SNAPSHOTS[1],
+            Seen::IMAGES[1]
         );
         let bytes = store::read(&file)?;
-        let within = |e: Error| e.within(file.display());
-        let value: serde_json::Value = versioned(&bytes).map_err(within)?;
-        ensure!(
-            value.get(O::KEY).is_some(),
-            Value,
-            "{} is not a run of {}; make one with `{} -o RUN`",
-            path.display(),
-            O::OF,
-            O::FIT
-        );
+        let source: Source = versioned(&bytes).map_err(|e: Error| e.within(file.display()))?;
+        let settings = folder.join(SETTINGS);
         Ok(Self {
-            source: versioned(&bytes).map_err(within)?,
-            settings: schema::read(&path.join(SETTINGS))?,
-            path: path.to_owned(),
+            settings: match source.seen {
+                Seen::Snapshots(_) => Settings::Snapshots(Schema::read(&settings)?),
+                Seen::Images(_) => Settings::Images(Schema::read(&settings)?),
+            },
+            source,
+            folder: folder.to_owned(),
         })
     }
 
     /// What to go on from, if that is asked for.
-    pub fn checkpoint_for(&self, if_exists: IfExists) -> Result<Option<Checkpoint>> {
+    pub(super) fn checkpoint_for(&self, if_exists: IfExists) -> Result<Option<Checkpoint>> {
         if if_exists != IfExists::Resume {
             return Ok(None);
         }
-        let Self { source, path, .. } = self;
-        let there = Self::open(path)?;
+        let Self { source, folder, .. } = self;
+        let there = Self::open(folder)?;
         let short = |fingerprint: &str| fingerprint[..fingerprint.len().min(12)].to_owned();
         ensure!(
-            there.source.fingerprint() == source.fingerprint(),
+            there.source.fingerprint == source.fingerprint,
             Value,
             "cannot resume {}: it was fitted on other data ({}, hash {}) than {} (hash {})",
-            path.display(),
-            there.source.data(),
-            short(there.source.fingerprint()),
-            source.data(),
-            short(source.fingerprint())
+            folder.display(),
+            there.source.data,
+            short(&there.source.fingerprint),
+            source.data,
+            short(&source.fingerprint)
         );
         ensure!(
             there.settings == self.settings,
             Setting,
-            "cannot resume {} with other settings: {}; leave them out, or start anew with --overwrite",
-            path.display(),
-            schema::differences(&there.settings, &self.settings).join(", ")
+            "cannot resume {} with other settings: {}; leave them out, or start anew with \
+             --overwrite",
+            folder.display(),
+            there.settings.differences(&self.settings).join(", ")
         );
         ensure!(
-            path.join(CHECKPOINT).is_file(),
+            folder.join(CHECKPOINT).is_file(),
             Missing,
             "{} has no checkpoint yet; start anew with --overwrite",
-            path.display()
+            folder.display()
         );
         self.checkpoint().map(Some)
     }
 
     /// Fits, and keeps all there is to keep.
-    pub fn fit(
+    pub(super) fn learn(
         &self,
         network: Box<dyn Engine>,
         problem: &Problem,
         checkpoint: Option<&Checkpoint>,
+        picture: Option<Picture>,
         observer: &mut dyn Observer,
     ) -> Result<()> {
         if checkpoint.is_none() {
             self.begin()?;
         }
-        let options = self.settings.options();
-        let mut recorder = Recorder::new(&self.path, options.steps, checkpoint, observer)?;
+        let options = self.settings.fit();
+        let mut recorder = Recorder {
+            folder: &self.folder,
+            steps: options.steps,
+            every: options.steps.div_ceil(LINES),
+            lines: match checkpoint {
+                Some(checkpoint) => self.log_until(checkpoint.step())?,
+                None => vec![],
+            },
+            picture,
+            inner: observer,
+        };
         let dynamics = match checkpoint {
             Some(checkpoint) => resume(network, problem, options, checkpoint, &mut recorder),
             None => fit(network, problem, options, &mut recorder),
         }?;
-        dynamics.save(&self.path.join(MODEL))
+        dynamics.save(&self.folder.join(MODEL))
     }
 
     fn begin(&self) -> Result<()> {
-        fs::create_dir_all(&self.path)
-            .map_err(|cause| Error::io("create the folder", &self.path, cause))?;
+        fs::create_dir_all(&self.folder)
+            .map_err(|cause| Error::io("create the folder", &self.folder, cause))?;
         for name in FILES {
-            let path = self.path.join(name);
+            let path = self.folder.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(|cause| Error::io("replace", &path, cause))?;
             }
         }
-        let settings = schema::to_toml(&self.settings);
-        store::replace(&self.path.join(SETTINGS), |out| {
+        let settings = self.settings.to_toml();
+        store::replace(&self.folder.join(SETTINGS), |out| {
             out.write_all(settings.as_bytes())
         })?;
         let source = serde_json::to_string_pretty(&self.source).expect("a source is plain data");
-        store::replace(&self.path.join(SOURCE), |out| writeln!(out, "{source}"))
+        store::replace(&self.folder.join(SOURCE), |out| writeln!(out, "{source}"))
     }
 
+    /// What was fitted, on `device`: the learned motion, or
+    /// [a score as if it were one](crate::score::Score::dynamics).
+    ///
+    /// # Errors
+    /// The fit is not finished, or its file is damaged.
     pub fn dynamics(&self, device: &Device) -> Result<Dynamics> {
-        let path = self.path.join(MODEL);
+        let path = self.folder.join(MODEL);
         ensure!(
             path.is_file(),
             Missing,
-            "the fit in {} is not finished ({} of {} steps are saved); go on with `{} -o {} \
+            "the fit in {0} is not finished ({1} of {2} steps are saved); go on with `{3} -o {0} \
              --resume`",
-            self.path.display(),
+            self.folder.display(),
             self.steps_done()?,
-            self.settings.options().steps,
-            O::FIT,
-            self.path.display()
+            self.settings.fit().steps,
+            self.source.seen.named()[1]
         );
         Dynamics::load(&path, device)
     }
 
+    /// How many steps are saved.
+    ///
+    /// # Errors
+    /// A damaged checkpoint.
     pub fn steps_done(&self) -> Result<usize> {
-        if self.path.join(CHECKPOINT).is_file() {
+        if self.folder.join(CHECKPOINT).is_file() {
             Ok(self.checkpoint()?.step())
         } else {
             Ok(0)
         }
     }
 
+    /// The last checkpoint.
+    ///
+    /// # Errors
+    /// There is none yet, or it is damaged.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        Checkpoint::load(&self.path.join(CHECKPOINT))
+        Checkpoint::load(&self.folder.join(CHECKPOINT))
     }
 
+    /// The logged steps, in order.
+    ///
+    /// # Errors
+    /// The log cannot be read or a line of it is damaged.
     pub fn log(&self) -> Result<Vec<Record>> {
-        read_log(&self.path.join(LOG))
+        read_log(&self.folder.join(LOG))
+    }
+
+    /// What is logged of the first so many steps.
+    fn log_until(&self, step: usize) -> Result<Vec<Record>> {
+        let mut records = self.log()?;
+        records.retain(|record| match record {
+            Record::Step(record) => record.step <= step,
+            Record::Rollback(rollback) => rollback.to <= step,
+        });
+        Ok(records)
     }
 }
 
@@ -187,40 +195,14 @@ impl<O: Origin> Folder<O> {
 struct Recorder<'a> {
     folder: &'a FilePath,
     steps: usize,
-    inner: &'a mut dyn Observer,
-    lines: Vec<Record>,
     every: usize,
+    lines: Vec<Record>,
+    picture: Option<Picture>,
+    inner: &'a mut dyn Observer,
 }
 
 /// About how many lines a log has at most.
 const LINES: usize = 4000;
-
-impl<'a> Recorder<'a> {
-    fn new(
-        folder: &'a FilePath,
-        steps: usize,
-        checkpoint: Option<&Checkpoint>,
-        inner: &'a mut dyn Observer,
-    ) -> Result<Self> {
-        let lines = match checkpoint {
-            None => vec![],
-            Some(checkpoint) => read_log(&folder.join(LOG))?
-                .into_iter()
-                .filter(|record| match record {
-                    Record::Step(step) => step.step <= checkpoint.step(),
-                    Record::Rollback(rollback) => rollback.to <= checkpoint.step(),
-                })
-                .collect(),
-        };
-        Ok(Self {
-            every: steps.div_ceil(LINES),
-            folder,
-            steps,
-            inner,
-            lines,
-        })
-    }
-}
 
 impl Observer for Recorder<'_> {
     fn step(&mut self, step: &Step) -> ControlFlow<()> {
@@ -247,6 +229,9 @@ impl Observer for Recorder<'_> {
             Ok(())
         })?;
         checkpoint.save(&self.folder.join(CHECKPOINT))?;
+        if let Some(picture) = &self.picture {
+            picture.draw(checkpoint, &self.folder.join(SAMPLES))?;
+        }
         self.inner.checkpoint(checkpoint)
     }
 }

@@ -6,7 +6,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde::Serialize;
 
-use super::Method;
 use crate::{
     cloud::Cloud,
     data::Images,
@@ -19,6 +18,7 @@ use crate::{
     },
     metric,
     path::Degradation,
+    problem::Method,
     score::Score,
 };
 

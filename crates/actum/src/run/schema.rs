@@ -7,16 +7,114 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::{Settings, source::Seen};
 use crate::{
+    action::Architecture,
+    data::Images,
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
+    problem::Problem,
     store,
 };
 
-/// Settings of a kind of run.
-pub(super) trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
+/// The settings of a kind of run: how they are read from TOML, and what they make of data.
+pub trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
+    /// What is fitted.
+    type Data<'a>: Copy;
+
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// Names the first setting that is outside, with its range.
     fn check(&self) -> Result<()>;
-    fn options(&self) -> &Options;
+
+    /// The network.
+    fn architecture(&self) -> &dyn Architecture;
+
+    /// The hash of the data that are seen, and what they are.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data.
+    fn seen(&self, data: Self::Data<'_>) -> Result<(String, Seen)>;
+
+    /// What is to be learned.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data.
+    fn problem<'a>(&self, data: Self::Data<'a>) -> Result<Problem<'a>>;
+
+    /// The settings as a run keeps them.
+    fn kept(&self) -> Settings;
+
+    /// The images of the picture that a run shows while it is fitted, if any.
+    ///
+    /// # Errors
+    /// Settings that do not fit the data.
+    fn shown(&self, _data: Self::Data<'_>) -> Result<Option<Images>> {
+        Ok(None)
+    }
+
+    /// Reads settings from TOML.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown key (the known ones are listed), a value of the wrong type or outside
+    /// its range.
+    fn parse(text: &str) -> Result<Self> {
+        let broken = |cause: toml::de::Error| {
+            Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
+        };
+        // From the text itself, for messages that show the line.
+        toml::from_str::<Self>(text).map_err(broken)?;
+        // A kind of run has defaults of its own for parts that it shares with others.
+        let mut tree = table(&Self::default());
+        lay_over(&mut tree, toml::from_str(text).map_err(broken)?);
+        let settings: Self = tree.try_into().map_err(broken)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Reads settings from a TOML file.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), naming the file; a file that cannot be read.
+    fn read(path: &FilePath) -> Result<Self> {
+        let bytes = store::read(path)?;
+        let text = String::from_utf8(bytes).map_err(|cause| {
+            let what = format!("{} is not text", path.display());
+            Error::new(ErrorKind::Format, what).because(cause)
+        })?;
+        Self::parse(&text).map_err(|e| e.within(path.display()))
+    }
+
+    /// The settings as TOML; feeding it back gives equal settings.
+    fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain data")
+    }
+
+    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
+    /// without quotes.
+    ///
+    /// # Errors
+    /// An unknown key (the known ones are listed) or a value that does not fit it.
+    fn with(&self, key: &str, value: &str) -> Result<Self> {
+        let mut tree = table(self);
+        let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut table = &mut tree;
+        for part in parents.split('.').filter(|p| !p.is_empty()) {
+            let names: Vec<String> = table.keys().cloned().collect();
+            table = table
+                .get_mut(part)
+                .and_then(toml::Value::as_table_mut)
+                .ok_or_else(|| Error::missing(format!("the setting `{key}`"), names))?;
+        }
+        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut t| t.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        table.insert(last.to_owned(), parsed);
+        let text = toml::to_string(&tree).expect("a table is TOML");
+        Self::parse(&text).map_err(|e| e.within(format!("{key}={value}")))
+    }
 }
 
 pub(super) fn check_options(options: &Options) -> Result<()> {
@@ -31,18 +129,8 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn parse<S: Schema>(text: &str) -> Result<S> {
-    let broken = |cause: toml::de::Error| {
-        Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
-    };
-    // From the text itself, for messages that show the line.
-    toml::from_str::<S>(text).map_err(broken)?;
-    // A kind of run has defaults of its own for parts that it shares with others.
-    let mut tree = table(&S::default());
-    lay_over(&mut tree, toml::from_str(text).map_err(broken)?);
-    let settings: S = tree.try_into().map_err(broken)?;
-    settings.check()?;
-    Ok(settings)
+fn table(settings: &impl Schema) -> toml::Table {
+    toml::from_str(&settings.to_toml()).expect("settings are TOML")
 }
 
 fn lay_over(tree: &mut toml::Table, written: toml::Table) {
@@ -58,66 +146,33 @@ fn lay_over(tree: &mut toml::Table, written: toml::Table) {
     }
 }
 
-pub(super) fn read<S: Schema>(path: &FilePath) -> Result<S> {
-    let bytes = store::read(path)?;
-    let text = String::from_utf8(bytes).map_err(|cause| {
-        Error::new(ErrorKind::Format, format!("{} is not text", path.display())).because(cause)
-    })?;
-    parse(&text).map_err(|e| e.within(path.display()))
-}
-
-pub(super) fn to_toml(settings: &impl Schema) -> String {
-    toml::to_string(settings).expect("settings are plain data")
-}
-
-fn table(settings: &impl Schema) -> toml::Table {
-    toml::from_str(&to_toml(settings)).expect("settings are TOML")
-}
-
-pub(super) fn differences<S: Schema>(ours: &S, theirs: &S) -> Vec<String> {
-    let lines = |settings: &S| {
-        let mut section = String::new();
-        let mut lines = BTreeMap::new();
-        for line in to_toml(settings).lines() {
-            if let Some(name) = line.strip_prefix('[') {
-                section = format!("{}.", name.trim_end_matches(']'));
-            } else if let Some((key, value)) = line.split_once(" = ") {
-                lines.insert(format!("{section}{key}"), value.to_owned());
+impl Settings {
+    /// What differs in `other`, a sentence for each setting.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let lines = |settings: &Self| {
+            let mut section = String::new();
+            let mut lines = BTreeMap::new();
+            for line in settings.to_toml().lines() {
+                if let Some(name) = line.strip_prefix('[') {
+                    section = format!("{}.", name.trim_end_matches(']'));
+                } else if let Some((key, value)) = line.split_once(" = ") {
+                    lines.insert(format!("{section}{key}"), value.to_owned());
+                }
             }
-        }
-        lines
-    };
-    let (ours, theirs) = (lines(ours), lines(theirs));
-    let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    let show = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
-    keys.into_iter()
-        .filter(|key| ours.get(*key) != theirs.get(*key))
-        .map(|key| {
-            format!(
-                "{key} is {}, not {}",
-                show(ours.get(key)),
-                show(theirs.get(key))
-            )
-        })
-        .collect()
-}
-
-pub(super) fn with<S: Schema>(settings: &S, key: &str, value: &str) -> Result<S> {
-    let mut tree = table(settings);
-    let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut table = &mut tree;
-    for part in parents.split('.').filter(|p| !p.is_empty()) {
-        let names: Vec<String> = table.keys().cloned().collect();
-        table = table
-            .get_mut(part)
-            .and_then(toml::Value::as_table_mut)
-            .ok_or_else(|| Error::missing(format!("the setting `{key}`"), names))?;
+            lines
+        };
+        let (ours, theirs) = (lines(self), lines(other));
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let show = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+        keys.into_iter()
+            .filter(|key| ours.get(*key) != theirs.get(*key))
+            .map(|key| {
+                format!(
+                    "{key} is {}, not {}",
+                    show(ours.get(key)),
+                    show(theirs.get(key))
+                )
+            })
+            .collect()
     }
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut t| t.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    table.insert(last.to_owned(), parsed);
-    let text = toml::to_string(&tree).expect("a table is TOML");
-    parse(&text).map_err(|e| e.within(format!("{key}={value}")))
 }

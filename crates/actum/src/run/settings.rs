@@ -1,327 +1,78 @@
-//! Every setting of a run: the TOML file, and nothing beside it.
-
-use std::{path::Path as FilePath, str::FromStr};
+//! Every setting of a run: the TOML files, and nothing beside them.
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::{self, Schema};
+use super::{
+    schema::{Schema, check_options},
+    source::{Seen, SeenImages, SeenSnapshots},
+};
 use crate::{
-    action::Mlp,
-    data::{ReadOptions, Shards, Snapshots, Split},
-    error::{Error, ErrorKind, Result, ensure},
+    action::{Architecture, Mlp, UNet},
+    data::{Images, Split},
+    error::{Result, ensure},
     fit::Options,
-    lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Coupling, Interpolant, Interpolation, Path, Sharded},
-    units::Units,
+    path::{Degradation, Sharded},
+    problem::{
+        DataOptions, Hidden, ImageDataOptions, ImageOptions, LagrangianOptions, Method, NoisePath,
+        PathOptions, Population, Problem, SnapshotOptions, Task,
+    },
 };
 
-/// The settings of a run. Its serialised form is the schema of the TOML file; unknown keys are
-/// refused and missing ones have their defaults.
+/// The settings of a run of any kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Settings {
+    /// Of snapshots.
+    Snapshots(SnapshotSettings),
+    /// Of images.
+    Images(ImageSettings),
+}
+
+impl Settings {
+    /// How the run is fitted.
+    pub fn fit(&self) -> &Options {
+        match self {
+            Self::Snapshots(settings) => &settings.fit,
+            Self::Images(settings) => &settings.fit,
+        }
+    }
+
+    /// The settings as TOML; feeding it back gives equal settings.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain data")
+    }
+}
+
+/// The settings of a run of snapshots. Its serialised form is the schema of the TOML file; unknown
+/// keys are refused and missing ones have their defaults.
 ///
 /// ```
-/// use actum::run::Settings;
+/// use actum::run::{Schema, SnapshotSettings};
 ///
-/// let settings = Settings::parse("[data]\ndims = 5\n[path]\ncoupling = \"entropic:0.1\"")?;
+/// let text = "[data]\ndims = 5\n[path]\ncoupling = \"entropic:0.1\"";
+/// let settings = SnapshotSettings::parse(text)?;
 /// assert_eq!(settings.data.dims, Some(5));
-/// assert_eq!(settings.fit.steps, Settings::default().fit.steps);
-/// assert!(Settings::parse("[data]\ndim = 5").unwrap_err().to_string().contains("`dims`"));
-/// # Ok::<(), actum::error::Error>(())
+/// assert_eq!(settings.fit.steps, SnapshotSettings::default().fit.steps);
+/// let error = SnapshotSettings::parse("[data]\ndim = 5").unwrap_err();
+/// assert!(error.to_string().contains("`dims`"));
+/// # Ok::<(), actum::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct SnapshotSettings {
     /// What to read and how to see it.
-    pub data: Data,
+    pub data: DataOptions,
     /// How the population is joined up between snapshots.
-    pub path: Joining,
+    pub path: PathOptions,
     /// What the motion is charged for.
-    pub lagrangian: Terms,
+    pub lagrangian: LagrangianOptions,
     /// The size of the network.
     pub network: Mlp,
     /// How to minimise.
     pub fit: Options,
 }
 
-/// What to read and how to see it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Data {
-    /// The array or column of times; found by its name if not given.
-    pub time_key: Option<String>,
-    /// The array of points, or the columns of coordinates separated by commas.
-    pub points_key: Option<String>,
-    /// The array or column of weights.
-    pub weight_key: Option<String>,
-    /// The array of velocities, or their columns separated by commas.
-    pub velocity_key: Option<String>,
-    /// What the masses of the snapshots are, where mass grows.
-    pub mass: Mass,
-    /// Only the first so many columns.
-    pub dims: Option<usize>,
-    /// Measures distances after dividing every column by its standard deviation.
-    pub standardize: bool,
-    /// Times that the fit does not see, as they are written in the file.
-    pub hold_out: Vec<String>,
-    /// The most rows of a time that are in memory at once, at least 20: a file with more at some
-    /// time is fitted in [shards](crate::data::Shards).
-    pub shard: usize,
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self {
-            time_key: None,
-            points_key: None,
-            weight_key: None,
-            velocity_key: None,
-            mass: Mass::default(),
-            dims: None,
-            standardize: false,
-            hold_out: vec![],
-            shard: 10_000,
-        }
-    }
-}
-
-/// The mass of every snapshot: `"weights"`, `"counts"`, or one number for each time of the file.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(try_from = "WrittenMass", into = "WrittenMass")]
-pub enum Mass {
-    /// The sum of the weights, 1 where the file has none.
-    #[default]
-    Weights,
-    /// The number of points: every point is an individual.
-    Counts,
-    /// As given.
-    Given(Vec<f64>),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a mass is \"weights\", \"counts\" or one number for each time"
-)]
-enum WrittenMass {
-    Name(String),
-    Numbers(Vec<f64>),
-}
-
-impl FromStr for Mass {
-    type Err = Error;
-
-    /// `weights`, `counts` or `M,M,...`.
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "weights" => return Ok(Self::Weights),
-            "counts" => return Ok(Self::Counts),
-            _ => {}
-        }
-        let numbers = text.split(',').map(|m| m.trim().parse());
-        numbers
-            .collect::<std::result::Result<_, _>>()
-            .map(Self::Given)
-            .map_err(|_| {
-                Error::new(
-                    ErrorKind::Setting,
-                    format!(
-                        "`{text}` does not say masses; expected counts, weights, or one number for \
-                     each time, separated by commas"
-                    ),
-                )
-            })
-    }
-}
-
-impl TryFrom<WrittenMass> for Mass {
-    type Error = Error;
-
-    fn try_from(written: WrittenMass) -> Result<Self> {
-        match written {
-            WrittenMass::Name(name) => name.parse(),
-            WrittenMass::Numbers(masses) => Ok(Self::Given(masses)),
-        }
-    }
-}
-
-impl From<Mass> for WrittenMass {
-    fn from(mass: Mass) -> Self {
-        match mass {
-            Mass::Weights => Self::Name("weights".to_owned()),
-            Mass::Counts => Self::Name("counts".to_owned()),
-            Mass::Given(masses) => Self::Numbers(masses),
-        }
-    }
-}
-
-/// What the motion is charged for: the terms of a [`Lagrangian`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Terms {
-    /// `"kinetic"`, `"power:P"` with P above 1, or the rows of a metric's matrix.
-    pub cost: Cost,
-    /// sigma in units of distance per square root of time, or pairs `[[t, sigma], ...]`.
-    pub noise: Noise,
-    /// lambda, 0 to keep mass, or `"auto"`.
-    pub growth: Growth,
-    /// Takes the velocities of the points for a known part of the motion.
-    pub drift: bool,
-}
-
-/// The lambda of [`Growth::Auto`] in the network's units, chosen on storms (experiments/storms).
-const AUTO: f64 = 0.1;
-
-/// The lambda of growth: a number or `"auto"`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenGrowth", into = "WrittenGrowth")]
-pub enum Growth {
-    /// A number, in time over action: 1 / distance^2 for quadratic costs.
-    Lambda(f64),
-    /// A tenth of the inverse square of the spread of the data (for quadratic costs): growing
-    /// e-fold over the whole time costs ten times what travelling the spread does, so that growth
-    /// explains what motion hardly can.
-    Auto,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "growth is a number or \"auto\"")]
-enum WrittenGrowth {
-    Number(f64),
-    Name(String),
-}
-
-impl Default for Growth {
-    fn default() -> Self {
-        Self::Lambda(0.0)
-    }
-}
-
-impl FromStr for Growth {
-    type Err = Error;
-
-    /// `auto` or a number.
-    fn from_str(text: &str) -> Result<Self> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        text.parse().map(Self::Lambda).map_err(|_| {
-            Error::new(
-                ErrorKind::Setting,
-                format!("`{text}` is not growth; expected auto or a number (lambda)"),
-            )
-        })
-    }
-}
-
-impl TryFrom<WrittenGrowth> for Growth {
-    type Error = Error;
-
-    fn try_from(written: WrittenGrowth) -> Result<Self> {
-        match written {
-            WrittenGrowth::Name(name) => name.parse(),
-            WrittenGrowth::Number(lambda) => Ok(Self::Lambda(lambda)),
-        }
-    }
-}
-
-impl From<Growth> for WrittenGrowth {
-    fn from(growth: Growth) -> Self {
-        match growth {
-            Growth::Auto => Self::Name("auto".to_owned()),
-            Growth::Lambda(lambda) => Self::Number(lambda),
-        }
-    }
-}
-
-impl Terms {
-    /// The Lagrangian for what a fit sees of the data.
-    ///
-    /// # Errors
-    /// Numbers outside of their range; a drift without velocities.
-    pub fn lagrangian(&self, seen: &Snapshots, units: &Units, seed: u64) -> Result<Lagrangian> {
-        let lambda = match self.growth {
-            Growth::Lambda(lambda) => lambda,
-            Growth::Auto => {
-                let exponent = self.cost.exponent();
-                AUTO * units.objective(exponent).recip() / units.duration()
-            }
-        };
-        let lagrangian = Lagrangian::new(self.cost.clone())
-            .noise_over_time(self.noise.clone())
-            .growth(lambda)?;
-        lagrangian.check(seen.dimension())?;
-        let [first, last] = units.span();
-        ensure!(
-            lagrangian.noise_in_time().is_within([first, last]),
-            Setting,
-            "the noise is given for times outside of the data's, [{first}, {last}]: {}",
-            lagrangian.noise_in_time()
-        );
-        if !self.drift {
-            return Ok(lagrangian);
-        }
-        Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
-    }
-
-    /// Whether mass is born and dies.
-    pub fn grows(&self) -> bool {
-        self.growth != Growth::Lambda(0.0)
-    }
-}
-
-/// How the population is joined up between snapshots.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Joining {
-    /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
-    /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
-    /// would cost more than the penalty of RHO mean squared distances.
-    /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
-    pub coupling: Option<Coupling>,
-    /// `"linear"` or `"cubic"`.
-    pub interpolation: Interpolation,
-    /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
-    /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
-    pub blur: Option<f64>,
-}
-
-impl Default for Joining {
-    fn default() -> Self {
-        Self {
-            coupling: None,
-            interpolation: Interpolation::Linear,
-            blur: None,
-        }
-    }
-}
-
-impl Schema for Settings {
-    fn check(&self) -> Result<()> {
-        Settings::check(self)
-    }
-
-    fn options(&self) -> &Options {
-        &self.fit
-    }
-}
-
-impl Settings {
-    /// Reads settings from TOML.
-    ///
-    /// # Errors
-    /// Not TOML, an unknown key (the known ones are listed), a value of the wrong type or outside
-    /// its range.
-    pub fn parse(text: &str) -> Result<Self> {
-        schema::parse(text)
-    }
-
-    /// Reads settings from a TOML file.
-    ///
-    /// # Errors
-    /// As [`parse`](Settings::parse), naming the file; a file that cannot be read.
-    pub fn read(path: &FilePath) -> Result<Self> {
-        schema::read(path)
-    }
-
+impl SnapshotSettings {
     /// How a file is split into the shards that a fit sees.
     pub fn split(&self) -> Split {
         Split {
@@ -331,210 +82,215 @@ impl Settings {
         }
     }
 
-    /// The settings as TOML; feeding it back gives equal settings.
-    pub fn to_toml(&self) -> String {
-        schema::to_toml(self)
-    }
-
-    /// What differs in `other`, a sentence for each setting.
-    pub fn differences(&self, other: &Self) -> Vec<String> {
-        schema::differences(self, other)
-    }
-
-    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
-    /// without quotes.
-    ///
-    /// # Errors
-    /// An unknown key (the known ones are listed) or a value that does not fit it.
-    pub fn with(&self, key: &str, value: &str) -> Result<Self> {
-        schema::with(self, key, value)
-    }
-
-    /// What is to be learned from a population: the path through its shards between the times that
-    /// are not held out, the Lagrangian, and the units, which the first shard decides.
-    ///
-    /// # Errors
-    /// Settings that do not fit the data.
-    pub(super) fn problem<'a>(
-        &self,
-        shards: &'a Shards,
-    ) -> Result<(Sharded<'a>, Lagrangian, Units)> {
-        let needed = Sharded::needed(self.fit.steps).min(shards.count());
-        ensure!(
-            shards.kept() >= needed,
-            Setting,
-            "a fit of {} steps sees {needed} shards, and {} of {} are kept; split the file by \
-             Settings::split",
-            self.fit.steps,
-            shards.kept(),
-            shards.count()
-        );
-        let frame = self.frame(&self.data.view(&shards.shard(0)?)?)?;
-        let (lagrangian, units) = (frame.lagrangian.clone(), frame.units.clone());
-        let settings = self.clone();
-        let join = move |shard: &Snapshots| settings.join(&settings.data.view(shard)?, &frame);
-        let path = Sharded::new(shards, join)?;
-        let (times, distances) = path.arc_length().expect("an interpolant knows it");
-        let units = units.warped(&times, &distances)?;
-        Ok((path, lagrangian, units))
-    }
-
-    /// What snapshots as [`Data::view`] shows them decide for all shards.
-    pub(super) fn frame(&self, seen: &Snapshots) -> Result<Frame> {
-        let training = self.data.training(seen)?;
-        let units = Units::of(&training, self.data.standardize)?;
-        let lagrangian = self
-            .lagrangian
-            .lagrangian(&training, &units, self.fit.seed)?;
-        let training = weighed(training, &lagrangian)?;
-        let blur = match self.path.blur {
-            Some(width) => width,
-            None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
-            None => 0.0,
-        };
-        Ok(Frame {
-            units,
-            lagrangian,
-            blur,
-        })
-    }
-
-    /// The path between snapshots as [`Data::view`] shows them.
-    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Interpolant> {
-        let Frame {
-            units,
-            lagrangian,
-            blur,
-        } = frame;
-        let training = weighed(self.data.training(seen)?, lagrangian)?;
-        let coupling = self.path.coupling.unwrap_or(if lagrangian.grows() {
-            Coupling::unbalanced()
-        } else {
-            Coupling::Exact
-        });
-        let scale = units.scale();
-        let path = match lagrangian.known_drift() {
-            Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
-            None => Interpolant::new(&training, coupling, self.path.interpolation, &scale)?,
-        };
-        path.blurred(*blur)
-    }
-
-    /// Checks every setting against its range.
-    ///
-    /// # Errors
-    /// Names the first setting that is outside, with its range.
-    pub fn check(&self) -> Result<()> {
-        self.split().check()?;
-        ensure!(
-            self.data.dims != Some(0),
-            Setting,
-            "`dims` must be at least 1, got 0"
-        );
-        self.network.check()?;
-        if let Growth::Lambda(lambda) = self.lagrangian.growth {
-            Lagrangian::kinetic().growth(lambda)?;
+    /// Those of the problem.
+    pub fn options(&self) -> SnapshotOptions {
+        SnapshotOptions {
+            data: self.data.clone(),
+            path: self.path.clone(),
+            lagrangian: self.lagrangian.clone(),
         }
-        ensure!(
-            self.lagrangian.grows() || self.data.mass == Mass::Weights,
-            Setting,
-            "masses count where mass can grow: give --growth (lagrangian.growth) too, or leave \
-             `mass` out"
-        );
-        ensure!(
-            self.lagrangian.grows() || !matches!(self.path.coupling, Some(Coupling::Unbalanced(_))),
-            Setting,
-            "an unbalanced coupling lets mass be born and die: give --growth (lagrangian.growth) \
-             too, or take another coupling"
-        );
+    }
+}
+
+impl Schema for SnapshotSettings {
+    type Data<'a> = Population<'a>;
+
+    fn check(&self) -> Result<()> {
+        self.split().check()?;
+        self.options().check()?;
+        self.network.check()?;
         ensure!(
             !self.lagrangian.drift || self.data.velocity_key.is_some(),
             Setting,
             "a drift needs the velocities of the points: name their array in `velocity_key`"
         );
-        ensure!(
-            !self.lagrangian.drift || self.path.interpolation == Interpolation::Linear,
-            Setting,
-            "a cubic spline does not follow a drift; take the linear interpolation with it"
+        check_options(&self.fit)
+    }
+
+    fn architecture(&self) -> &dyn Architecture {
+        &self.network
+    }
+
+    fn seen(&self, data: Population) -> Result<(String, Seen)> {
+        let seen = self.data.view(&*data.first()?)?;
+        let source = Seen::Snapshots(SeenSnapshots {
+            labels: seen.labels().to_vec(),
+            times: seen.times().to_vec(),
+            unit: seen.unit().map(str::to_owned),
+            counts: seen.counts().iter().map(|n| *n as usize).collect(),
+            masses: seen.masses(),
+            columns: seen.columns().to_vec(),
+            named: seen.is_named(),
+        });
+        Ok((seen.fingerprint(), source))
+    }
+
+    fn problem<'a>(&self, data: Self::Data<'a>) -> Result<Problem<'a>> {
+        Problem::between(data)
+            .options(self.options())
+            .seed(self.fit.seed)
+            .build()
+    }
+
+    fn kept(&self) -> Settings {
+        Settings::Snapshots(self.clone())
+    }
+}
+
+/// The settings of a run of images. Its serialised form is the schema of the TOML file; unknown
+/// keys are refused and missing ones have their defaults.
+///
+/// ```
+/// use actum::{problem::Task, run::{ImageSettings, Schema}};
+///
+/// let settings = ImageSettings::parse("task = \"superres\"\n[network]\nchannels = 8")?;
+/// assert_eq!(settings.task, Task::Superres);
+/// assert_eq!(settings.fit.batch, ImageSettings::default().fit.batch);
+/// assert!(ImageSettings::parse("tusk = \"superres\"").is_err());
+/// # Ok::<(), actum::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageSettings {
+    /// What the model is to do.
+    pub task: Task,
+    /// What is learned of a path.
+    pub method: Method,
+    /// How images dissolve that are to be generated; where none is given a straight line, and VP
+    /// with the method score.
+    pub path: Option<NoisePath>,
+    /// What is hidden where images are inpainted; the lower half where none is given.
+    pub mask: Option<Hidden>,
+    /// What of the data is seen.
+    pub data: ImageDataOptions,
+    /// The size of the U-Net.
+    pub network: UNet,
+    /// How to minimise.
+    pub fit: Options,
+}
+
+impl Default for ImageSettings {
+    /// What two cores train in minutes on 14 x 14 pixels.
+    fn default() -> Self {
+        Self {
+            task: Task::default(),
+            method: Method::default(),
+            path: None,
+            mask: None,
+            data: ImageDataOptions::default(),
+            network: UNet::default(),
+            fit: Options {
+                steps: 2000,
+                batch: 64,
+                learning_rate: 2e-3,
+                ema_decay: 0.995,
+                ..Options::default()
+            },
+        }
+    }
+}
+
+impl ImageSettings {
+    /// Those of the problem.
+    pub fn options(&self) -> ImageOptions {
+        ImageOptions {
+            task: self.task,
+            method: self.method,
+            path: self.path,
+            mask: self.mask.clone(),
+            data: self.data.clone(),
+        }
+    }
+
+    /// What happens to images of shape `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// Images that the task is not for; a mask of another size.
+    pub fn degradation(&self, shape: [usize; 3]) -> Result<Degradation> {
+        self.options().degradation(shape)
+    }
+}
+
+impl Schema for ImageSettings {
+    type Data<'a> = &'a Images;
+
+    fn check(&self) -> Result<()> {
+        self.options().check(self.fit.estimator)?;
+        check_options(&self.fit)
+    }
+
+    fn architecture(&self) -> &dyn Architecture {
+        &self.network
+    }
+
+    fn seen(&self, images: &Images) -> Result<(String, Seen)> {
+        let seen = self.data.view(images)?;
+        let source = Seen::Images(SeenImages {
+            images: seen.len(),
+            shape: seen.shape(),
+        });
+        Ok((seen.fingerprint(), source))
+    }
+
+    fn problem<'a>(&self, images: Self::Data<'a>) -> Result<Problem<'a>> {
+        Problem::images(images, self.task)
+            .options(self.options())
+            .estimator(self.fit.estimator)
+            .build()
+    }
+
+    /// With the path named: a run keeps its path whatever the default becomes.
+    fn kept(&self) -> Settings {
+        Settings::Images(Self {
+            path: self.options().resolved().path,
+            ..self.clone()
+        })
+    }
+
+    fn shown(&self, images: &Images) -> Result<Option<Images>> {
+        let first: Vec<usize> = (0..SHOWN.min(images.len())).collect();
+        self.data.view(&images.select(&first)?).map(Some)
+    }
+}
+
+/// How many images the picture of a run shows at most.
+const SHOWN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{action::Scalar, path::Process};
+
+    #[test]
+    fn what_a_path_is_by_name_and_by_default() {
+        let shape = [4, 6, 1];
+        let degradation = |toml: &str| {
+            let settings = ImageSettings::parse(toml).unwrap();
+            let found = settings.degradation(shape).unwrap();
+            let Settings::Images(kept) = settings.kept() else {
+                unreachable!()
+            };
+            assert_eq!(kept.degradation(shape).unwrap(), found);
+            found
+        };
+        let vp = Degradation::process(Process::default(), shape);
+        assert_eq!(degradation(""), Degradation::linear(shape));
+        assert_eq!(degradation("method = \"score\""), vp);
+        assert_eq!(degradation("path = \"vp\""), vp);
+        let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
+        assert_eq!(
+            degradation("path = \"ve\""),
+            Degradation::process(exploding.normalized(), shape)
         );
-        schema::check_options(&self.fit)
-    }
-}
-
-/// What is the same for all shards of a population.
-pub(super) struct Frame {
-    units: Units,
-    lagrangian: Lagrangian,
-    blur: f64,
-}
-
-/// The snapshots with equal masses, unless mass grows.
-fn weighed(training: Snapshots, lagrangian: &Lagrangian) -> Result<Snapshots> {
-    if lagrangian.grows() || training.has_equal_masses() {
-        Ok(training)
-    } else {
-        training.with_masses(&vec![1.0; training.len()])
-    }
-}
-
-impl Data {
-    /// The names to read by.
-    pub fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            time_key: self.time_key.clone(),
-            points_key: self.points_key.clone(),
-            weight_key: self.weight_key.clone(),
-            velocity_key: self.velocity_key.clone(),
-        }
+        let kept = ImageSettings::default().kept();
+        assert!(kept.to_toml().contains("path = \"linear\""));
     }
 
-    /// The snapshots with the chosen columns and masses, all times.
-    ///
-    /// # Errors
-    /// More columns asked for than there are; masses that are not one for each time.
-    pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        let seen = self.columns_of(snapshots)?;
-        match &self.mass {
-            Mass::Weights => Ok(seen),
-            Mass::Counts => seen.with_masses(&seen.counts()),
-            Mass::Given(masses) => seen.with_masses(masses),
-        }
-    }
-
-    pub(super) fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        match self.dims {
-            Some(count) => snapshots.first_columns(count),
-            None => Ok(snapshots.clone()),
-        }
-    }
-
-    /// The snapshots a fit may see: the held-out times are gone.
-    ///
-    /// # Errors
-    /// A held-out time that is not there, or is the first or the last; fewer than two left.
-    pub fn training(&self, snapshots: &Snapshots) -> Result<Snapshots> {
-        let held = self
-            .hold_out
-            .iter()
-            .map(|label| {
-                let index = snapshots.index_of(label)?;
-                ensure!(
-                    index > 0 && index + 1 < snapshots.len(),
-                    Setting,
-                    "cannot hold out {}: it is {} time, and the motion is learned between the \
-                     first and the last; times between them: {}",
-                    snapshots.labels()[index],
-                    if index == 0 { "the first" } else { "the last" },
-                    match snapshots.labels() {
-                        [_, inner @ .., _] if !inner.is_empty() => inner.join(", "),
-                        _ => "none".to_owned(),
-                    }
-                );
-                Ok(index)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let kept = snapshots.without(&held)?;
-        kept.require_times(2)?;
-        Ok(kept)
+    #[test]
+    fn a_scalar_by_name() {
+        let settings = ImageSettings::parse("[network]\nscalar = \"distance\"").unwrap();
+        assert_eq!(settings.network.scalar, Scalar::Distance);
+        let error = ImageSettings::parse("[network]\nscalar = \"sum\"").unwrap_err();
+        assert!(error.to_string().contains("scalar"), "{error}");
     }
 }

@@ -1,0 +1,242 @@
+//! The options of a motion between snapshots: the tables `data`, `path` and `lagrangian` of a TOML
+//! file.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Growth, Mass};
+use crate::{
+    data::{ReadOptions, Snapshots},
+    error::{Result, ensure},
+    lagrangian::{Cost, Drift, Lagrangian, Noise},
+    path::{Coupling, Interpolation},
+    units::Units,
+};
+
+/// The options of a [`SnapshotProblem`](super::SnapshotProblem).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SnapshotOptions {
+    /// What to read and how to see it.
+    pub data: DataOptions,
+    /// How the population is joined up between snapshots.
+    pub path: PathOptions,
+    /// What the motion is charged for.
+    pub lagrangian: LagrangianOptions,
+}
+
+/// What to read and how to see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataOptions {
+    /// The array or column of times; found by its name if not given.
+    pub time_key: Option<String>,
+    /// The array of points, or the columns of coordinates separated by commas.
+    pub points_key: Option<String>,
+    /// The array or column of weights.
+    pub weight_key: Option<String>,
+    /// The array of velocities, or their columns separated by commas.
+    pub velocity_key: Option<String>,
+    /// What the masses of the snapshots are, where mass grows.
+    pub mass: Mass,
+    /// Only the first so many columns.
+    pub dims: Option<usize>,
+    /// Measures distances after dividing every column by its standard deviation.
+    pub standardize: bool,
+    /// Times that the fit does not see, as they are written in the file.
+    pub hold_out: Vec<String>,
+    /// The most rows of a time that are in memory at once, at least 20: a file with more at some
+    /// time is fitted in [shards](crate::data::Shards).
+    pub shard: usize,
+}
+
+impl Default for DataOptions {
+    fn default() -> Self {
+        Self {
+            time_key: None,
+            points_key: None,
+            weight_key: None,
+            velocity_key: None,
+            mass: Mass::default(),
+            dims: None,
+            standardize: false,
+            hold_out: vec![],
+            shard: 10_000,
+        }
+    }
+}
+
+/// How the population is joined up between snapshots.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PathOptions {
+    /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
+    /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
+    /// would cost more than the penalty of RHO mean squared distances.
+    /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
+    pub coupling: Option<Coupling>,
+    /// `"linear"` or `"cubic"`.
+    pub interpolation: Interpolation,
+    /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
+    /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
+    pub blur: Option<f64>,
+}
+
+impl Default for PathOptions {
+    fn default() -> Self {
+        Self {
+            coupling: None,
+            interpolation: Interpolation::Linear,
+            blur: None,
+        }
+    }
+}
+
+/// What the motion is charged for: the terms of a [`Lagrangian`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LagrangianOptions {
+    /// `"kinetic"`, `"power:P"` with P above 1, or the rows of a metric's matrix.
+    pub cost: Cost,
+    /// sigma in units of distance per square root of time, or pairs `[[t, sigma], ...]`.
+    pub noise: Noise,
+    /// lambda, 0 to keep mass, or `"auto"`.
+    pub growth: Growth,
+    /// Takes the velocities of the points for a known part of the motion.
+    pub drift: bool,
+}
+
+/// The lambda of [`Growth::Auto`] in the network's units, chosen on storms (experiments/storms).
+const AUTO: f64 = 0.1;
+
+impl LagrangianOptions {
+    /// The Lagrangian for what a fit sees of the data.
+    ///
+    /// # Errors
+    /// Numbers outside of their range; a drift without velocities.
+    pub fn lagrangian(&self, seen: &Snapshots, units: &Units, seed: u64) -> Result<Lagrangian> {
+        let lambda = match self.growth {
+            Growth::Lambda(lambda) => lambda,
+            Growth::Auto => {
+                let exponent = self.cost.exponent();
+                AUTO * units.objective(exponent).recip() / units.duration()
+            }
+        };
+        let lagrangian = Lagrangian::new(self.cost.clone())
+            .noise_over_time(self.noise.clone())
+            .growth(lambda)?;
+        lagrangian.check(seen.dimension())?;
+        let [first, last] = units.span();
+        ensure!(
+            lagrangian.noise_in_time().is_within([first, last]),
+            Setting,
+            "the noise is given for times outside of the data's, [{first}, {last}]: {}",
+            lagrangian.noise_in_time()
+        );
+        if !self.drift {
+            return Ok(lagrangian);
+        }
+        Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
+    }
+
+    /// Whether mass is born and dies.
+    pub fn grows(&self) -> bool {
+        self.growth != Growth::Lambda(0.0)
+    }
+}
+
+impl SnapshotOptions {
+    /// Checks every option against its range and the others.
+    ///
+    /// # Errors
+    /// Names the first that is outside, with its range.
+    pub fn check(&self) -> Result<()> {
+        let grows = self.lagrangian.grows();
+        ensure!(
+            self.data.dims != Some(0),
+            Setting,
+            "`dims` must be at least 1, got 0"
+        );
+        if let Growth::Lambda(lambda) = self.lagrangian.growth {
+            Lagrangian::kinetic().growth(lambda)?;
+        }
+        ensure!(
+            grows || self.data.mass == Mass::Weights,
+            Setting,
+            "masses count where mass can grow: give --growth (lagrangian.growth) too, or leave \
+             `mass` out"
+        );
+        ensure!(
+            grows || !matches!(self.path.coupling, Some(Coupling::Unbalanced(_))),
+            Setting,
+            "an unbalanced coupling lets mass be born and die: give --growth (lagrangian.growth) \
+             too, or take another coupling"
+        );
+        ensure!(
+            !self.lagrangian.drift || self.path.interpolation == Interpolation::Linear,
+            Setting,
+            "a cubic spline does not follow a drift; take the linear interpolation with it"
+        );
+        Ok(())
+    }
+}
+
+impl DataOptions {
+    /// The names to read by.
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            time_key: self.time_key.clone(),
+            points_key: self.points_key.clone(),
+            weight_key: self.weight_key.clone(),
+            velocity_key: self.velocity_key.clone(),
+        }
+    }
+
+    /// The snapshots with the chosen columns and masses, all times.
+    ///
+    /// # Errors
+    /// More columns asked for than there are; masses that are not one for each time.
+    pub fn view(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+        let seen = self.columns_of(snapshots)?;
+        match &self.mass {
+            Mass::Weights => Ok(seen),
+            Mass::Counts => seen.with_masses(&seen.counts()),
+            Mass::Given(masses) => seen.with_masses(masses),
+        }
+    }
+
+    pub(crate) fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+        match self.dims {
+            Some(count) => snapshots.first_columns(count),
+            None => Ok(snapshots.clone()),
+        }
+    }
+
+    /// The snapshots a fit may see: the held-out times are gone.
+    ///
+    /// # Errors
+    /// A held-out time that is not there, or is the first or the last; fewer than two left.
+    pub fn training(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+        let held = self
+            .hold_out
+            .iter()
+            .map(|label| {
+                let index = snapshots.index_of(label)?;
+                ensure!(
+                    index > 0 && index + 1 < snapshots.len(),
+                    Setting,
+                    "cannot hold out {}: it is {} time, and the motion is learned between the \
+                     first and the last; times between them: {}",
+                    snapshots.labels()[index],
+                    if index == 0 { "the first" } else { "the last" },
+                    match snapshots.labels() {
+                        [_, inner @ .., _] if !inner.is_empty() => inner.join(", "),
+                        _ => "none".to_owned(),
+                    }
+                );
+                Ok(index)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let kept = snapshots.without(&held)?;
+        kept.require_times(2)?;
+        Ok(kept)
+    }
+}
