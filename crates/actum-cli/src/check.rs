@@ -17,8 +17,7 @@ use crate::{
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
-    let options = arguments.keys.read_options();
-    let snapshots = read::sample(&arguments.file, &options, Data::default().shard)?;
+    let snapshots = read::sample(&arguments.file, &arguments.keys.0, Data::default().shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
@@ -136,7 +135,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
         );
     }
     for note in snapshots.notes() {
-        output::line(&format!("\nnote: {note}"));
+        output::line(&format!("\nnote: {}", output::with_flags(note)));
     }
     if !shares.is_empty() {
         output::line(&format!("\n{SHARES}"));
@@ -199,15 +198,14 @@ fn suggestion(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]
         .iter()
         .flatten()
         .any(|share| cycles("", *share).is_some());
-    let round = round
-        .then_some(&arguments.keys.velocity_key)
-        .and_then(Option::as_ref);
+    let keys = &arguments.keys.0;
+    let round = round.then_some(keys.velocity_key.clone()).flatten();
     let mut command = format!("actum fit {}", output::path(&arguments.file));
     for (flag, key) in [
-        ("--time-key", &arguments.keys.time_key),
-        ("--points-key", &arguments.keys.points_key),
-        ("--weight-key", &arguments.keys.weight_key),
-        ("--drift", &round.cloned()),
+        ("--time-key", &keys.time_key),
+        ("--points-key", &keys.points_key),
+        ("--weight-key", &keys.weight_key),
+        ("--drift", &round),
     ] {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));

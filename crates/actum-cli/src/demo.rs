@@ -4,9 +4,10 @@ use std::{fs, path::Path, time::Instant};
 
 use actum::{
     cloud::Cloud,
-    data::{self, Branching, ReadOptions, Shards, Snapshots},
+    data::{self, Keys, Shards, Snapshots, extensions},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme},
+    gallery::Branching,
     metric, report,
     run::{Existing, Run, Settings},
     tensor,
@@ -97,12 +98,13 @@ pub fn run(arguments: &Demo) -> Result<()> {
         &pictures,
     )?;
     output::line(&format!(
-        "\nDone in {:.0} s. For your own file (.npz, .csv or .parquet):\n  \
+        "\nDone in {:.0} s. For your own file ({}):\n  \
          actum check FILE\n  \
          actum fit FILE --hold-out TIME -o run\n  \
          actum score run FILE\n  \
          actum plot run FILE -o pictures",
-        started.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64(),
+        extensions(|_| true)
     ));
     Ok(())
 }
@@ -112,7 +114,7 @@ fn claim(folder: &Path, population: &Path, snapshots: &Snapshots) -> Result<()> 
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
     let mut entries = fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
     let own = || {
-        let there = data::read(population, &ReadOptions::default());
+        let there = data::read(population, &Keys::default());
         there.is_ok_and(|there| there.fingerprint() == snapshots.fingerprint())
     };
     if entries.next().is_none() || own() {

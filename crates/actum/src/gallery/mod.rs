@@ -1,5 +1,4 @@
-//! Populations whose motion is known: where the papers apply Action Matching, with the truth
-//! beside the answer.
+//! Made-up populations: where the papers apply Action Matching, with the truth beside the answer.
 //!
 //! | name | population | truth |
 //! |---|---|---|
@@ -15,7 +14,8 @@
 //! | `cycle` | [`Cycle`], a cloud that goes round | a rotation: no gradient |
 //!
 //! Each is a [`Path`], so it can be fitted as it is, from samples at any time, or seen through
-//! [`snapshots`]. Times and points have no units.
+//! [`snapshots`]. Times and points have no units. [`Branching`] is a population of cells and
+//! [`Shapes`] one of images, for a start without data.
 //!
 //! ```
 //! use actum::gallery;
@@ -28,10 +28,12 @@
 //! ```
 
 mod bernoulli;
+mod branching;
 mod cycle;
 mod fokker_planck;
 mod hydrogen;
 mod modes;
+mod shapes;
 mod spreading;
 mod vlasov;
 
@@ -41,10 +43,12 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::{
     bernoulli::Bernoulli,
+    branching::{Branching, Fate, Latent},
     cycle::Cycle,
     fokker_planck::FokkerPlanck,
     hydrogen::Hydrogen,
     modes::Modes,
+    shapes::Shapes,
     spreading::{NonlinearHeat, PorousMedium},
     vlasov::Vlasov,
 };

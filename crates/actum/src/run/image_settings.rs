@@ -309,13 +309,17 @@ impl ImageSettings {
         schema::read(path)
     }
 
-    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
-    /// without quotes.
+    /// The settings of a file, or these where there is none, with `changes` laid over them: dotted
+    /// keys (`fit.batch`) and values in TOML, or strings without quotes.
+    ///
+    /// Not [checked](Self::check) yet, for more may be changed; [`ImageRun::fit`](super::ImageRun::fit)
+    /// does it in the end.
     ///
     /// # Errors
-    /// An unknown key (the known ones are listed) or a value that does not fit it.
-    pub fn with(&self, key: &str, value: &str) -> Result<Self> {
-        schema::with(self, key, value)
+    /// As [`read`](Self::read) but for ranges; an unknown key (the known ones are listed) or a
+    /// value that does not fit it.
+    pub fn collect(&self, file: Option<&FilePath>, changes: &[(&str, &str)]) -> Result<Self> {
+        schema::collect(self, file, changes)
     }
 
     /// Checks every setting against its range.

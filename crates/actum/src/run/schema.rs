@@ -32,6 +32,12 @@ pub(super) fn check_options(options: &Options) -> Result<()> {
 }
 
 pub(super) fn parse<S: Schema>(text: &str) -> Result<S> {
+    let settings: S = unchecked(text)?;
+    settings.check()?;
+    Ok(settings)
+}
+
+fn unchecked<S: Schema>(text: &str) -> Result<S> {
     let broken = |cause: toml::de::Error| {
         Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
     };
@@ -40,9 +46,7 @@ pub(super) fn parse<S: Schema>(text: &str) -> Result<S> {
     // A kind of run has defaults of its own for parts that it shares with others.
     let mut tree = table(&S::default());
     lay_over(&mut tree, toml::from_str(text).map_err(broken)?);
-    let settings: S = tree.try_into().map_err(broken)?;
-    settings.check()?;
-    Ok(settings)
+    tree.try_into().map_err(broken)
 }
 
 fn lay_over(tree: &mut toml::Table, written: toml::Table) {
@@ -59,11 +63,18 @@ fn lay_over(tree: &mut toml::Table, written: toml::Table) {
 }
 
 pub(super) fn read<S: Schema>(path: &FilePath) -> Result<S> {
+    let settings: S = unchecked_file(path)?;
+    let checked = settings.check();
+    checked.map_err(|e| e.within(path.display()))?;
+    Ok(settings)
+}
+
+fn unchecked_file<S: Schema>(path: &FilePath) -> Result<S> {
     let bytes = file::read(path)?;
     let text = String::from_utf8(bytes).map_err(|cause| {
         Error::new(ErrorKind::Format, format!("{} is not text", path.display())).because(cause)
     })?;
-    parse(&text).map_err(|e| e.within(path.display()))
+    unchecked(&text).map_err(|e| e.within(path.display()))
 }
 
 pub(super) fn to_toml(settings: &impl Schema) -> String {
@@ -102,10 +113,34 @@ pub(super) fn differences<S: Schema>(ours: &S, theirs: &S) -> Vec<String> {
         .collect()
 }
 
-pub(super) fn with<S: Schema>(settings: &S, key: &str, value: &str) -> Result<S> {
-    let mut tree = table(settings);
+pub(super) fn collect<S: Schema>(
+    base: &S,
+    file: Option<&FilePath>,
+    changes: &[(&str, &str)],
+) -> Result<S> {
+    let base = match file {
+        Some(path) => unchecked_file(path)?,
+        None => base.clone(),
+    };
+    let changed = |changes: &[(&str, &str)]| {
+        let mut tree = table(&base);
+        let mut changes = changes.iter();
+        changes.try_for_each(|(key, value)| insert(&mut tree, key, value))?;
+        unchecked(&toml::to_string(&tree).expect("a table is TOML"))
+    };
+    changed(changes).map_err(|error| {
+        // The first that cannot be made alone, for the message.
+        let alone = changes.iter().find_map(|change| {
+            let error = changed(&[*change]).err()?;
+            Some(error.within(format_args!("{}={}", change.0, change.1)))
+        });
+        alone.unwrap_or(error)
+    })
+}
+
+fn insert(tree: &mut toml::Table, key: &str, value: &str) -> Result<()> {
     let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
-    let mut table = &mut tree;
+    let mut table = tree;
     for part in parents.split('.').filter(|p| !p.is_empty()) {
         let names: Vec<String> = table.keys().cloned().collect();
         table = table
@@ -118,6 +153,5 @@ pub(super) fn with<S: Schema>(settings: &S, key: &str, value: &str) -> Result<S>
         .and_then(|mut t| t.remove("value"))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     table.insert(last.to_owned(), parsed);
-    let text = toml::to_string(&tree).expect("a table is TOML");
-    parse(&text).map_err(|e| e.within(format!("{key}={value}")))
+    Ok(())
 }

@@ -1,12 +1,12 @@
 //! Every setting of a run: the TOML file, and nothing beside it.
 
-use std::{path::Path as FilePath, str::FromStr};
+use std::{collections::BTreeMap, path::Path as FilePath, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::schema::{self, Schema};
 use crate::{
-    data::{ReadOptions, Shards, Snapshots, Split},
+    data::{Keys, Shards, Snapshots, Split},
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
@@ -43,16 +43,11 @@ pub struct Settings {
 
 /// What to read and how to see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Data {
-    /// The array or column of times; found by its name if not given.
-    pub time_key: Option<String>,
-    /// The array of points, or the columns of coordinates separated by commas.
-    pub points_key: Option<String>,
-    /// The array or column of weights.
-    pub weight_key: Option<String>,
-    /// The array of velocities, or their columns separated by commas.
-    pub velocity_key: Option<String>,
+    /// Where in the file the numbers are.
+    #[serde(flatten, deserialize_with = "keys")]
+    pub keys: Keys,
     /// What the masses of the snapshots are, where mass grows.
     pub mass: Mass,
     /// Only the first so many columns.
@@ -69,10 +64,7 @@ pub struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self {
-            time_key: None,
-            points_key: None,
-            weight_key: None,
-            velocity_key: None,
+            keys: Keys::default(),
             mass: Mass::default(),
             dims: None,
             standardize: false,
@@ -80,6 +72,30 @@ impl Default for Data {
             shard: 10_000,
         }
     }
+}
+
+/// The keys, out of what the other settings of a section leave: nothing else may be there.
+fn keys<'de, D: Deserializer<'de>>(rest: D) -> std::result::Result<Keys, D::Error> {
+    const KNOWN: [&str; 9] = [
+        Keys::ALL[0].name,
+        Keys::ALL[1].name,
+        Keys::ALL[2].name,
+        Keys::ALL[3].name,
+        "mass",
+        "dims",
+        "standardize",
+        "hold_out",
+        "shard",
+    ];
+    let mut keys = Keys::default();
+    for (name, value) in BTreeMap::<String, toml::Value>::deserialize(rest)? {
+        let known = Keys::ALL.iter().find(|key| key.name == name);
+        let key = known.ok_or_else(|| D::Error::unknown_field(&name, &KNOWN))?;
+        let value = String::deserialize(value)
+            .map_err(|cause| D::Error::custom(format!("`{name}`: {}", cause.message())))?;
+        *(key.field)(&mut keys) = Some(value);
+    }
+    Ok(keys)
 }
 
 /// The mass of every snapshot: `"weights"`, `"counts"`, or one number for each time of the file.
@@ -359,13 +375,17 @@ impl Settings {
         schema::differences(self, other)
     }
 
-    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
-    /// without quotes.
+    /// The settings of a file, or these where there is none, with `changes` laid over them: dotted
+    /// keys (`fit.batch`) and values in TOML, or strings without quotes.
+    ///
+    /// Not [checked](Settings::check) yet, for more may be changed; [`Run::fit`](super::Run::fit)
+    /// does it in the end.
     ///
     /// # Errors
-    /// An unknown key (the known ones are listed) or a value that does not fit it.
-    pub fn with(&self, key: &str, value: &str) -> Result<Self> {
-        schema::with(self, key, value)
+    /// As [`read`](Settings::read) but for ranges; an unknown key (the known ones are listed) or a
+    /// value that does not fit it.
+    pub fn collect(&self, file: Option<&FilePath>, changes: &[(&str, &str)]) -> Result<Self> {
+        schema::collect(self, file, changes)
     }
 
     /// What is to be learned from a population: the path through its shards between the times that
@@ -468,7 +488,7 @@ impl Settings {
              too, or take another coupling"
         );
         ensure!(
-            !self.lagrangian.drift || self.data.velocity_key.is_some(),
+            !self.lagrangian.drift || self.data.keys.velocity_key.is_some(),
             Setting,
             "a drift needs the velocities of the points: name their array in `velocity_key`"
         );
@@ -498,16 +518,6 @@ fn weighed(training: Snapshots, lagrangian: &Lagrangian) -> Result<Snapshots> {
 }
 
 impl Data {
-    /// The names to read by.
-    pub fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            time_key: self.time_key.clone(),
-            points_key: self.points_key.clone(),
-            weight_key: self.weight_key.clone(),
-            velocity_key: self.velocity_key.clone(),
-        }
-    }
-
     /// The snapshots with the chosen columns and masses, all times.
     ///
     /// # Errors

@@ -620,7 +620,7 @@ fn upsample(plane: &[f64], [h, w]: [usize; 2], out: &mut [f64]) {
 /// of dequantisation. Images are kept as levels, a byte each.
 ///
 /// ```
-/// use actum::{data::Shapes, path::{Corrupted, Corruption, Path}};
+/// use actum::{gallery::Shapes, path::{Corrupted, Corruption, Path}};
 /// use rand::SeedableRng;
 ///
 /// let images = Shapes { height: 8, width: 8, channels: 3 }.draw(100, 0)?;
