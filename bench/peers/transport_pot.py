@@ -1,7 +1,7 @@
 """Time transport in POT: python transport_pot.py N M DIM [KIND], with KIND one of exact (the default), entropic, unbalanced, sliced.
 
 Two standard-normal clouds, the second shifted by 1 in every column. Prints one JSON line; the distance matrix is part of the
-time, as it is of ours. Epsilon is 0.05 of the mean squared distance, the reach that distance, and there are 1000 projections.
+time, as it is of ours. Epsilon is 0.05 of the mean squared distance, rho that distance, and there are 1000 projections.
 
 POT's iterations are those on the kernel, its fastest, and stop at 1e-9 by its own measure, looked at every 10 iterations:
 for entropic transport the 2-norm of what the column sums are off, looser than our sum of absolute values; for unbalanced

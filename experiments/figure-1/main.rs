@@ -1,5 +1,5 @@
 //! Figure 1 of the seed paper as numbers: a density of many modes travels, or melts. Action Matching
-//! and its rival, score matching, with the same network and budget:
+//! and score matching, the baseline, with the same network and budget:
 //!
 //!     cargo run --release --example figure-1 -- [STEPS,STEPS,..] [FOLDER]
 //!
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
                         action(modes, &fresh, steps, (2.0 * DIFFUSIVITY).sqrt())?
                     }
                     "action with noise" => continue,
-                    _ => rival(modes, &fresh, steps, method == "sliced")?,
+                    _ => baseline(modes, &fresh, steps, method == "sliced")?,
                 };
                 let [error, w1] = measure(&learned, &fresh)?;
                 println!("{name:10} {steps:6} steps  {method:17}  field {error:.3}  W1 {w1:.4}");
@@ -100,7 +100,7 @@ fn action<'a>(
     sigma: f64,
 ) -> Result<Learned<'a>> {
     let lagrangian = Lagrangian::kinetic().noise(sigma)?;
-    let scheme = Scheme::suited(&lagrangian);
+    let scheme = Scheme::for_lagrangian(&lagrangian);
     let problem = Problem::new(modes, lagrangian, Units::of(fresh, false)?);
     let options = Options {
         steps,
@@ -120,7 +120,7 @@ fn action<'a>(
     })
 }
 
-fn rival<'a>(
+fn baseline<'a>(
     modes: &'a Modes,
     fresh: &Snapshots,
     steps: usize,

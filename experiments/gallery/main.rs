@@ -85,7 +85,7 @@ fn main() -> Result<()> {
         let field = |t: f64, x: &Array2<f64>| dynamics.velocity(t, x);
         let noisy = lagrangian.is_noisy();
         let error = field_error(&*truth, &fresh, noisy, field)?;
-        let scheme = Scheme::suited(&lagrangian);
+        let scheme = Scheme::for_lagrangian(&lagrangian);
         let moved = simulate(&dynamics, start, first, &times, scheme, 0)?;
         let apart = distance(&again, |k| moved.cloud(k))?;
         println!("{way:>12}: field error {error:.4}, W1 {apart:.4}, {seconds:.0} s");

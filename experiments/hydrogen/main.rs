@@ -16,7 +16,7 @@ use actum::{
     flow::{Scheme, simulate},
     gallery::{self, Hydrogen},
     lagrangian::Lagrangian,
-    metric::mmd_with,
+    metric::mmd_squared_with,
     objective::{Estimator, Problem},
     path::Path,
     score,
@@ -102,7 +102,8 @@ fn main() -> Result<()> {
 
 /// The mean over all times but the first, and the standard deviation over them.
 fn apart(fresh: &Snapshots, at: impl Fn(usize) -> Result<Cloud>) -> Result<String> {
-    let each = (1..fresh.len()).map(|k| Ok(3.0 * mmd_with(&at(k)?, fresh.cloud(k), &[1e-4])?));
+    let each =
+        (1..fresh.len()).map(|k| Ok(3.0 * mmd_squared_with(&at(k)?, fresh.cloud(k), &[1e-4])?));
     let each = each.collect::<Result<ndarray::Array1<f64>>>()?;
     let mean = each.mean().unwrap_or_default();
     Ok(format!("{mean:9.2e} +- {:8.2e}", each.std(0.0)))

@@ -8,7 +8,7 @@ use actum::{
     fit::Options,
     lagrangian::{Cost, Noise},
     path::Coupling,
-    run::{Existing, Growth, Mass, Method, Noising, Settings, Task},
+    run::{Growth, IfExists, Mass, Method, NoisePath, Settings, Task},
 };
 use clap::{Arg, ArgMatches, Args, Command as Program, FromArgMatches, Parser, Subcommand};
 
@@ -30,13 +30,13 @@ pub struct Arguments {
 #[derive(Subcommand)]
 pub enum Command {
     Demo(Demo),
-    Problem(Problem),
+    Gallery(Gallery),
     Check(Check),
     Fit(Box<Fit>),
     Simulate(Simulate),
     Score(Score),
     Plot(Plot),
-    Describe(Describe),
+    Annotate(Annotate),
     Inspect(Inspect),
     #[command(subcommand)]
     Image(Image),
@@ -52,7 +52,7 @@ pub struct Demo {
 
 /// Make a population whose motion is known: points, times and true velocities.
 #[derive(Args)]
-pub struct Problem {
+pub struct Gallery {
     /// Which one [default: list them].
     #[arg(requires = "output")]
     pub name: Option<String>,
@@ -131,7 +131,7 @@ pub struct Fit {
     #[arg(long, value_name = "N")]
     pub shard: Option<usize>,
     /// How points of neighbouring snapshots are matched: exact, entropic, entropic:SHARE of the
-    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:REACH
+    /// mean squared distance, independent, or, with --growth, unbalanced or unbalanced:RHO
     /// [default: exact, and unbalanced with --growth].
     #[arg(long, value_name = "C")]
     pub coupling: Option<Coupling>,
@@ -226,12 +226,12 @@ pub struct Plot {
     pub output: PathBuf,
 }
 
-/// Say what the learned action tells about points: speed, kinetic energy, growth rate, action.
+/// Annotate points with what the learned action says: speed, kinetic energy, growth rate, action.
 ///
 /// For points that come with velocities, also how much of these a gradient field can follow. Of more
-/// rows than data.shard at some time a random sample is described.
+/// rows than data.shard at some time a random sample is annotated.
 #[derive(Args)]
-pub struct Describe {
+pub struct Annotate {
     /// The run.
     pub run: PathBuf,
     /// Points with times [default: the file the run was fitted on].
@@ -280,14 +280,14 @@ pub struct ImageFit {
     /// What to learn: generate, superres, colorize or inpaint [default: generate].
     #[arg(long, value_name = "TASK")]
     pub task: Option<Task>,
-    /// What to learn: action, for every task and path, or its rival score with the same network,
-    /// for the paths vp, subvp and ve [default: action].
+    /// What to learn: action, for every task and path, or score, score matching with the same
+    /// network, for the paths vp, subvp and ve [default: action].
     #[arg(long, value_name = "METHOD")]
     pub method: Option<Method>,
     /// How images dissolve that are to be generated: linear, vp, subvp, ve, heat or torus
     /// [default: linear; with --method score vp].
     #[arg(long, value_name = "PATH")]
-    pub path: Option<Noising>,
+    pub path: Option<NoisePath>,
     /// What is hidden, with --task inpaint: top, bottom, or a PNG or JPEG of the size of the images that
     /// is white there [default: bottom].
     #[arg(long, value_name = "MASK")]
@@ -327,13 +327,13 @@ pub struct ImageSample {
     pub device: String,
 }
 
-/// Restore images: what is seen of them and the plain answer beside the result.
+/// Restore images: what is observed of them and the baseline beside the result.
 #[derive(Args)]
 pub struct ImageRestore {
     /// The run.
     pub run: PathBuf,
-    /// The images: whole ones, of which only what can be seen is used, or, for superres, of half the
-    /// size and, for colorize, gray ones. As --data of `actum image fit`, or one PNG or JPEG.
+    /// The images: whole ones, of which only what is observed is used, or, for superres, of half
+    /// the size and, for colorize, gray ones. As --data of `actum image fit`, or one PNG or JPEG.
     #[arg(long, value_name = "WHAT")]
     pub input: String,
     /// At most the first N.
@@ -349,8 +349,8 @@ pub struct ImageRestore {
     /// Seeds the noise, of which there is none at temperature 0.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
-    /// makes the one in the middle of them, which errs least.
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is
+    /// observed, 0 makes the one in the middle of them, which errs least.
     #[arg(
         long,
         value_name = "T",
@@ -370,7 +370,7 @@ pub struct ImageRestore {
 ///
 /// Generated images: the energy distance and the sliced W2 to real ones, as points in [-1, 1], beside a
 /// Gaussian of the same mean and covariance, and bits per dimension. Restored ones: PSNR and SSIM
-/// beside the plain answer (bilinear, gray, filled with the mean).
+/// beside the baseline (bilinear, gray, filled with the mean).
 #[derive(Args)]
 pub struct ImageScore {
     /// The run.
@@ -381,8 +381,8 @@ pub struct ImageScore {
     /// How many to make or restore, at most; the real images are drawn at random.
     #[arg(short, value_name = "N", default_value_t = 256)]
     pub n: usize,
-    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is seen, 0
-    /// makes the one in the middle of them, which errs least [default: 0].
+    /// Scale the noise that restoration starts from: 1 draws one of the images that fit what is
+    /// observed, 0 makes the one in the middle of them, which errs least [default: 0].
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub temperature: Option<f64>,
     /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
@@ -427,11 +427,11 @@ pub struct Fitting {
 }
 
 impl Fitting {
-    pub fn existing(&self) -> Existing {
+    pub fn if_exists(&self) -> IfExists {
         match (self.resume, self.overwrite) {
-            (true, _) => Existing::Resume,
-            (_, true) => Existing::Overwrite,
-            _ => Existing::Keep,
+            (true, _) => IfExists::Resume,
+            (_, true) => IfExists::Overwrite,
+            _ => IfExists::Keep,
         }
     }
 

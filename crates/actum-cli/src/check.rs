@@ -4,15 +4,15 @@ use actum::{
     data::Snapshots,
     error::Result,
     run::Data,
-    smooth::{Share, gradient_share},
+    smooth::{GradientFraction, gradient_fraction},
     units::Units,
 };
 use serde_json::json;
 
 use crate::{
     Verdict,
+    annotate::{self, FRACTIONS, cycles},
     arguments::Check,
-    describe::{self, SHARES, cycles},
     output, read,
 };
 
@@ -22,9 +22,9 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
-    let shares = shares(&snapshots);
-    let suggestion = suggestion(arguments, &snapshots, &shares);
-    let warnings = warnings(&snapshots, &shares);
+    let fractions = fractions(&snapshots);
+    let suggestion = suggestion(arguments, &snapshots, &fractions);
+    let warnings = warnings(&snapshots, &fractions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
@@ -34,7 +34,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
                     "time": snapshots.times()[i],
                     "points": snapshots.counts()[i] as usize,
                     "mass": snapshots.cloud(i).mass(),
-                    "gradient_share": shares.get(i),
+                    "gradient_fraction": fractions.get(i),
                 })
             })
             .collect();
@@ -51,7 +51,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "suggestion": problem.is_none().then_some(suggestion),
         }));
     } else {
-        print(arguments, &snapshots, &shares);
+        print(arguments, &snapshots, &fractions);
         if let Some(sampled) = sampled {
             output::line(&format!("\nnote: {sampled}"));
         }
@@ -71,15 +71,15 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
 }
 
 /// How much of the velocities of every time is a gradient; nothing where none were asked for.
-fn shares(snapshots: &Snapshots) -> Vec<Option<Share>> {
+fn fractions(snapshots: &Snapshots) -> Vec<Option<GradientFraction>> {
     let given = snapshots.velocities().unwrap_or_default().iter();
     given
         .zip(snapshots.clouds())
-        .map(|(velocities, cloud)| gradient_share(cloud, velocities, 0).ok())
+        .map(|(velocities, cloud)| gradient_fraction(cloud, velocities, 0).ok())
         .collect()
 }
 
-fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
+fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) {
     let columns = snapshots.columns();
     let shown = columns
         .iter()
@@ -103,7 +103,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     if weighted {
         header.insert(2, "mass");
     }
-    if !shares.is_empty() {
+    if !fractions.is_empty() {
         header.extend(["gradient", "smooth"]);
     }
     let rows: Vec<Vec<String>> = (0..snapshots.len())
@@ -121,8 +121,8 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
             if weighted {
                 row.insert(2, output::number(cloud.mass()));
             }
-            if let Some(share) = shares.get(i) {
-                row.extend(describe::columns(*share));
+            if let Some(fraction) = fractions.get(i) {
+                row.extend(annotate::columns(*fraction));
             }
             row
         })
@@ -137,16 +137,16 @@ fn print(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) {
     for note in snapshots.notes() {
         output::line(&format!("\nnote: {}", output::with_flags(note)));
     }
-    if !shares.is_empty() {
-        output::line(&format!("\n{SHARES}"));
+    if !fractions.is_empty() {
+        output::line(&format!("\n{FRACTIONS}"));
     }
 }
 
 /// What a person should know before fitting.
-fn warnings(snapshots: &Snapshots, shares: &[Option<Share>]) -> Vec<String> {
-    let labels = snapshots.labels().iter().zip(shares);
+fn warnings(snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) -> Vec<String> {
+    let labels = snapshots.labels().iter().zip(fractions);
     let round = labels
-        .filter_map(|(at, share)| cycles(at, (*share)?))
+        .filter_map(|(at, fraction)| cycles(at, (*fraction)?))
         .next();
     let further = [round, pace(snapshots), counts(snapshots)];
     let known = snapshots.warnings().into_iter();
@@ -193,11 +193,15 @@ fn counts(snapshots: &Snapshots) -> Option<String> {
 }
 
 /// A command that fits the file, with a time held out where there is one to spare.
-fn suggestion(arguments: &Check, snapshots: &Snapshots, shares: &[Option<Share>]) -> String {
-    let round = shares
+fn suggestion(
+    arguments: &Check,
+    snapshots: &Snapshots,
+    fractions: &[Option<GradientFraction>],
+) -> String {
+    let round = fractions
         .iter()
         .flatten()
-        .any(|share| cycles("", *share).is_some());
+        .any(|fraction| cycles("", *fraction).is_some());
     let keys = &arguments.keys.0;
     let round = round.then_some(keys.velocity_key.clone()).flatten();
     let mut command = format!("actum fit {}", output::path(&arguments.file));

@@ -9,7 +9,7 @@ use actum::{
     flow::{self, Scheme},
     gallery::Branching,
     metric, report,
-    run::{Existing, Run, Settings},
+    run::{IfExists, Run, Settings},
     tensor,
 };
 use rand::SeedableRng;
@@ -51,7 +51,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         &Shards::from(snapshots.clone()),
         &name.display().to_string(),
         &settings,
-        Existing::Overwrite,
+        IfExists::Overwrite,
         &device,
         &mut Progress::new(settings.fit.steps),
     )?;

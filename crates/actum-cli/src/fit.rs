@@ -6,7 +6,7 @@ use actum::{
     data::TableReader,
     error::Result,
     path::Sharded,
-    run::{Existing, Record, Run, Settings},
+    run::{IfExists, Record, Run, Settings},
     tensor,
 };
 use serde_json::json;
@@ -15,14 +15,14 @@ use crate::{arguments::Fit, output, progress::Progress};
 
 pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
-    let existing = fitting.existing();
-    let base = match existing {
-        Existing::Resume => Run::open(&fitting.output)?.settings().clone(),
+    let if_exists = fitting.if_exists();
+    let base = match if_exists {
+        IfExists::Resume => Run::open(&fitting.output)?.settings().clone(),
         _ => Settings::default(),
     };
     let settings = arguments.settings(base)?;
     let device = tensor::device(&fitting.device)?;
-    existing.allows(&fitting.output)?;
+    if_exists.allows(&fitting.output)?;
     let table = TableReader::open(&arguments.file, &settings.data.keys)?;
     for label in &settings.data.hold_out {
         table.axis().index_of(label)?;
@@ -63,7 +63,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
         &shards,
         &name.display().to_string(),
         &settings,
-        existing,
+        if_exists,
         &device,
         &mut progress,
     )

@@ -9,8 +9,8 @@ use actum::{
     gallery::Shapes,
     path::Mask,
     run::{
-        Existing, Half, Hidden, ImageModel, ImageRun, ImageSettings, Likeness, Method, Noising,
-        Record, Task,
+        Half, Hidden, IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath, Record,
+        SampleQuality, Task,
     },
     tensor,
 };
@@ -65,9 +65,9 @@ fn full(what: &str) -> String {
 
 fn fit(arguments: &ImageFit) -> Result<()> {
     let fitting = &arguments.fitting;
-    let existing = fitting.existing();
-    let (base, data) = match existing {
-        Existing::Resume => {
+    let if_exists = fitting.if_exists();
+    let (base, data) = match if_exists {
+        IfExists::Resume => {
             let run = ImageRun::open(&fitting.output)?;
             (run.settings().clone(), run.source().data.clone())
         }
@@ -75,7 +75,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     };
     let settings = arguments.settings(base)?;
     let device = tensor::device(&fitting.device)?;
-    existing.allows(&fitting.output)?;
+    if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
     let run = ImageRun::fit(
@@ -83,7 +83,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
         &images,
         &data,
         &settings,
-        existing,
+        if_exists,
         &device,
         &mut Progress::new(settings.fit.steps),
     )
@@ -163,7 +163,7 @@ fn sample(arguments: &ImageSample) -> Result<()> {
     let run = ImageRun::open(&arguments.run)?;
     let model = run.model(&tensor::device(&arguments.device)?)?;
     let like = match run.settings().path {
-        Some(Noising::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
+        Some(NoisePath::Heat) => Some(run.view(&read(&run.source().data, SEEN)?)?),
         _ => None,
     };
     let scheme = scheme(arguments.steps);
@@ -191,8 +191,8 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
         let (picture, columns) = model.beside(&images, temperature, seed, scheme)?;
         (target.write)(&picture, path, columns)?;
         match columns {
-            4 => " beside each other: what the model sees, the plain answer, restored, the image",
-            _ => " beside each other: what the model sees, the plain answer, restored",
+            4 => " beside each other: what the model observes, the baseline, restored, the image",
+            _ => " beside each other: what the model observes, the baseline, restored",
         }
     } else {
         let restored = model.restore(&images, temperature, seed, scheme)?.images;
@@ -259,9 +259,9 @@ fn score(arguments: &ImageScore) -> Result<()> {
                     ssim(found.ssim),
                 ],
                 vec![
-                    "plain answer".to_owned(),
-                    decibels(found.plain_psnr),
-                    ssim(found.plain_ssim),
+                    "baseline".to_owned(),
+                    decibels(found.baseline_psnr),
+                    ssim(found.baseline_ssim),
                 ],
             ],
         );
@@ -284,7 +284,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         found.evaluations,
         arguments.data
     ));
-    let row = |name: &str, found: &Likeness| {
+    let row = |name: &str, found: &SampleQuality| {
         let numbers = [found.energy, found.sliced_w2].map(output::number);
         let mut row = vec![name.to_owned()];
         row.extend(numbers);

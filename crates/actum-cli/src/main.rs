@@ -1,16 +1,16 @@
 //! The program `actum`: what was typed becomes a call of the library, and its result an exit
 //! code: 0 done, 1 a check failed, 2 an error.
 
+mod annotate;
 mod arguments;
 mod check;
 mod demo;
-mod describe;
 mod fit;
+mod gallery;
 mod image;
 mod inspect;
 mod output;
 mod plot;
-mod problem;
 mod progress;
 mod read;
 mod score;
@@ -43,13 +43,13 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<Verdict> {
     match arguments.command {
         Command::Demo(demo) => demo::run(&demo)?,
-        Command::Problem(problem) => problem::run(&problem)?,
+        Command::Gallery(gallery) => gallery::run(&gallery)?,
         Command::Check(check) => return check::run(&check),
         Command::Fit(fit) => fit::run(&fit)?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
         Command::Plot(plot) => plot::run(&plot)?,
-        Command::Describe(describe) => describe::run(&describe)?,
+        Command::Annotate(annotate) => annotate::run(&annotate)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,
         Command::Image(image) => image::run(&image)?,
     }

@@ -89,7 +89,7 @@ pub fn draw(
 
     let first = snapshots.cloud(0);
     let times = snapshots.times();
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let seed = run.settings().fit.seed;
     let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
     let panels = (0..snapshots.len())
@@ -159,7 +159,7 @@ pub fn draw(
                 loss: step.loss,
                 smooth: Some(step.smoothed),
             }),
-            Record::Rollback(rollback) => events.push((rollback.to, "went back".to_owned())),
+            Record::Rollback(rollback) => events.push((rollback.to, "rolled back".to_owned())),
         }
     }
     save(plot::loss("Objective", &losses, &events)?, "loss")?;

@@ -129,7 +129,7 @@ impl Observer for Progress {
 
     fn rollback(&mut self, rollback: &Rollback) {
         self.meter.say(&format!(
-            "warning: {}; went back to step {} with {} times the learning rate",
+            "warning: {}; rolled back to step {} with {} times the learning rate",
             rollback.reason, rollback.to, rollback.rate_factor
         ));
     }

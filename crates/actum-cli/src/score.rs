@@ -123,7 +123,7 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
             };
             let of_halves = name == "two halves";
             let mut row = vec![name];
-            row.extend([d.w1, d.w2, d.mmd, d.energy].map(output::number));
+            row.extend([d.w1, d.w2, d.mmd_squared, d.energy].map(output::number));
             if masses {
                 row.push(match of_halves {
                     true => String::new(),

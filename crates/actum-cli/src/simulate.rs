@@ -43,7 +43,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
             format!("{from} is the last time; say where to go with --to or --times"),
         ));
     }
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let seed = run.settings().fit.seed;
     let moved = flow::simulate(&dynamics, &start, from, &times, scheme, seed)?;
     let grows = dynamics.lagrangian.grows();
@@ -81,7 +81,7 @@ fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> 
             time.to_string(),
             output::number(mass),
             output::number(mass / before),
-            output::number(moved.cloud(k)?.effective_size()),
+            output::number(moved.cloud(k)?.effective_sample_size()),
         ])
     });
     let header = [

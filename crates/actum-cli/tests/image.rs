@@ -170,7 +170,7 @@ fn images_of_odd_sizes_have_one_level() {
 }
 
 #[test]
-fn the_rival_does_all_that_generation_does() {
+fn score_matching_does_all_that_generation_does() {
     let bench = Bench::new();
     for path in ["vp", "subvp", "ve"] {
         let fit = format!("fit -o {path} --method score --path {path} --data whole.npz {SMALL}");
@@ -223,18 +223,18 @@ fn images_are_restored() {
         // Four images of 64 pixels in a row, two rows, with gaps of 2.
         assert_eq!(shape(&bench.path(&grid)).1, [134, 266, 3]);
         let scores = &bench.json(&format!("score {task} --data whole.npz -n 4 --json"))["scores"];
-        assert!(scores["plain_psnr"].as_f64().unwrap() > 5.0, "{scores}");
+        assert!(scores["baseline_psnr"].as_f64().unwrap() > 5.0, "{scores}");
         assert!(scores["psnr"].as_f64().is_some() && scores["ssim"].is_null());
         assert!(
             bench
                 .done(&format!("score {task} --data whole.npz"))
-                .contains("plain answer")
+                .contains("baseline")
         );
         bench.error(&format!("sample {task} -o x.png"), &["restores images"]);
     }
     for (task, input) in [("superres", "low.npz"), ("colorize", "gray.npz")] {
         let said = bench.done(&format!("restore {task} --input {input} -o {task}-in.png"));
-        assert!(said.ends_with("plain answer, restored\n"), "{said}");
+        assert!(said.ends_with("baseline, restored\n"), "{said}");
         bench.done(&format!("restore {task} --input {input} -o {task}-out"));
         let restored = shape(&bench.path(&format!("{task}-out")));
         assert_eq!(restored, (2, [8, 8, 3]));

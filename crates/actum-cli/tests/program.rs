@@ -239,7 +239,7 @@ fn noise_growth_cost_and_drift_are_followed_by_every_command() {
         assert_eq!(table.lines().next().unwrap().ends_with(",w"), grows);
         bench.run("plot run -o pictures").done();
         assert_eq!(bench.path("pictures/mass.png").exists(), grows);
-        let told = bench.run("describe run -o told.csv").done();
+        let told = bench.run("annotate run -o told.csv").done();
         assert_eq!(told.contains("growth rate"), grows, "{told}");
         assert!(told.contains("a gradient follows"), "{told}");
         assert_eq!(
@@ -351,7 +351,7 @@ fn a_run_with_a_drift_and_masses_reads_other_files() {
     bench
         .run("score run late.csv")
         .error(&["mass for each of its times", "7"]);
-    bench.run("describe run late.csv").error(&["7"]);
+    bench.run("annotate run late.csv").error(&["7"]);
 }
 
 #[test]
@@ -810,17 +810,17 @@ fn a_demo_takes_only_an_empty_folder_or_its_own() {
 #[test]
 fn problems_are_listed_made_and_learned() {
     let bench = Bench::new();
-    let list = bench.run("problem --list").done();
+    let list = bench.run("gallery --list").done();
     for name in ["figure-1", "hydrogen", "0 to 14000", "2 or any"] {
         assert!(list.contains(name), "no {name} in {list}");
     }
-    assert_eq!(bench.run("problem").done(), list);
+    assert_eq!(bench.run("gallery").done(), list);
     let list: serde_json::Value =
-        serde_json::from_str(&bench.run("problem --list --json").done()).unwrap();
+        serde_json::from_str(&bench.run("gallery --list --json").done()).unwrap();
     assert_eq!(list.as_array().unwrap().len(), 12);
     assert_eq!(list[1]["name"], "figure-1-diffusing");
 
-    let made = bench.run("problem nonlinear-heat -n 200 --times 0,0.2,0.5,1 --columns 1 -o p.npz");
+    let made = bench.run("gallery nonlinear-heat -n 200 --times 0,0.2,0.5,1 --columns 1 -o p.npz");
     let made = made.done();
     assert!(
         made.contains("200 points at each of 4 times from 0 to 1 in 1 column"),
@@ -834,7 +834,7 @@ fn problems_are_listed_made_and_learned() {
         .run("fit p.npz --velocity-key V --steps 300 --set network.width=32 -o run")
         .done();
     let told: serde_json::Value =
-        serde_json::from_str(&bench.run("describe run --json").done()).unwrap();
+        serde_json::from_str(&bench.run("annotate run --json").done()).unwrap();
     let errors = told["times"].as_array().unwrap().iter();
     let errors: Vec<f64> = errors
         .map(|t| t["velocity_error"].as_f64().unwrap())
@@ -843,10 +843,10 @@ fn problems_are_listed_made_and_learned() {
         errors.len() == 4 && errors.iter().all(|e| (0.01..0.9).contains(e)),
         "{errors:?}"
     );
-    assert!(bench.run("describe run").done().contains("error"));
+    assert!(bench.run("annotate run").done().contains("error"));
 
     // Tables hold the velocities as columns; the hint names them.
-    let table = bench.run("problem vlasov -n 20 -o v.csv").done();
+    let table = bench.run("gallery vlasov -n 20 -o v.csv").done();
     assert!(table.contains("--velocity-key v_x0,v_x1"), "{table}");
     let checked = bench.run("check v.csv --velocity-key v_x0,v_x1").done();
     assert!(checked.contains("in 2 columns"), "{checked}");
@@ -856,9 +856,9 @@ fn problems_are_listed_made_and_learned() {
         bench.run(line).done();
         fs::read(bench.path("s.npz")).unwrap()
     };
-    let one = file("problem cycle -n 20 -o s.npz");
-    assert_eq!(one, file("problem cycle -n 20 -o s.npz"));
-    assert_ne!(one, file("problem cycle -n 20 --seed 1 -o s.npz"));
+    let one = file("gallery cycle -n 20 -o s.npz");
+    assert_eq!(one, file("gallery cycle -n 20 -o s.npz"));
+    assert_ne!(one, file("gallery cycle -n 20 --seed 1 -o s.npz"));
 }
 
 #[test]
@@ -866,33 +866,33 @@ fn problems_that_are_not_there_are_errors_that_leave_nothing() {
     let bench = Bench::new();
     for (line, parts) in [
         (
-            "problem heart -o p.npz",
+            "gallery heart -o p.npz",
             ["`heart`", "heat, porous-medium-2"],
         ),
-        ("problem heat --times 0,1.5 -o p.npz", ["[0, 1]", "1.5"]),
-        ("problem heat --times 1,0 -o p.npz", ["increas", "0"]),
-        ("problem heat -n 0 -o p.npz", ["2 points or more", "0"]),
+        ("gallery heat --times 0,1.5 -o p.npz", ["[0, 1]", "1.5"]),
+        ("gallery heat --times 1,0 -o p.npz", ["increas", "0"]),
+        ("gallery heat -n 0 -o p.npz", ["2 points or more", "0"]),
         (
-            "problem heat --columns 0 -o p.npz",
+            "gallery heat --columns 0 -o p.npz",
             ["at least 1 column", "0"],
         ),
         (
-            "problem hydrogen --columns 2 -o p.npz",
+            "gallery hydrogen --columns 2 -o p.npz",
             ["3 columns", "heat"],
         ),
-        ("problem heat -o p.txt", ["p.txt", ".npz"]),
-        ("problem heat", ["--output", "FILE"]),
-        ("problem -o p.npz", ["NAME", "required"]),
-        ("problem -n 5", ["NAME", "required"]),
+        ("gallery heat -o p.txt", ["p.txt", ".npz"]),
+        ("gallery heat", ["--output", "FILE"]),
+        ("gallery -o p.npz", ["NAME", "required"]),
+        ("gallery -n 5", ["NAME", "required"]),
         (
-            "problem heat -n 18446744073709551615 -o p.npz",
+            "gallery heat -n 18446744073709551615 -o p.npz",
             ["18446744073709551615", "fewer"],
         ),
         (
-            "problem heat --columns 18446744073709551615 -o p.npz",
+            "gallery heat --columns 18446744073709551615 -o p.npz",
             ["10000 columns", "1844"],
         ),
-        ("problem --list -o p.npz", ["--list", "cannot be used"]),
+        ("gallery --list -o p.npz", ["--list", "cannot be used"]),
     ] {
         bench.run(line).error(&parts);
     }
@@ -904,7 +904,7 @@ fn help_names_every_command() {
     let bench = Bench::new();
     let help = bench.run("--help").done();
     for command in [
-        "demo", "problem", "check", "fit", "simulate", "score", "plot", "describe", "inspect",
+        "demo", "gallery", "check", "fit", "simulate", "score", "plot", "annotate", "inspect",
     ] {
         assert!(help.contains(&format!("  {command}")), "{help}");
     }
@@ -922,7 +922,7 @@ fn large() -> Bench {
 }
 
 #[test]
-fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
+fn a_large_file_is_fitted_in_shards_and_every_command_says_so() {
     let bench = large();
     let before = bench.names(".");
     let fit = bench.run(&format!(
@@ -943,8 +943,8 @@ fn a_large_file_is_fitted_in_pieces_and_every_command_says_so() {
     for command in [
         "score run large.npz",
         "score run large.npz --json",
-        "describe run",
-        "describe run --json",
+        "annotate run",
+        "annotate run --json",
         "plot run -o pictures",
         "simulate run -o moved.npz",
     ] {
@@ -994,7 +994,7 @@ fn check_counts_all_rows_of_a_large_file() {
 }
 
 #[test]
-fn bad_pieces_are_errors_that_leave_nothing() {
+fn bad_shards_are_errors_that_leave_nothing() {
     let bench = large();
     let before = bench.names(".");
     let fit = |flags: &str| bench.run(&format!("fit large.npz -o run {flags} {SMALL}"));
@@ -1018,7 +1018,7 @@ fn bad_pieces_are_errors_that_leave_nothing() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
+fn a_disk_too_full_for_the_shards_is_an_error_that_leaves_nothing() {
     let bench = large();
     let before = bench.names(".");
     let output = Command::new("sh")
@@ -1036,7 +1036,7 @@ fn a_disk_too_full_for_the_pieces_is_an_error_that_leaves_nothing() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_hold_the_pieces_is_named() {
+fn a_folder_that_cannot_hold_the_shards_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let bench = large();
     let closed = bench.path("closed");

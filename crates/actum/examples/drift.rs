@@ -8,8 +8,8 @@ use actum::{
     lagrangian::{Drift, Lagrangian},
     metric::wasserstein_1,
     objective::Problem,
-    path::{Draw, Path, Sampled},
-    report::path_share,
+    path::{FnPath, Path, PathSample},
+    report::path_gradient_fraction,
     tensor::Device,
     units::Units,
 };
@@ -20,7 +20,7 @@ use rand_distr::StandardNormal;
 
 fn main() -> actum::error::Result<()> {
     // An ellipse around (0.4, 0) that turns about the origin by one radian.
-    let path = Sampled::new(2, [0.0, 1.0], true, |times, rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, |times, rng| {
         let shape = (times.len(), 2);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, t) in times.iter().enumerate() {
@@ -30,9 +30,9 @@ fn main() -> actum::error::Result<()> {
             points.row_mut(i).assign(&array![turned[0], turned[1]]);
             velocities.row_mut(i).assign(&array![-turned[1], turned[0]]);
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })?;
-    let share = path_share(&path, 0.5, &array![1.0, 1.0], 2000, 0)?;
+    let share = path_gradient_fraction(&path, 0.5, &array![1.0, 1.0], 2000, 0)?;
     println!("of the velocity, a gradient explains {:.2}", share.gradient);
 
     let mut rng = ChaCha8Rng::seed_from_u64(1);
@@ -51,7 +51,7 @@ fn main() -> actum::error::Result<()> {
             steps: 400,
             batch: 128,
             learning_rate: 5e-3,
-            average: 0.98,
+            ema_decay: 0.98,
             ..Options::default()
         };
         let dynamics = fit(network, &problem, &options, &mut ())?;

@@ -9,7 +9,7 @@ use actum::{
     lagrangian::Lagrangian,
     metric,
     objective::Problem,
-    path::{Between, Coupling, Interpolation},
+    path::{Coupling, Interpolant, Interpolation},
     tensor::Device,
     units::Units,
 };
@@ -30,7 +30,7 @@ fn main() -> actum::error::Result<()> {
     let snapshots = Snapshots::new(vec![0.0, 36.0], vec![early.clone(), late.clone()])?;
 
     let units = Units::of(&snapshots, false)?;
-    let path = Between::new(
+    let path = Interpolant::new(
         &snapshots,
         Coupling::Exact,
         Interpolation::Linear,

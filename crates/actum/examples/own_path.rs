@@ -7,7 +7,7 @@ use actum::{
     fit::{Options, fit},
     lagrangian::Lagrangian,
     objective::{Estimator, Problem},
-    path::{Draw, Sampled},
+    path::{FnPath, PathSample},
     tensor::Device,
     units::Units,
 };
@@ -16,8 +16,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 fn main() -> actum::error::Result<()> {
-    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
-        Draw::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+    let path = FnPath::new(1, [0.0, 1.0], false, |times, rng| {
+        PathSample::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let mode = rng.random_range(0..5) as f64;
             mode + 0.2 * rng.random::<f64>() + 5.0 * times[i]
         }))
@@ -28,7 +28,7 @@ fn main() -> actum::error::Result<()> {
         steps: 600,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator: Estimator::Samples,
         ..Options::default()
     };

@@ -14,7 +14,7 @@ use actum::{
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
     objective::{Estimator, Problem},
-    path::{Draw, Sampled},
+    path::{FnPath, PathSample},
     tensor::Device,
     units::Units,
 };
@@ -58,8 +58,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (dim, width, batch) = (*dim as usize, *width as usize, *batch as usize);
 
-    let path = Sampled::new(dim, [0.0, 1.0], false, move |times, rng| {
-        Draw::new(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
+    let path = FnPath::new(dim, [0.0, 1.0], false, move |times, rng| {
+        PathSample::new(Array2::from_shape_fn((times.len(), dim), |(i, _)| {
             let mut part = |share: f64| match share {
                 0.0 => 0.0,
                 share => share * rng.sample::<f64, _>(StandardNormal),

@@ -2,7 +2,7 @@
 //! `cargo run --release --example transport -- N M D [KIND]`, with KIND one of exact (the default),
 //! entropic, unbalanced and sliced. Prints one line of JSON.
 //!
-//! Epsilon is 0.05 of the mean squared distance, the reach that distance, and there are 1000
+//! Epsilon is 0.05 of the mean squared distance, rho that distance, and there are 1000
 //! projections; iterations stop when the column sums are right to 1e-9 of the mass in total.
 
 use std::time::Instant;

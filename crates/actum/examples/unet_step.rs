@@ -13,7 +13,7 @@ use actum::{
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
     objective::Problem,
-    path::{Draw, Sampled},
+    path::{FnPath, PathSample},
     tensor::device,
     units::Units,
 };
@@ -61,13 +61,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         scalar: Scalar::Product,
     };
     let pixels = sizes.height * sizes.width;
-    let path = Sampled::new(pixels, [0.0, 1.0], true, move |times, rng| {
+    let path = FnPath::new(pixels, [0.0, 1.0], true, move |times, rng| {
         let shape = (times.len(), pixels);
         let images = Array2::from_shape_simple_fn(shape, || rng.random::<f64>() * 2.0 - 1.0);
         let velocities =
             Zip::from(&images).map_collect(|image| rng.sample::<f64, _>(StandardNormal) - image);
         let times = Array2::from_shape_fn((shape.0, 1), |(i, _)| times[i]);
-        Draw::new(&images + &velocities * &times).with_velocities(velocities)
+        PathSample::new(&images + &velocities * &times).with_velocities(velocities)
     })?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let options = Options {

@@ -162,7 +162,7 @@ impl Cloud {
     /// The number of points of equal weight that say as much about a mean as these do,
     /// `(sum w)^2 / sum w^2`, in [1, n]: n where all weights are equal, 1 where a single one is
     /// not zero (Kish 1965, Survey Sampling).
-    pub fn effective_size(&self) -> f64 {
+    pub fn effective_sample_size(&self) -> f64 {
         let weights = self.relative_weights();
         let sum = weights.sum();
         // Rounding must not leave the range.
@@ -301,7 +301,7 @@ mod tests {
         let of = |weights: Vec<f64>| {
             let points = Array2::zeros((weights.len(), 1));
             let cloud = Cloud::weighted(points, Array1::from_vec(weights));
-            cloud.unwrap().effective_size()
+            cloud.unwrap().effective_sample_size()
         };
         // By hand: 10^2 / (1 + 4 + 9 + 16).
         assert!((of(vec![1.0, 2.0, 3.0, 4.0]) - 100.0 / 30.0).abs() < 1e-15);

@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 
 use crate::{
     action::Action,
-    path::{Draw, Masses, Path},
+    path::{Masses, Path, PathSample},
     tensor::numbers,
 };
 
@@ -174,7 +174,7 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
         self.mass.is_some()
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), self.dimension);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
@@ -185,7 +185,7 @@ impl<F: Fn(f64) -> Moments + Sync> Path for Gaussian<F> {
                 velocities[[i, j]] = at.mean_rate[j] + at.std_dev_rate * z;
             }
         }
-        let draw = Draw::new(points).with_velocities(velocities);
+        let draw = PathSample::new(points).with_velocities(velocities);
         if self.mass.is_none() {
             return draw;
         }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use actum::{action::Mlp, cloud::Cloud, data::Snapshots, fit, flow, objective, tensor::Device};
-//! use actum::{lagrangian::Lagrangian, path::{Between, Coupling, Interpolation}, units::Units};
+//! use actum::{lagrangian::Lagrangian, path::{Coupling, Interpolant, Interpolation}, units::Units};
 //! use ndarray::array;
 //! use rand::SeedableRng;
 //!
@@ -17,12 +17,14 @@
 //! let snapshots = Snapshots::new(vec![0.0, 36.0], vec![early.clone(), late])?;
 //! // ... joined into a path by optimal transport ...
 //! let units = Units::of(&snapshots, false)?;
-//! let path = Between::new(&snapshots, Coupling::Exact, Interpolation::Linear, &units.scale())?;
+//! let scale = units.scale();
+//! let path = Interpolant::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)?;
 //! // ... whose motion an action learns ...
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 //! let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng)?;
 //! let problem = objective::Problem::new(&path, Lagrangian::kinetic(), units);
-//! let options = fit::Options { steps: 200, batch: 32, learning_rate: 1e-2, average: 0.9, ..Default::default() };
+//! let brief = fit::Options { steps: 200, batch: 32, ..Default::default() };
+//! let options = fit::Options { learning_rate: 1e-2, ema_decay: 0.9, ..brief };
 //! let dynamics = fit::fit(network, &problem, &options, &mut ())?;
 //! // ... so that any point can be moved, forward or backward.
 //! let moved = flow::simulate(&dynamics, &early, 0.0, &[36.0], flow::Scheme::default(), 0)?;

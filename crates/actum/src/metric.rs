@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// The widths of the kernels `exp(-gamma |x - y|^2)` of [`mmd`], those of Neklyudov et al.,
+/// The widths of the kernels `exp(-gamma |x - y|^2)` of [`mmd_squared`], those of Neklyudov et al.,
 /// *Wasserstein Lagrangian Flows* (2023), and of TorchCFM.
 pub const GAMMAS: [f64; 6] = [2.0, 1.0, 0.5, 0.1, 0.01, 0.005];
 
@@ -126,9 +126,9 @@ pub fn sinkhorn_divergence(a: &Cloud, b: &Cloud, epsilon: f64) -> Result<f64> {
 /// The unbiased squared MMD with the mean of the Gaussian kernels of widths [`GAMMAS`].
 ///
 /// # Errors
-/// As [`mmd_with`].
-pub fn mmd(a: &Cloud, b: &Cloud) -> Result<f64> {
-    mmd_with(a, b, &GAMMAS)
+/// As [`mmd_squared_with`].
+pub fn mmd_squared(a: &Cloud, b: &Cloud) -> Result<f64> {
+    mmd_squared_with(a, b, &GAMMAS)
 }
 
 /// The unbiased squared maximum mean discrepancy (Gretton et al., 2012, equation 3) with the
@@ -140,7 +140,7 @@ pub fn mmd(a: &Cloud, b: &Cloud) -> Result<f64> {
 /// # Errors
 /// A cloud with fewer than two points of positive weight (`Value`); no gammas, or one that is
 /// negative or not finite (`Setting`).
-pub fn mmd_with(a: &Cloud, b: &Cloud, gammas: &[f64]) -> Result<f64> {
+pub fn mmd_squared_with(a: &Cloud, b: &Cloud, gammas: &[f64]) -> Result<f64> {
     same_dimension(a, b)?;
     ensure!(
         !gammas.is_empty(),
@@ -262,7 +262,7 @@ mod tests {
         wasserstein_2,
         |a, b| sliced_wasserstein_2(a, b, 50, 3),
         |a, b| sinkhorn_divergence(a, b, 0.5),
-        mmd,
+        mmd_squared,
         energy_distance,
     ];
 
@@ -302,8 +302,12 @@ mod tests {
             1.15369489213,
             1e-9,
         );
-        close(mmd(&a, &b).unwrap(), 0.084827986885894, 1e-12);
-        close(mmd_with(&a, &b, &[0.7]).unwrap(), 0.14202301294959, 1e-12);
+        close(mmd_squared(&a, &b).unwrap(), 0.084827986885894, 1e-12);
+        close(
+            mmd_squared_with(&a, &b, &[0.7]).unwrap(),
+            0.14202301294959,
+            1e-12,
+        );
         close(energy_distance(&a, &b).unwrap(), 0.41269808449575, 1e-12);
         // ot.sliced_wasserstein_distance with 200,000 projections.
         close(
@@ -336,7 +340,7 @@ mod tests {
         // Unbiased: k(0, 1) + k(2, 4) - 2 (3/8 k(2) + 3/8 k(1) + 1/8 k(4) + 1/8 k(3)).
         let k = |distance: f64| (-0.5 * distance * distance).exp();
         let expected = k(1.0) + k(2.0) - 0.75 * (k(2.0) + k(1.0)) - 0.25 * (k(4.0) + k(3.0));
-        close(mmd_with(&a, &b, &[0.5]).unwrap(), expected, 1e-13);
+        close(mmd_squared_with(&a, &b, &[0.5]).unwrap(), expected, 1e-13);
         // 2 (3/8 (2 + 1) + 1/8 (4 + 3)) - 1/2 - 2 (3/16) 2.
         close(energy_distance(&a, &b).unwrap(), 4.0 - 0.5 - 0.75, 1e-13);
         close(wasserstein_1(&a, &b).unwrap(), 2.0, 1e-13);
@@ -417,8 +421,8 @@ mod tests {
         );
         let gammas = GAMMAS.map(|gamma| gamma / 100.0);
         close(
-            mmd_with(&x, &y, &gammas).unwrap(),
-            mmd(&a, &b).unwrap(),
+            mmd_squared_with(&x, &y, &gammas).unwrap(),
+            mmd_squared(&a, &b).unwrap(),
             1e-10,
         );
     }
@@ -446,7 +450,7 @@ mod tests {
     fn the_unbiased_mmd_of_one_law_is_zero_on_average() {
         let runs: Vec<f64> = (0..200)
             .map(|seed| {
-                mmd(
+                mmd_squared(
                     &normal(20, 2, 0.0, 2 * seed),
                     &normal(30, 2, 0.0, 2 * seed + 1),
                 )
@@ -479,15 +483,15 @@ mod tests {
     fn bad_input_is_an_error() {
         let (a, b) = waves(4, 4);
         let one = a.select(&[0]).unwrap();
-        let error = mmd(&a, &one).unwrap_err();
+        let error = mmd_squared(&a, &one).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Value);
         assert!(error.to_string().contains("the second has 1"), "{error}");
         assert_eq!(
-            mmd_with(&a, &b, &[]).unwrap_err().kind(),
+            mmd_squared_with(&a, &b, &[]).unwrap_err().kind(),
             ErrorKind::Setting
         );
         assert_eq!(
-            mmd_with(&a, &b, &[-1.0]).unwrap_err().kind(),
+            mmd_squared_with(&a, &b, &[-1.0]).unwrap_err().kind(),
             ErrorKind::Setting
         );
         assert_eq!(

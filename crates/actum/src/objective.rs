@@ -40,8 +40,8 @@ pub enum Estimator {
 }
 
 /// The weight `w_t >= 0` of times in the objective, with its derivative, on top of that of the
-/// [clock](Units). It does not change what the best action is; where it is 0 at an end of the span,
-/// that boundary is dropped.
+/// [time warp](Units). It does not change what the best action is; where it is 0 at an end of the
+/// span, that boundary is dropped.
 #[derive(Clone, Default)]
 pub struct Weight(Option<Arc<Function>>);
 
@@ -184,8 +184,8 @@ pub struct Estimate {
     pub interior: Vec<f64>,
 }
 
-/// The level of one estimate of the objective whose gradient was asked for.
-pub struct Level {
+/// One estimate of the objective whose gradient was asked for.
+pub struct ObjectiveValue {
     /// The value of the objective, in the network's units.
     pub value: f64,
     /// The interior term at every point before it is divided by the density, `[n]`.
@@ -456,22 +456,22 @@ impl<'a> Objective<'a> {
         action: &A,
         batch: &Batch,
         device: &Device,
-    ) -> (Level, Vec<Tensor<1>>) {
+    ) -> (ObjectiveValue, Vec<Tensor<1>>) {
         let own = self.by_rows(batch, |interior, boundary, direction| {
             action.step(interior, boundary, direction)
         });
-        if let Some((level, gradient)) = own {
+        if let Some((value, gradient)) = own {
             let tensor = |values: Vec<f32>| Tensor::from_data(values.as_slice(), device);
-            return (level, gradient.into_iter().map(tensor).collect());
+            return (value, gradient.into_iter().map(tensor).collect());
         }
         let tracked = action.clone().train();
         let estimate = self.estimate(&tracked, action, batch, device);
         let gradients = estimate.surrogate.backward();
-        let level = Level {
+        let value = ObjectiveValue {
             value: estimate.value,
             interior: estimate.interior,
         };
-        (level, parameters::gradients(&tracked, &gradients))
+        (value, parameters::gradients(&tracked, &gradients))
     }
 
     /// At interior point `i` with the gradient `p` `[d]` and value of the action: writes the
@@ -513,21 +513,21 @@ impl<'a> Objective<'a> {
         network: &Network,
         batch: &Batch,
         workspace: &mut Workspace,
-    ) -> Level {
-        let level = self.by_rows(batch, |interior, boundary, direction| {
+    ) -> ObjectiveValue {
+        let value = self.by_rows(batch, |interior, boundary, direction| {
             // Within the pool its parallel loops need no switch of threads.
             let terms = rayon::scope(|_| workspace.step(network, interior, boundary, direction));
             Some((terms.expect("a batch has the dimension of the action"), ()))
         });
-        level.expect("the step has terms").0
+        value.expect("the step has terms").0
     }
 
-    /// The level from a step over the rows of a batch, with what else the step returns.
+    /// The value from a step over the rows of a batch, with what else the step returns.
     fn by_rows<T>(
         &self,
         batch: &Batch,
         step: impl FnOnce(Interior<'_>, &[Rows<'_>], &Direction<'_>) -> Option<(Terms, T)>,
-    ) -> Option<(Level, T)> {
+    ) -> Option<(ObjectiveValue, T)> {
         let (n, d) = batch.points.dim();
         let times = single(&batch.times);
         let points = single(&batch.points);
@@ -602,11 +602,11 @@ impl<'a> Objective<'a> {
             .zip(signed)
             .map(|(s, c)| f64::from(*s) * f64::from(*c))
             .sum();
-        let level = Level {
+        let value = ObjectiveValue {
             value: batch.mean(&interior) + outer,
             interior,
         };
-        Some((level, rest))
+        Some((value, rest))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     flow::{Scheme, simulate},
     metric,
     path::Path,
-    smooth::{Share, gradient_share},
+    smooth::{GradientFraction, gradient_fraction},
     transport::{self, Ground},
 };
 
@@ -26,8 +26,8 @@ pub struct Distances {
     pub w1: f64,
     /// The exact Wasserstein distance of order 2.
     pub w2: f64,
-    /// The unbiased squared maximum mean discrepancy, see [`metric::mmd`]; can be below 0.
-    pub mmd: f64,
+    /// The unbiased squared maximum mean discrepancy, see [`metric::mmd_squared`]; can be below 0.
+    pub mmd_squared: f64,
     /// The energy distance.
     pub energy: f64,
     /// The relative error of the mass, `mass / mass there - 1`; the others do not see it.
@@ -44,7 +44,7 @@ impl Distances {
         Ok(Self {
             w1: metric::wasserstein_1(a, b)?,
             w2: metric::wasserstein_2(a, b)?,
-            mmd: metric::mmd(a, b)?,
+            mmd_squared: metric::mmd_squared(a, b)?,
             energy: metric::energy_distance(a, b)?,
             mass_error: a.mass() / b.mass() - 1.0,
         })
@@ -135,7 +135,7 @@ pub fn score<A: Action>(
         labels[at]
     );
     let start = snapshots.cloud(from);
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let moved = simulate(dynamics, start, times[from], &[times[at]], scheme, SEED)?;
     let predicted = moved.cloud(0)?;
 
@@ -193,7 +193,7 @@ pub struct Summary {
     pub growth_high: f64,
     /// Of the velocities that come with the points: the share that a gradient field explains, and
     /// the share that any smooth field explains; none where they are all zero or too few.
-    pub share: Option<Share>,
+    pub gradient_fraction: Option<GradientFraction>,
     /// How far the learned velocity is from these: the root mean square of the difference over that
     /// of the velocities given, which a velocity of 0 puts at 1. None under noise or with a drift:
     /// there the velocities given are not those that the action moves points by.
@@ -213,9 +213,9 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
             let cloud = snapshots.cloud(k);
             let description = dynamics.describe(snapshots.times()[k], cloud.points())?;
             let weights = cloud.weights() / cloud.mass();
-            let share = snapshots.velocities().map(|velocities| {
+            let fraction = snapshots.velocities().map(|velocities| {
                 let measured = cloud.rescaled(&Array1::zeros(scale.len()), &scale);
-                gradient_share(&measured, &(&velocities[k] / &scale), SEED)
+                gradient_fraction(&measured, &(&velocities[k] / &scale), SEED)
             });
             let given = snapshots.velocities().filter(|_| comparable);
             let velocity_error = given.and_then(|velocities| {
@@ -235,7 +235,7 @@ pub fn summaries<A: Action>(dynamics: &Dynamics<A>, snapshots: &Snapshots) -> Re
                 growth: weights.dot(&description.growth),
                 growth_low: quantile(&description.growth, &weights, 0.05),
                 growth_high: quantile(&description.growth, &weights, 0.95),
-                share: share.and_then(Result::ok),
+                gradient_fraction: fraction.and_then(Result::ok),
                 velocity_error,
             })
         })
@@ -269,7 +269,7 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
         .map(|k| units.time_out(k as f64 / INSTANTS as f64))
         .collect();
     let lambda = dynamics.lagrangian.lambda();
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     let moved = simulate(dynamics, start, times[0], &times, scheme, SEED)?;
     let rates = (0..=INSTANTS)
         .map(|k| {
@@ -291,13 +291,13 @@ pub fn total_action<A: Action>(dynamics: &Dynamics<A>, start: &Cloud) -> Result<
 /// # Errors
 /// A scale of another length, a path without velocities, fewer than 4 points, or velocities that
 /// are all zero.
-pub fn path_share(
+pub fn path_gradient_fraction(
     path: &dyn Path,
     t: f64,
     scale: &Array1<f64>,
     points: usize,
     seed: u64,
-) -> Result<Share> {
+) -> Result<GradientFraction> {
     ensure!(
         scale.len() == path.dimension(),
         Shape,
@@ -317,7 +317,7 @@ pub fn path_share(
         Some(masses) => Cloud::weighted(scaled, masses.values)?,
         None => Cloud::new(scaled)?,
     };
-    gradient_share(&cloud, &(velocities / scale), seed)
+    gradient_fraction(&cloud, &(velocities / scale), seed)
 }
 
 /// Seeds what is random in a score, so that every run is measured alike.

@@ -9,14 +9,14 @@ use crate::{
 };
 
 /// The change between the user's numbers and the network's: column j of the network is
-/// `(x_j - center_j) / (scale_j * length)`, and its time runs from 0 to 1 on a clock that is linear
-/// between knots.
+/// `(x_j - center_j) / (scale_j * length)`, and its time runs from 0 to 1 by a time warp that is
+/// linear between knots.
 ///
 /// `scale` says in which units distances count for the cost: ones keep the user's own, standard
 /// deviations make all columns alike (that changes which motion costs least). `length` brings
-/// numbers near 1 and changes nothing. The clock weights the objective in time by
-/// `w_t = (duration * clock'(t))^(1 - p)`, p the exponent of the cost (2 if kinetic), and does not
-/// change the field that minimises it; a uniform clock has `w_t = 1` (docs/mathematics.md, section
+/// numbers near 1 and changes nothing. The warp weights the objective in time by
+/// `w_t = (duration * warp'(t))^(1 - p)`, p the exponent of the cost (2 if kinetic), and does not
+/// change the field that minimises it; a uniform warp has `w_t = 1` (docs/mathematics.md, section
 /// 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub struct Units {
     /// Times of the user, increasing.
     knots: Vec<f64>,
     /// The network's times at the knots, from 0 to 1.
-    clock: Vec<f64>,
+    warp: Vec<f64>,
 }
 
 /// The share of the network's time that is given out in proportion to real time, so that no
@@ -42,7 +42,7 @@ impl Units {
             scale: vec![1.0; dimension],
             length: 1.0,
             knots: vec![0.0, 1.0],
-            clock: vec![0.0, 1.0],
+            warp: vec![0.0, 1.0],
         }
     }
 
@@ -89,7 +89,7 @@ impl Units {
             scale: scale.to_vec(),
             length: spread,
             knots: vec![times[0], times[times.len() - 1]],
-            clock: vec![0.0, 1.0],
+            warp: vec![0.0, 1.0],
         })
     }
 
@@ -112,19 +112,19 @@ impl Units {
             center,
             length,
             knots: span.to_vec(),
-            clock: vec![0.0, 1.0],
+            warp: vec![0.0, 1.0],
         })
     }
 
-    /// The same units on a clock that goes slowly where the population goes fast: between `times`
-    /// `[K]` it advances in proportion to the `distances` `[K - 1]` travelled there (in any unit),
-    /// a tenth of it in proportion to real time. Equal speeds on the network's clock are what a
-    /// smooth network fits best when snapshots are unequally spaced; real times are not touched.
+    /// The same units with a time warp that goes slowly where the population goes fast: between
+    /// `times` `[K]` it advances in proportion to the `distances` `[K - 1]` travelled there (in any
+    /// unit), a tenth of it in proportion to real time. Equal speeds in the network's time are what
+    /// a smooth network fits best when snapshots are unequally spaced; real times are not touched.
     ///
     /// # Errors
     /// Times that do not increase or leave the span, or distances that are negative, not finite,
     /// or not one for each interval.
-    pub fn paced(mut self, times: &[f64], distances: &[f64]) -> Result<Self> {
+    pub fn warped(mut self, times: &[f64], distances: &[f64]) -> Result<Self> {
         let [first, last] = self.span();
         ensure!(
             times.len() == distances.len() + 1
@@ -132,7 +132,7 @@ impl Units {
                 && times[0] == first
                 && times[times.len() - 1] == last,
             Value,
-            "a clock needs increasing times from {first} to {last} and a distance for each \
+            "a time warp needs increasing times from {first} to {last} and a distance for each \
              interval, got times {times:?} and {} distances",
             distances.len()
         );
@@ -143,14 +143,14 @@ impl Units {
         );
         let total: f64 = distances.iter().sum();
         let real = if total > 0.0 { REAL } else { 1.0 };
-        let mut clock = vec![0.0];
+        let mut warp = vec![0.0];
         for (pair, distance) in times.windows(2).zip(distances) {
             let share = real * (pair[1] - pair[0]) / (last - first)
                 + (1.0 - real) * distance / total.max(f64::MIN_POSITIVE);
-            clock.push(clock[clock.len() - 1] + share);
+            warp.push(warp[warp.len() - 1] + share);
         }
-        let end = clock[clock.len() - 1];
-        self.clock = clock.into_iter().map(|t| t / end).collect();
+        let end = warp[warp.len() - 1];
+        self.warp = warp.into_iter().map(|t| t / end).collect();
         self.knots = times.to_vec();
         Ok(self)
     }
@@ -164,9 +164,9 @@ impl Units {
         self.center.len() == self.scale.len()
             && self.center.iter().all(|x| x.is_finite())
             && self.scale.iter().chain([&self.length]).all(positive)
-            && self.knots.len() == self.clock.len()
+            && self.knots.len() == self.warp.len()
             && rising(&self.knots)
-            && rising(&self.clock)
+            && rising(&self.warp)
     }
 
     /// The number of columns, d.
@@ -205,13 +205,13 @@ impl Units {
     }
 
     /// The network's action of 1 at a time, in the units of a cost of this exponent p:
-    /// `length^p clock'(t)^(p - 1)`.
+    /// `length^p warp'(t)^(p - 1)`.
     pub fn action(&self, exponent: f64, t: f64) -> f64 {
         self.length.powf(exponent) * self.rate(t).powf(exponent - 1.0)
     }
 
     /// The lambda of growth that, times the network's action, is a rate per unit of the network's
-    /// time: `lambda length^p clock'(t)^(p - 2)`.
+    /// time: `lambda length^p warp'(t)^(p - 2)`.
     pub(crate) fn growth_in(&self, exponent: f64, t: f64, lambda: f64) -> f64 {
         lambda * self.action(exponent, t) / self.rate(t)
     }
@@ -232,26 +232,26 @@ impl Units {
         self.length
     }
 
-    /// The network's times where its clock may change its pace, from 0 to 1.
-    pub(crate) fn ticks(&self) -> &[f64] {
-        &self.clock
+    /// The network's times where the warp may change its slope, from 0 to 1.
+    pub(crate) fn warp_knots(&self) -> &[f64] {
+        &self.warp
     }
 
     /// The network's time of a user's time.
     pub fn time_in(&self, t: f64) -> f64 {
-        along(&self.knots, &self.clock, t)
+        along(&self.knots, &self.warp, t)
     }
 
     /// The user's time of a network's time.
     pub fn time_out(&self, t: f64) -> f64 {
-        along(&self.clock, &self.knots, t)
+        along(&self.warp, &self.knots, t)
     }
 
-    /// `clock'(t)`, how much of the network's time goes by in a unit of the user's; at a knot that
+    /// `warp'(t)`, how much of the network's time goes by in a unit of the user's; at a knot that
     /// of the interval after it.
     pub(crate) fn rate(&self, t: f64) -> f64 {
         let k = interval(&self.knots, t);
-        (self.clock[k + 1] - self.clock[k]) / (self.knots[k + 1] - self.knots[k])
+        (self.warp[k + 1] - self.warp[k]) / (self.knots[k + 1] - self.knots[k])
     }
 
     /// Points `[n, d]` of the user in the network's coordinates.
@@ -374,15 +374,15 @@ mod tests {
     }
 
     #[test]
-    fn a_paced_clock_goes_with_the_distance_and_keeps_velocities_real() {
+    fn a_time_warp_goes_with_the_distance_and_keeps_velocities_real() {
         let units = Units::isotropic(vec![0.0], 2.0, [0.0, 10.0]).unwrap();
-        let units = units.paced(&[0.0, 1.0, 10.0], &[9.0, 3.0]).unwrap();
+        let units = units.warped(&[0.0, 1.0, 10.0], &[9.0, 3.0]).unwrap();
         // 0.9 * 9/12 + 0.1 * 1/10
         assert!((units.time_in(1.0) - 0.685).abs() < 1e-12);
         for t in [0.0, 0.4, 1.0, 7.7, 10.0] {
             assert!((units.time_out(units.time_in(t)) - t).abs() < 1e-12);
         }
-        // A point that moves by 3 a time unit: its network coordinate by 1.5 per clock'(t).
+        // A point that moves by 3 a time unit: its network coordinate by 1.5 per warp'(t).
         for (t, rate) in [(0.5, 0.685), (5.0, 0.035)] {
             let inner = units.velocities_in(&[t], array![[3.0]].view());
             assert!((inner[[0, 0]] - 1.5 / rate).abs() < 1e-9);
@@ -392,11 +392,11 @@ mod tests {
         }
         assert_eq!([units.objective(2.0), units.objective(3.0)], [0.4, 0.08]);
         let still = Units::identity(1)
-            .paced(&[0.0, 0.2, 1.0], &[0.0, 0.0])
+            .warped(&[0.0, 0.2, 1.0], &[0.0, 0.0])
             .unwrap();
         assert!((still.time_in(0.2) - 0.2).abs() < 1e-12);
         let bad = Units::identity(1)
-            .paced(&[0.0, 1.0], &[1.0, 2.0])
+            .warped(&[0.0, 1.0], &[1.0, 2.0])
             .unwrap_err()
             .to_string();
         assert!(bad.contains("2 distances"), "{bad}");

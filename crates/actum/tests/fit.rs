@@ -13,7 +13,7 @@ use actum::{
     gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian},
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Draw, Path, Sampled},
+    path::{FnPath, Path, PathSample},
     tensor::Device,
     units::Units,
 };
@@ -175,7 +175,7 @@ fn the_guard_goes_back_and_goes_on() {
     // The draw of the 70th step is spoilt, and only that; the first one checks the path.
     let draws = AtomicUsize::new(0);
     let inner = gaussian();
-    let path = Sampled::new(2, [0.0, 1.0], true, |times, rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, |times, rng| {
         let mut draw = inner.sample(times, rng);
         if draws.fetch_add(1, Ordering::SeqCst) == 70 {
             draw.points[[0, 0]] = f64::NAN;
@@ -228,8 +228,8 @@ fn an_explosion_is_noticed_and_resuming_is_exact_across_it() {
 
 #[test]
 fn a_path_that_becomes_infinite_is_given_up_with_a_remedy() {
-    let path = Sampled::new(1, [0.0, 1.0], false, |times, rng| {
-        Draw::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
+    let path = FnPath::new(1, [0.0, 1.0], false, |times, rng| {
+        PathSample::new(Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let x: f64 = rng.random();
             if times[i] > 0.5 { x * f64::INFINITY } else { x }
         }))
@@ -281,10 +281,10 @@ fn bad_requests_are_refused() {
         ),
         (
             Options {
-                average: 1.0,
+                ema_decay: 1.0,
                 ..options(1)
             },
-            "average",
+            "ema_decay",
         ),
     ] {
         assert!(message(changed, network(2)).contains(name));
@@ -478,7 +478,7 @@ fn velocities_are_the_gradient_of_the_action_in_the_units_of_the_user() {
     let path = gaussian();
     let units = Units::isotropic(vec![0.5, 0.0], 2.0, [0.0, 1.0]).unwrap();
     let problem = Problem {
-        units: units.paced(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
+        units: units.warped(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
         ..problem(&path)
     };
     let dynamics = fit(network(2), &problem, &options(100), &mut ()).unwrap();

@@ -25,7 +25,7 @@ fn learn(truth: &dyn Truth, lagrangian: Lagrangian, steps: usize) -> Dynamics<Ml
         steps,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator: Estimator::Samples,
         ..Options::default()
     };

@@ -8,7 +8,7 @@ use actum::{
     gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian, Noise},
     objective::{Batch, Estimate, Estimator, Laplacian, Objective, Problem, Weight},
-    path::{Draw, Masses, Path, Sampled},
+    path::{FnPath, Masses, Path, PathSample},
     units::Units,
 };
 use burn::{
@@ -393,7 +393,7 @@ fn the_objective_does_not_depend_on_the_axes() {
     let metric = array![[2.0, 0.5], [0.5, 1.0]];
     let drift = |t: f64, x: &Array1<f64>| array![x[1] * t, x[0] * x[0] + 1.0];
     let moving = |turn: Array2<f64>| {
-        Sampled::new(2, [0.0, 1.0], true, move |times, rng| {
+        FnPath::new(2, [0.0, 1.0], true, move |times, rng| {
             let shape = (times.len(), 2);
             let x = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
             let v = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
@@ -401,7 +401,7 @@ fn the_objective_does_not_depend_on_the_axes() {
                 values: times.iter().map(|t| 1.0 + t).collect(),
                 rates: Some(Array1::ones(times.len())),
             };
-            Draw::new(x.dot(&turn.t()))
+            PathSample::new(x.dot(&turn.t()))
                 .with_velocities(v.dot(&turn.t()))
                 .with_masses(masses)
         })

@@ -7,8 +7,8 @@ use actum::{
     error::ErrorKind,
     fit::Options,
     lagrangian::Lagrangian,
-    path::{Corruption, Mask, Process},
-    run::{Existing, ImageModel, ImageRun, ImageSettings, Method, Noising},
+    path::{Degradation, Mask, Process},
+    run::{IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath},
     tensor::Device,
     units::Units,
 };
@@ -18,11 +18,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 /// A network as it starts, which moves nothing.
-fn at_rest(method: Method, corruption: Corruption) -> ImageModel {
-    let [height, width, moved] = corruption.shape();
+fn at_rest(method: Method, degradation: Degradation) -> ImageModel {
+    let [height, width, moved] = degradation.shape();
     let sizes = Sizes {
         moved,
-        conditioning: corruption.conditioning(),
+        conditioning: degradation.conditioning(),
         height,
         width,
         channels: 4,
@@ -33,10 +33,10 @@ fn at_rest(method: Method, corruption: Corruption) -> ImageModel {
     };
     let device = Device::flex();
     let network = UNet::new(sizes, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
-    let center = vec![0.0; corruption.dimension()];
-    let units = Units::isotropic(center, 1.0, corruption.span()).unwrap();
+    let center = vec![0.0; degradation.dimension()];
+    let units = Units::isotropic(center, 1.0, degradation.span()).unwrap();
     let dynamics = Dynamics::new(network, Lagrangian::kinetic(), units, device).unwrap();
-    ImageModel::new(method, dynamics, corruption).unwrap()
+    ImageModel::new(method, dynamics, degradation).unwrap()
 }
 
 /// Gaussian images: level 128 and a standard deviation of 25, half of the variance shared by all
@@ -60,16 +60,16 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
     let squares = images.points(3).mapv(|x| x * x).mean().unwrap();
     let exploding = Process::variance_exploding(0.5, 5.0).unwrap();
     // With the units of points at time 0.
-    for (corruption, std_dev, unit) in [
-        (Corruption::linear([4, 4, 1]), 1.0f64, 1.0f64),
-        (Corruption::process(exploding, [4, 4, 1]), 5.0, 1.0),
+    for (degradation, std_dev, unit) in [
+        (Degradation::linear([4, 4, 1]), 1.0f64, 1.0f64),
+        (Degradation::process(exploding, [4, 4, 1]), 5.0, 1.0),
         (
-            Corruption::process(exploding.normalized(), [4, 4, 1]),
+            Degradation::process(exploding.normalized(), [4, 4, 1]),
             5.0 / 26f64.sqrt(),
             1.0 / 1.25f64.sqrt(),
         ),
     ] {
-        let model = at_rest(Method::Action, corruption);
+        let model = at_rest(Method::Action, degradation);
         let bits = model
             .bits_per_dimension(&images, 3, ImageModel::SCHEME)
             .unwrap();
@@ -79,7 +79,7 @@ fn a_model_at_rest_has_the_density_of_its_prior() {
         assert!((bits - expected).abs() < 1e-6, "{bits} {expected}");
     }
     // Uniform on circles, of which the levels take a half.
-    let model = at_rest(Method::Action, Corruption::torus([4, 4, 1]));
+    let model = at_rest(Method::Action, Degradation::torus([4, 4, 1]));
     let bits = model.bits_per_dimension(&images, 3, ImageModel::SCHEME);
     assert!((bits.unwrap() - 9.0).abs() < 1e-6);
 }
@@ -90,7 +90,7 @@ fn a_score_at_rest_leaves_the_drift_of_the_process() {
     let squares = images.points(3).mapv(|x| x * x).mean().unwrap();
     let model = at_rest(
         Method::Score,
-        Corruption::process(Process::default(), [4, 4, 1]),
+        Degradation::process(Process::default(), [4, 4, 1]),
     );
     let bits = model
         .bits_per_dimension(&images, 3, ImageModel::SCHEME)
@@ -105,12 +105,12 @@ fn a_score_at_rest_leaves_the_drift_of_the_process() {
 #[test]
 fn gaussian_images_are_learned_whose_density_is_known() {
     let learned = [
-        (Method::Action, Noising::Linear, 0.03),
-        (Method::Action, Noising::Vp, 0.03),
-        (Method::Action, Noising::Ve, 0.06),
-        (Method::Action, Noising::Torus, 0.06),
-        (Method::Score, Noising::Vp, 0.06),
-        (Method::Score, Noising::Ve, 0.1),
+        (Method::Action, NoisePath::Linear, 0.03),
+        (Method::Action, NoisePath::Vp, 0.03),
+        (Method::Action, NoisePath::Ve, 0.06),
+        (Method::Action, NoisePath::Torus, 0.06),
+        (Method::Score, NoisePath::Vp, 0.06),
+        (Method::Score, NoisePath::Ve, 0.1),
     ];
     for (method, path, bound) in learned {
         let (bits, expected, ratios) = learn_clouds(ImageSettings {
@@ -148,7 +148,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
     settings.fit = Options {
         steps: 700,
         learning_rate: 1e-2,
-        average: 0.98,
+        ema_decay: 0.98,
         ..settings.fit
     };
     let folder = tempfile::tempdir().unwrap();
@@ -157,7 +157,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
         &images,
         "clouds",
         &settings,
-        Existing::Overwrite,
+        IfExists::Overwrite,
         &Device::flex(),
         &mut (),
     )
@@ -174,7 +174,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
 
 #[test]
 fn gaussian_images_are_told_from_noise_and_not_from_their_gaussian() {
-    let model = at_rest(Method::Action, Corruption::linear([4, 4, 1]));
+    let model = at_rest(Method::Action, Degradation::linear([4, 4, 1]));
     let found = model
         .generation(&clouds(2000, 1), 500, 2, 0, ImageModel::SCHEME)
         .unwrap();
@@ -191,7 +191,7 @@ fn what_is_restored_keeps_what_is_known() {
     let mask = Mask::bottom(4, 4).unwrap();
     let model = at_rest(
         Method::Action,
-        Corruption::inpainting([4, 4, 1], mask).unwrap(),
+        Degradation::inpainting([4, 4, 1], mask).unwrap(),
     );
     let images = clouds(3, 2);
     let restored = model
@@ -220,7 +220,7 @@ fn real_images_to_compare_with_are_drawn_at_random() {
         image.fill(if i < 500 { 20u8 } else { 220 });
     }
     let sorted = Images::new(pixels, "sorted").unwrap();
-    let model = at_rest(Method::Action, Corruption::linear([4, 4, 1]));
+    let model = at_rest(Method::Action, Degradation::linear([4, 4, 1]));
     let found = model.generation(&sorted, 500, 2, 0, ImageModel::SCHEME);
     let real = found.unwrap().real.unwrap();
     // Half of them 6.25 apart from the others.

@@ -1,4 +1,5 @@
-//! Images and densities; plain answers on MNIST and CIFAR-10 (`../shared/data`) against NumPy and scikit-image 0.26.0.
+//! Images and densities; baselines on MNIST and CIFAR-10 (`../shared/data`) against NumPy and
+//! scikit-image 0.26.0.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,7 @@ use actum::{
     data::Images,
     likelihood::bits_per_dimension,
     metric::{psnr, ssim},
-    path::{Corruption, Mask},
+    path::{Degradation, Mask},
 };
 use ndarray::{Array1, Array4};
 
@@ -24,10 +25,10 @@ fn mean(values: Vec<f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Mean PSNR and SSIM of the plain answer on the first hundred.
-fn plain(images: &Images, corruption: &Corruption, expected: [f64; 2]) {
+/// Mean PSNR and SSIM of the baseline on the first hundred.
+fn baseline(images: &Images, degradation: &Degradation, expected: [f64; 2]) {
     let truth = images.select(&(0..100).collect::<Vec<_>>()).unwrap();
-    let answer = corruption.plain(&truth).unwrap();
+    let answer = degradation.baseline(&truth).unwrap();
     let found = [psnr(&answer, &truth), ssim(&answer, &truth)].map(|v| mean(v.unwrap()));
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-9, "{found} {expected}");
@@ -47,15 +48,15 @@ fn digits() {
     let sum: u32 = half.image(0).iter().map(|level| u32::from(*level)).sum();
     assert_eq!(sum, 4618);
     let shape = images.shape();
-    plain(
+    baseline(
         &images,
-        &Corruption::super_resolution(shape).unwrap(),
+        &Degradation::super_resolution(shape).unwrap(),
         [19.291431457491157, 0.8385238902475838],
     );
     let mask = Mask::bottom(28, 28).unwrap();
-    plain(
+    baseline(
         &images,
-        &Corruption::inpainting(shape, mask).unwrap(),
+        &Degradation::inpainting(shape, mask).unwrap(),
         [13.679863440411827, 0.4921540073211972],
     );
     let labels = shared("mnist/t10k-labels-idx1-ubyte.gz").unwrap();
@@ -75,20 +76,20 @@ fn photographs() {
     let pixels = pixels.into_shape_with_order((1000, 32, 32, 3)).unwrap();
     let images = Images::new(pixels, sheet.source()).unwrap();
     let shape = images.shape();
-    plain(
+    baseline(
         &images,
-        &Corruption::super_resolution(shape).unwrap(),
+        &Degradation::super_resolution(shape).unwrap(),
         [24.899647063240945, 0.8526366919648357],
     );
-    plain(
+    baseline(
         &images,
-        &Corruption::colorization(shape).unwrap(),
+        &Degradation::colorization(shape).unwrap(),
         [23.63362649252565, 0.928320376566128],
     );
     let mask = Mask::bottom(32, 32).unwrap();
-    plain(
+    baseline(
         &images,
-        &Corruption::inpainting(shape, mask).unwrap(),
+        &Degradation::inpainting(shape, mask).unwrap(),
         [16.150101763285992, 0.5418573988437901],
     );
 }

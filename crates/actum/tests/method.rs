@@ -8,7 +8,7 @@ use actum::{
     gaussian::{Gaussian, Moments},
     lagrangian::Lagrangian,
     objective::{Estimator, Objective, Problem},
-    path::{Draw, Path, Sampled},
+    path::{FnPath, Path, PathSample},
     units::Units,
 };
 use burn::tensor::Device;
@@ -24,7 +24,7 @@ fn learn(path: &dyn Path, length: f64, estimator: Estimator) -> Dynamics<Mlp> {
         steps: 1500,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator,
         ..Options::default()
     };
@@ -118,12 +118,12 @@ fn a_shrinking_gaussian_has_level_minus_8() {
 #[test]
 fn a_translated_mixture_has_level_minus_12_5() {
     let modes = [-2.0, -0.7, 0.1, 1.1, 2.5];
-    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let points = Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let z: f64 = rng.sample(StandardNormal);
             modes[rng.random_range(0..5)] + 0.1 * z + 5.0 * times[i]
         });
-        Draw::new(points).with_velocities(Array2::from_elem((times.len(), 1), 5.0))
+        PathSample::new(points).with_velocities(Array2::from_elem((times.len(), 1), 5.0))
     })
     .unwrap();
     assert_learns(&path, 3.0, -12.5, |_, _| vec![5.0], 0.02);
@@ -135,7 +135,7 @@ fn a_dequantised_bernoulli_has_level_minus_ln_2_over_9() {
         x if x < 1.0 => -x / (1.0 + t),
         x => -(2.0 - x) / (2.0 - t),
     };
-    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         // The quantile function of q_t, so that its time derivative is the velocity.
         let points = Array2::from_shape_fn((times.len(), 1), |(i, _)| {
             let (t, z) = (times[i], rng.random::<f64>());
@@ -148,7 +148,7 @@ fn a_dequantised_bernoulli_has_level_minus_ln_2_over_9() {
         });
         let velocities =
             Array2::from_shape_fn(points.dim(), |(i, _)| velocity(times[i], points[[i, 0]]));
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })
     .unwrap();
     let least = -2f64.ln() / 9.0;

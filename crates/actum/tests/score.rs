@@ -13,7 +13,7 @@ use actum::{
     lagrangian::Lagrangian,
     likelihood::{Divergence, log_density, standard_gaussian},
     objective::{Estimator, Objective},
-    path::{Diffusion, Draw, Path, Process, Sampled},
+    path::{Diffusion, FnPath, Path, PathSample, Process},
     score::{Problem, Score, Step, fit, langevin, probability_flow, reverse},
     units::Units,
 };
@@ -58,10 +58,10 @@ fn processes_have_the_moments_of_their_equations() {
         ),
     ] {
         let found = [
-            process.mean(0.3)[0],
-            process.deviation(0.3)[0],
-            process.drift(0.3),
-            process.diffusion(0.3),
+            process.alpha(0.3)[0],
+            process.sigma(0.3)[0],
+            process.f(0.3),
+            process.g(0.3),
         ];
         for (found, expected) in found.iter().zip([alpha, sigma, f, g]) {
             assert!(
@@ -70,17 +70,16 @@ fn processes_have_the_moments_of_their_equations() {
             );
         }
         for t in [0.01, 0.2, 0.5, 0.99] {
-            let [[alpha, alpha_rate], [sigma, sigma_rate]] =
-                [process.mean(t), process.deviation(t)];
-            let (f, g) = (process.drift(t), process.diffusion(t));
+            let [[alpha, alpha_rate], [sigma, sigma_rate]] = [process.alpha(t), process.sigma(t)];
+            let (f, g) = (process.f(t), process.g(t));
             // alpha' = f alpha and (sigma^2)' = 2 f sigma^2 + g^2.
             assert!((alpha_rate - f * alpha).abs() < 1e-12);
             let variance_rate = 2.0 * f * sigma * sigma + g * g;
             assert!((2.0 * sigma * sigma_rate / variance_rate - 1.0).abs() < 1e-9);
             let h = 1e-6;
             for (moment, rate) in [
-                (Process::mean as fn(_, _) -> [f64; 2], alpha_rate),
-                (Process::deviation, sigma_rate),
+                (Process::alpha as fn(_, _) -> [f64; 2], alpha_rate),
+                (Process::sigma, sigma_rate),
             ] {
                 let slope = (moment(process, t + h)[0] - moment(process, t - h)[0]) / (2.0 * h);
                 assert!(
@@ -91,11 +90,11 @@ fn processes_have_the_moments_of_their_equations() {
         }
     }
     // 1 - exp(-B) would have lost its digits.
-    assert!((vp.deviation(1e-12)[0] / 1e-13f64.sqrt() - 1.0).abs() < 1e-9);
+    assert!((vp.sigma(1e-12)[0] / 1e-13f64.sqrt() - 1.0).abs() < 1e-9);
     let last = 50.0 / 2501f64.sqrt();
     for (process, std_dev) in [(vp, 1.0), (sub, 1.0), (ve, 50.0), (normalized, last)] {
         assert_eq!(process.prior_std_dev(), std_dev);
-        assert!((process.deviation(1.0)[0] / std_dev - 1.0).abs() < 1e-4);
+        assert!((process.sigma(1.0)[0] / std_dev - 1.0).abs() < 1e-4);
         let prior = Cloud::new(process.prior([20_000, 2], 0)).unwrap();
         assert!(
             (prior.std_dev() / std_dev - 1.0)
@@ -110,8 +109,8 @@ fn forward_noise_makes_the_moments() {
     let (first, last, x) = (0.1, 0.6, 2.0);
     for process in processes() {
         let moved = diffuse(
-            |t, x| x * process.drift(t),
-            |t| process.diffusion(t),
+            |t, x| x * process.f(t),
+            |t| process.g(t),
             &Array2::from_elem((20_000, 1), x),
             first,
             &[last],
@@ -119,9 +118,8 @@ fn forward_noise_makes_the_moments() {
             3,
         )
         .unwrap();
-        let ratio = process.mean(last)[0] / process.mean(first)[0];
-        let variance =
-            process.deviation(last)[0].powi(2) - (ratio * process.deviation(first)[0]).powi(2);
+        let ratio = process.alpha(last)[0] / process.alpha(first)[0];
+        let variance = process.sigma(last)[0].powi(2) - (ratio * process.sigma(first)[0]).powi(2);
         let cloud = moved.cloud(0).unwrap();
         let std_dev = variance.sqrt();
         assert!(
@@ -147,9 +145,9 @@ fn a_diffusion_draws_by_weight_and_its_velocity_is_the_derivative() {
         let off = slopes - at(t).velocities.unwrap();
         assert!(off.iter().all(|e| e.abs() < 1e-6), "{process:?}");
         let early = Cloud::new(at(0.01).points).unwrap();
-        let alpha = process.mean(0.01)[0];
+        let alpha = process.alpha(0.01)[0];
         assert!((early.mean()[1] - 3.75 * alpha).abs() < 0.1);
-        let sigma = process.deviation(0.01)[0];
+        let sigma = process.sigma(0.01)[0];
         let expected = (25.0 * 0.1875 * alpha * alpha + sigma * sigma).sqrt();
         assert!((early.std_dev()[1] / expected - 1.0).abs() < 0.03);
     }
@@ -160,7 +158,7 @@ fn options(steps: usize) -> Options {
         steps,
         batch: 256,
         learning_rate: 1e-2,
-        average: 0.995,
+        ema_decay: 0.995,
         ..Options::default()
     }
 }
@@ -216,7 +214,7 @@ fn integral([first, last]: [f64; 2], count: usize, f: impl Fn(f64) -> f64) -> f6
 
 /// The score of `1/4 N(3 alpha, sigma^2) + 3/4 N(5 alpha, sigma^2)`.
 fn two_points_score(process: Process, t: f64, x: f64) -> f64 {
-    let ([alpha, _], [sigma, _]) = (process.mean(t), process.deviation(t));
+    let ([alpha, _], [sigma, _]) = (process.alpha(t), process.sigma(t));
     let from = |y: f64| (x - alpha * y) / sigma;
     // The odds of the first point.
     let odds = (0.5 * (from(5.0).powi(2) - from(3.0).powi(2))).exp() / 3.0;
@@ -238,13 +236,13 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
         let problem = Problem::denoising(&path, units).unwrap();
         let score = learn(&problem, 1, 2000);
         let truth = |t: f64, x: &Array2<f64>| x.mapv(|x| two_points_score(process, t, x));
-        let width = |t: f64| array![process.deviation(t)[0]];
+        let width = |t: f64| array![process.sigma(t)[0]];
         let error = error(&score, &path, width, truth);
 
-        // -1/2 int D^2 E[score^2] dt, D = sigma length clock', on a clock of 1 / 0.9.
+        // -1/2 int D^2 E[score^2] dt, D = sigma length warp', with a warp of slope 1 / 0.9.
         let least = -0.5
             * integral(path.span(), 400, |t| {
-                let ([alpha, _], [sigma, _]) = (process.mean(t), process.deviation(t));
+                let ([alpha, _], [sigma, _]) = (process.alpha(t), process.sigma(t));
                 let square = integral([-8.0, 8.0], 400, |z| {
                     let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
                     [(0.25, 3.0), (0.75, 5.0)]
@@ -276,10 +274,10 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
             probability_flow(process, at, &noise, 1.0, &[start], Scheme::Heun(100)).unwrap(),
         ];
         for drawn in drawn {
-            let alpha = process.mean(start)[0];
+            let alpha = process.alpha(start)[0];
             let right = drawn.points.iter().filter(|x| **x > 4.0 * alpha).count() as f64 / 2000.0;
             let cloud = drawn.cloud(0).unwrap();
-            let std_dev = (0.75 * alpha * alpha + process.deviation(start)[0].powi(2)).sqrt();
+            let std_dev = (0.75 * alpha * alpha + process.sigma(start)[0].powi(2)).sqrt();
             println!(
                 "  share {right:.3}, standard deviation {} of {std_dev:.3}",
                 cloud.std_dev()
@@ -302,14 +300,13 @@ fn denoising_learns_the_score_of_a_gaussian_in_three_columns() {
     let units = Units::isotropic(vec![0.7, -0.3, 0.2], 1.3, path.span()).unwrap();
     let problem = Problem::denoising(&path, units).unwrap();
     let score = learn(&problem, 3, 2000);
-    let variance =
-        |t: f64| (process.mean(t)[0] * std_dev).powi(2) + process.deviation(t)[0].powi(2);
-    let truth = |t: f64, x: &Array2<f64>| -(x - &mean * process.mean(t)[0]) / variance(t);
-    let width = |t: f64| Array1::from_elem(3, process.deviation(t)[0]);
+    let variance = |t: f64| (process.alpha(t)[0] * std_dev).powi(2) + process.sigma(t)[0].powi(2);
+    let truth = |t: f64, x: &Array2<f64>| -(x - &mean * process.alpha(t)[0]) / variance(t);
+    let width = |t: f64| Array1::from_elem(3, process.sigma(t)[0]);
     let error = error(&score, &path, width, truth);
     let least = -1.5
         * integral(path.span(), 400, |t| {
-            (process.deviation(t)[0] * 1.3 / 0.95).powi(2) / variance(t)
+            (process.sigma(t)[0] * 1.3 / 0.95).powi(2) / variance(t)
         });
     let level = level(&score, &problem);
     println!("error {error:.4}, level {level:.4} of {least:.4}");
@@ -323,11 +320,11 @@ fn widening(t: f64) -> [Array1<f64>; 2] {
     [mean, array![0.5, 20.0, 3.0] * (0.5 + 0.25 * t)]
 }
 
-/// Standardised columns and a clock that changes its pace: every factor between the network's
+/// Standardised columns and a time warp that changes its slope: every factor between the network's
 /// numbers and the user's.
 #[test]
 fn blurred_and_sliced_scores_are_right_in_any_units() {
-    let path = Sampled::new(3, [2.0, 6.0], false, |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(3, [2.0, 6.0], false, |times, rng: &mut dyn Rng| {
         let mut points = Array2::zeros((times.len(), 3));
         for (mut row, t) in points.rows_mut().into_iter().zip(times) {
             let [mean, std_dev] = widening(*t);
@@ -336,7 +333,7 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
                 .zip(&std_dev)
                 .for_each(|(x, s)| *x += s * rng.sample::<f64, _>(StandardNormal));
         }
-        Draw::new(points)
+        PathSample::new(points)
     })
     .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(4);
@@ -344,12 +341,12 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
     let clouds = [2.0, 6.0].map(cloud).to_vec();
     let snapshots = Snapshots::new(vec![2.0, 6.0], clouds).unwrap();
     let units = Units::of(&snapshots, true).unwrap();
-    let paced = units.clone().paced(&[2.0, 3.0, 6.0], &[2.0, 1.0]).unwrap();
+    let warped = units.clone().warped(&[2.0, 3.0, 6.0], &[2.0, 1.0]).unwrap();
     let scale = units.scale();
-    // 0.1 of real time, 0.9 of distance: clock' in the first unit of time, and in the last three.
+    // 0.1 of real time, 0.9 of distance: warp' in the first unit of time, and in the last three.
     let rate = |t: f64| if t < 3.0 { 0.625 } else { 0.125 };
     let sigma = 0.3;
-    for (units, is_paced) in [(units, false), (paced, true)] {
+    for (units, is_warped) in [(units, false), (warped, true)] {
         let square = units.length() * units.length();
         for (problem, sigma) in [
             (
@@ -367,16 +364,16 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
             let error = error(&score, &path, |_| scale.clone(), truth);
             let least = -0.5
                 * integral([2.0, 6.0], 400, |t| {
-                    // D = length^2 clock', and the clock weights times by 1 / (4 clock').
-                    let rate = if is_paced { rate(t) } else { 0.25 };
+                    // D = length^2 warp', and the warp weights times by 1 / (4 warp').
+                    let rate = if is_warped { rate(t) } else { 0.25 };
                     square * square * rate / 4.0 * (&scale * &scale / variance(t)).sum()
                 });
             let level = level(&score, &problem);
-            println!("{sigma} {is_paced}: error {error:.4}, level {level:.4} of {least:.4}");
-            assert!(error < 0.1, "{sigma} {is_paced}: {error}");
+            println!("{sigma} {is_warped}: error {error:.4}, level {level:.4} of {least:.4}");
+            assert!(error < 0.1, "{sigma} {is_warped}: {error}");
             assert!(
                 (level / least - 1.0).abs() < 0.03,
-                "{sigma} {is_paced}: {level} {least}"
+                "{sigma} {is_warped}: {level} {least}"
             );
         }
     }
@@ -417,7 +414,7 @@ const DEVIATION: f64 = 0.6;
 
 /// Mean and variance of N(1.5, 0.6^2) after a time in a process.
 fn moments(process: Process, t: f64) -> [f64; 2] {
-    let ([alpha, _], [sigma, _]) = (process.mean(t), process.deviation(t));
+    let ([alpha, _], [sigma, _]) = (process.alpha(t), process.sigma(t));
     [alpha * MEAN, (alpha * DEVIATION).powi(2) + sigma * sigma]
 }
 
@@ -477,7 +474,7 @@ fn the_motion_of_a_score_is_that_of_its_process() {
                 mean: middle.iter().map(|c| (mean - c) / length).collect(),
                 mean_rate: vec![0.0; 2],
                 std_dev: 1.0,
-                std_dev_rate: -length * process.deviation(t)[0] / variance,
+                std_dev_rate: -length * process.sigma(t)[0] / variance,
             }
         });
         let learned = Dynamics::new(learned, Lagrangian::kinetic(), units, Device::flex()).unwrap();
@@ -515,9 +512,9 @@ fn the_motion_of_a_score_is_that_of_its_process() {
         }
         for t in [first, 0.4] {
             // f |x|^2/2 - g^2/2 log q, but for a function of time.
-            let (x, g) = (at(t), process.diffusion(t));
+            let (x, g) = (at(t), process.g(t));
             let squares = x.map_axis(Axis(1), |x| x.dot(&x));
-            let expected = squares * (0.5 * process.drift(t)) - density(t, &x) * (0.5 * g * g);
+            let expected = squares * (0.5 * process.f(t)) - density(t, &x) * (0.5 * g * g);
             let off = motion.action_at(t, &x).unwrap() - expected;
             let spread = off.std(0.0);
             assert!(spread < 1e-4, "{process:?} {spread}");
@@ -692,8 +689,8 @@ fn what_makes_no_sense_is_refused() {
         let bad = message(Problem::blurred(&path, sigma, units.clone()), Value);
         assert!(bad.contains(&format!("got {sigma}")), "{bad}");
     }
-    let massive = Sampled::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
-        Draw::new(Array2::zeros((times.len(), 2)))
+    let massive = FnPath::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
+        PathSample::new(Array2::zeros((times.len(), 2)))
     })
     .unwrap()
     .with_mass();
@@ -725,8 +722,8 @@ fn what_makes_no_sense_is_refused() {
 
     let bad = message(Problem::denoising(&massive, units.clone()), Setting);
     assert!(bad.contains("dissolve in noise"), "{bad}");
-    let still = Sampled::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
-        Draw::new(Array2::ones((times.len(), 2)))
+    let still = FnPath::new(2, [0.1, 1.0], false, |times, _: &mut dyn Rng| {
+        PathSample::new(Array2::ones((times.len(), 2)))
     })
     .unwrap();
     let blurred = Problem::blurred(&still, 1.0, units.clone()).unwrap();

@@ -14,8 +14,8 @@ use actum::{
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
     lagrangian::Lagrangian,
     objective::Problem,
-    path::{Between, Coupling, Interpolation, Path, Sharded},
-    run::{Existing, Record, Run, Settings},
+    path::{Coupling, Interpolant, Interpolation, Path, Sharded},
+    run::{IfExists, Record, Run, Settings},
     tensor::Device,
     units::Units,
 };
@@ -83,7 +83,7 @@ fn sharded(path: &FilePath, options: &Keys, how: Split) -> Result<Shards> {
 }
 
 #[test]
-fn every_row_is_in_one_piece_and_few_rows_are_in_all() {
+fn every_row_is_in_one_shard_and_few_rows_are_in_all() {
     let (_folder, files) = files();
     let mut first = None;
     for (path, options) in &files {
@@ -176,7 +176,7 @@ fn views_of_a_sample_speak_of_the_whole() {
 }
 
 #[test]
-fn text_that_comes_late_is_left_out_of_pieces_too() {
+fn text_that_comes_late_is_left_out_of_shards_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("late.csv");
     let mut text = "t,x,who,y\n".to_owned();
@@ -310,7 +310,7 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
 }
 
 #[test]
-fn pieces_need_a_size_and_a_place_and_can_be_stopped() {
+fn shards_need_a_size_and_a_place_and_can_be_stopped() {
     let (folder, files) = files();
     let (path, options) = &files[0];
     let small = sharded(path, options, split(0, 1));
@@ -349,7 +349,7 @@ fn translation(path: &FilePath, n: usize) {
 }
 
 #[test]
-fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
+fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     translation(&path, 10_000);
@@ -368,7 +368,7 @@ fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
             shards,
             "a.npz",
             &settings,
-            Existing::Keep,
+            IfExists::Keep,
             &device,
             &mut (),
         )
@@ -389,7 +389,7 @@ fn a_fit_on_pieces_reaches_the_level_of_a_translation() {
 fn through(shards: &Shards) -> Sharded<'_> {
     let join = |shard: &Snapshots| {
         let ones = Array1::ones(shard.dimension());
-        Between::new(shard, Coupling::Exact, Interpolation::Linear, &ones)
+        Interpolant::new(shard, Coupling::Exact, Interpolation::Linear, &ones)
     };
     Sharded::new(shards, join).unwrap()
 }
@@ -412,7 +412,7 @@ impl Observer for StopAt {
 }
 
 #[test]
-fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads() {
+fn resuming_on_shards_equals_never_having_stopped_whatever_the_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     translation(&path, 120);
@@ -454,7 +454,7 @@ fn resuming_on_pieces_equals_never_having_stopped_whatever_the_number_of_threads
 }
 
 #[test]
-fn the_piece_is_a_matter_of_the_step() {
+fn the_shard_is_a_matter_of_the_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.npz");
     translation(&file, 120);

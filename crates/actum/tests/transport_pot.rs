@@ -58,13 +58,13 @@ fn entropic_and_unbalanced_couplings_of_waves() {
         close(found.value(), value, 1e-10);
         close(found.plan().unwrap().cost(), cost, 1e-7);
     }
-    // P = s * ot.unbalanced.sinkhorn_unbalanced(a / s, b / s, M, epsilon, reach, reg_type="kl",
+    // P = s * ot.unbalanced.sinkhorn_unbalanced(a / s, b / s, M, epsilon, rho, reg_type="kl",
     // stopThr=1e-15) with s = sqrt(a.sum() * b.sum()).
-    for (epsilon, reach, mass, mean_cost) in [
+    for (epsilon, rho, mass, mean_cost) in [
         (0.05, 0.2, 253.73311622435594, 0.4759077689096029),
         (0.02, 5.0, 1103.8889145819899, 0.6685016424810747),
     ] {
-        let found = unbalanced(&a, &b, Ground::SquaredEuclidean, epsilon, reach).unwrap();
+        let found = unbalanced(&a, &b, Ground::SquaredEuclidean, epsilon, rho).unwrap();
         close(found.mass(), mass, 2e-9);
         close(found.mean_cost(), mean_cost, 1e-8);
     }

@@ -6,7 +6,7 @@ use actum::{
     action::{Action, Scalar, Sizes, UNet},
     lagrangian::Lagrangian,
     objective::{Estimator, Objective, Problem},
-    path::{Draw, Path, Sampled},
+    path::{FnPath, Path, PathSample},
     units::Units,
 };
 use burn::{
@@ -203,7 +203,7 @@ impl ModuleVisitor for Gradients<'_> {
 fn path(sizes: Sizes) -> impl Path {
     let pixels = sizes.height * sizes.width;
     let d = (sizes.moved + sizes.conditioning) * pixels;
-    Sampled::new(d, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    FnPath::new(d, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let shape = (times.len(), d);
         let z = Array2::from_shape_simple_fn(shape, || rng.sample::<f64, _>(StandardNormal));
         let moves = |j: usize| f64::from(j < sizes.moved * pixels);
@@ -211,7 +211,7 @@ fn path(sizes: Sizes) -> impl Path {
             z[[i, j]] * (1.0 + 0.5 * times[i] * moves(j)) + times[i] * moves(j)
         });
         let velocities = Array2::from_shape_fn(shape, |(i, j)| (0.5 * z[[i, j]] + 1.0) * moves(j));
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })
     .unwrap()
 }

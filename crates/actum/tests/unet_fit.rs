@@ -64,7 +64,7 @@ fn options(steps: usize) -> Options {
         batch: 20,
         warmup: 20,
         learning_rate: 4e-3,
-        average: 0.98,
+        ema_decay: 0.98,
         ..Options::default()
     }
 }

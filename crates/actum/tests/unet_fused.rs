@@ -5,7 +5,7 @@ use actum::{
     action::{Action, Scalar, Sizes, UNet},
     lagrangian::Lagrangian,
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Draw, Path, Sampled},
+    path::{FnPath, Path, PathSample},
     units::Units,
 };
 use burn::{
@@ -170,7 +170,7 @@ fn every_function_is_that_of_the_tensors() {
 fn path(sizes: Sizes) -> impl Path {
     let pixels = sizes.height * sizes.width;
     let d = (sizes.moved + sizes.conditioning) * pixels;
-    Sampled::new(d, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    FnPath::new(d, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let shape = (times.len(), d);
         let z = Array2::from_shape_simple_fn(shape, || StandardNormal.sample(rng));
         let moves = |j: usize| f64::from(j < sizes.moved * pixels);
@@ -181,7 +181,7 @@ fn path(sizes: Sizes) -> impl Path {
             let z: f64 = z[[i, j]];
             (0.5 * z + 1.0) * moves(j)
         });
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })
     .unwrap()
 }

@@ -12,7 +12,7 @@ use actum::{
     lagrangian::{Cost, Drift, Lagrangian},
     metric,
     objective::{Estimator, Objective, Problem, Weight},
-    path::{Between, Coupling, Draw, Interpolation, Masses, Path, Sampled},
+    path::{Coupling, FnPath, Interpolant, Interpolation, Masses, Path, PathSample},
     report,
     units::Units,
 };
@@ -27,7 +27,7 @@ fn learn(problem: &Problem, estimator: Estimator) -> Dynamics<Mlp> {
         steps: 1200,
         batch: 256,
         learning_rate: 5e-3,
-        average: 0.99,
+        ema_decay: 0.99,
         estimator,
         ..Options::default()
     };
@@ -80,7 +80,7 @@ fn start(path: &dyn Path, n: usize) -> Cloud {
 
 fn moved(dynamics: &Dynamics<Mlp>, start: &Cloud, times: &[f64]) -> Trajectories {
     let first = dynamics.units.span()[0];
-    let scheme = Scheme::suited(&dynamics.lagrangian);
+    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     simulate(dynamics, start, first, times, scheme, 4).unwrap()
 }
 
@@ -148,7 +148,7 @@ fn noise_and_growth_carry_a_gaussian_with_its_mass() {
 #[test]
 fn a_population_that_grows_in_place_is_not_moved() {
     let (a, lambda): (f64, f64) = (1.2, 0.8);
-    let path = Sampled::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(1, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let points = Array2::from_shape_fn((times.len(), 1), |_| {
             let z: f64 = rng.sample(StandardNormal);
             if rng.random::<bool>() {
@@ -160,7 +160,7 @@ fn a_population_that_grows_in_place_is_not_moved() {
         let values: Array1<f64> = times.iter().map(|t| (a * t).exp()).collect();
         let rates = Some(&values * a);
         let still = Array2::zeros(points.raw_dim());
-        Draw::new(points)
+        PathSample::new(points)
             .with_velocities(still)
             .with_masses(Masses { values, rates })
     })
@@ -258,13 +258,13 @@ fn entropic_and_plain_actions_of_a_diffusion_share_marginals_and_give_the_score(
 #[test]
 fn costs_have_their_levels_and_keep_the_velocity() {
     let velocity = [3.0, -4.0];
-    let path = Sampled::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let points = Array2::from_shape_fn((times.len(), 2), |(i, j)| {
             let z: f64 = rng.sample(StandardNormal);
             f64::from(rng.random::<bool>()) + 0.3 * z + velocity[j] * times[i]
         });
         let shape = points.raw_dim();
-        Draw::new(points).with_velocities(Array2::from_shape_fn(shape, |(_, j)| velocity[j]))
+        PathSample::new(points).with_velocities(Array2::from_shape_fn(shape, |(_, j)| velocity[j]))
     })
     .unwrap();
     let metric = array![[2.0, 0.5], [0.5, 1.0]];
@@ -309,7 +309,7 @@ fn with_a_known_drift_trajectories_turn() {
             sin * x[0] + cos * x[1] + b * push[0] + a * push[1],
         ]
     };
-    let path = Sampled::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
+    let path = FnPath::new(2, [0.0, 1.0], true, move |times, rng: &mut dyn Rng| {
         let (mut points, mut velocities) = (
             Array2::zeros((times.len(), 2)),
             Array2::zeros((times.len(), 2)),
@@ -323,7 +323,7 @@ fn with_a_known_drift_trajectories_turn() {
                 velocities[[i, j]] = v[j];
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     })
     .unwrap();
     let turn = Drift::function(move |_, x, b| b.copy_from_slice(&[-rate * x[1], rate * x[0]]));
@@ -354,7 +354,7 @@ fn with_a_known_drift_trajectories_turn() {
     }
     let unknown = Problem::new(&path, Lagrangian::kinetic(), units());
     // A turn on a cloud far from its center is mostly a shift, whose power is a gradient's.
-    let share = report::path_share(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
+    let share = report::path_gradient_fraction(&path, 0.0, &array![1.0, 1.0], 4000, 0).unwrap();
     let (center, variances) = (array![1.5, 0.0], [0.09, 0.36]);
     let mean = [push[0] - rate * center[1], push[1] + rate * center[0]];
     // On N(m, diag(a, b)) the gradient part of a turn has the share ((a - b) / (a + b))^2.
@@ -405,7 +405,7 @@ fn weights_in_time_keep_the_field() {
 fn a_change_of_units_changes_nothing() {
     let (length, time) = (40.0, 7.0);
     let run = |length: f64, time: f64| {
-        let path = Sampled::new(2, [0.0, time], true, move |times, rng: &mut dyn Rng| {
+        let path = FnPath::new(2, [0.0, time], true, move |times, rng: &mut dyn Rng| {
             let shape = (times.len(), 2);
             let (mut x, mut v) = (Array2::zeros(shape), Array2::zeros(shape));
             for (i, t) in times.iter().enumerate() {
@@ -416,7 +416,7 @@ fn a_change_of_units_changes_nothing() {
                     v[[i, j]] = length / time * (at.mean_rate[j] + at.std_dev_rate * z);
                 }
             }
-            Draw::new(x).with_velocities(v)
+            PathSample::new(x).with_velocities(v)
         })
         .unwrap();
         let p: f64 = 1.5;
@@ -428,7 +428,7 @@ fn a_change_of_units_changes_nothing() {
                 b.copy_from_slice(&[0.3 * t / time * x[1] / time, -0.3 * x[0] / time]);
             }));
         let units = Units::isotropic(vec![length, -0.5 * length], 1.3 * length, [0.0, time])
-            .and_then(|u| u.paced(&[0.0, 0.25 * time, time], &[1.0, 1.0]))
+            .and_then(|u| u.warped(&[0.0, 0.25 * time, time], &[1.0, 1.0]))
             .unwrap();
         let problem = Problem::new(&path, lagrangian, units);
         let options = Options {
@@ -440,7 +440,7 @@ fn a_change_of_units_changes_nothing() {
         let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng).unwrap();
         let dynamics = fit(network, &problem, &options, &mut ()).unwrap();
         let start = start(&path, 50);
-        let scheme = Scheme::suited(&dynamics.lagrangian);
+        let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
         let moved = simulate(&dynamics, &start, 0.0, &[time], scheme, 4).unwrap();
         (moved.at(0) / length, moved.weights)
     };
@@ -479,7 +479,7 @@ fn a_summary_says_what_the_oracle_does() {
     for summary in &summaries {
         assert!((summary.growth - rate).abs() < 0.03, "{}", summary.growth);
         assert!(summary.growth_low < summary.growth && summary.growth < summary.growth_high);
-        assert!(summary.share.is_none());
+        assert!(summary.gradient_fraction.is_none());
     }
     // 1/2 E|grad s|^2 = 1/2 (|b|^2 + c^2 d / p) at t = 0, where p = 1/1.44.
     let (p, p_rate) = (1.0 / 1.44, 2.0 * 0.4 / 1.2f64.powi(3));
@@ -523,7 +523,7 @@ fn noise_on_few_points_needs_a_blur() {
     // 12^(-1/6) times a standard deviation of about 1.
     assert!((0.5..0.8).contains(&width), "{width}");
     let level = |width: f64| {
-        let path = Between::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)
+        let path = Interpolant::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale)
             .and_then(|path| path.blurred(width))
             .unwrap();
         let noisy = Lagrangian::kinetic().noise(1.0).unwrap();

@@ -6,7 +6,7 @@ use burn::{module::Module, tensor::Device};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Options, State, Watch, times::TimeSampler, weights::Weights};
+use super::{DivergenceGuard, Options, State, times::TimeSampler, weights::Weights};
 use crate::{
     action::{Action, parameters},
     dynamics::{
@@ -32,7 +32,7 @@ struct Rest {
     options: Options,
     rng: ChaCha8Rng,
     times: TimeSampler,
-    watch: Watch,
+    guard: DivergenceGuard,
     rate_factor: f64,
     tries: usize,
 }
@@ -62,7 +62,7 @@ impl Checkpoint {
                 options: options.clone(),
                 rng: state.rng.clone(),
                 times: state.times.clone(),
-                watch: state.watch,
+                guard: state.guard,
                 rate_factor: state.rate_factor,
                 tries: state.tries,
             },
@@ -142,7 +142,7 @@ impl Checkpoint {
             weights: Weights::resumed(part(value)?, step, flat(average)?, moments)?,
             rng: self.rest.rng.clone(),
             times: self.rest.times.clone(),
-            watch: self.rest.watch,
+            guard: self.rest.guard,
             rate_factor: self.rest.rate_factor,
             tries: self.rest.tries,
         })

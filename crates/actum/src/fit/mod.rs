@@ -1,4 +1,4 @@
-//! Minimising the objective: steps, averaging, the guard, checkpoints.
+//! Minimising the objective: steps, averaging, the divergence guard, checkpoints.
 
 mod checkpoint;
 mod times;
@@ -46,7 +46,7 @@ pub struct Options {
     pub clip: f64,
     /// The decay of the exponential average of the parameters that is the result, in [0, 1).
     /// After k steps it is at most (1 + k) / (10 + k), so that the start is forgotten.
-    pub average: f64,
+    pub ema_decay: f64,
     /// From what the objective is estimated.
     pub estimator: Estimator,
     /// Draws more times where the interior term varies more (importance sampling).
@@ -63,7 +63,7 @@ impl Default for Options {
             learning_rate: 1e-3,
             warmup: 100,
             clip: 1.0,
-            average: 0.999,
+            ema_decay: 0.999,
             estimator: Estimator::Velocity,
             adaptive_times: false,
             seed: 0,
@@ -88,15 +88,15 @@ impl Options {
             );
         }
         ensure!(
-            (0.0..1.0).contains(&self.average),
+            (0.0..1.0).contains(&self.ema_decay),
             Setting,
-            "`average` must be in [0, 1), got {}",
-            self.average
+            "`ema_decay` must be in [0, 1), got {}",
+            self.ema_decay
         );
         Ok(())
     }
 
-    fn rate(&self, step: usize) -> f64 {
+    fn learning_rate_at(&self, step: usize) -> f64 {
         let warm = ((step + 1) as f64 / (self.warmup.max(1)) as f64).min(1.0);
         let done = step as f64 / self.steps as f64;
         self.learning_rate * warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
@@ -115,15 +115,15 @@ pub struct Step {
     /// The norm of the gradient before clipping, in the network's units.
     pub gradient_norm: f64,
     /// The learning rate.
-    pub rate: f64,
+    pub learning_rate: f64,
 }
 
-/// The guard went back to an earlier state.
+/// The guard rolled back to an earlier state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rollback {
     /// The step that went wrong.
     pub from: usize,
-    /// The step it went back to.
+    /// The step it rolled back to.
     pub to: usize,
     /// What the learning rates of the schedule are multiplied by from now on.
     pub rate_factor: f64,
@@ -138,7 +138,7 @@ pub trait Observer {
         ControlFlow::Continue(())
     }
 
-    /// The guard went back.
+    /// The guard rolled back.
     fn rollback(&mut self, _rollback: &Rollback) {}
 
     /// The state from which resuming equals never having stopped; every 500 steps or half a
@@ -158,7 +158,7 @@ const CHECKPOINT_EVERY: usize = 500;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(30);
 /// Every how many steps the guard remembers a good state.
 const REMEMBER_EVERY: usize = 50;
-/// How often the guard goes back before it gives up.
+/// How often the guard rolls back before it gives up.
 const TRIES: usize = 5;
 
 /// Solves `problem`: minimises the objective over the parameters of `action` and returns the
@@ -202,9 +202,9 @@ struct State<A> {
     weights: Weights<A>,
     rng: ChaCha8Rng,
     times: TimeSampler,
-    watch: Watch,
+    guard: DivergenceGuard,
     rate_factor: f64,
-    /// How often the guard went back lately.
+    /// How often the guard rolled back lately.
     tries: usize,
 }
 
@@ -218,7 +218,7 @@ impl<A: Action + Module> State<A> {
             weights: Weights::new(action),
             times: TimeSampler::new(options.adaptive_times, &mut rng),
             rng,
-            watch: Watch::default(),
+            guard: DivergenceGuard::default(),
             rate_factor: 1.0,
             tries: 0,
         }
@@ -303,8 +303,8 @@ impl<'a, A: Action + Module> Training<'a, A> {
                     let done = step == self.options.steps;
                     let stop = observer.step(&report).is_break() && !done;
                     // A state is good once its objective and gradient have been seen to be. What
-                    // is saved on the way is what the guard could go back to, so that a resumed
-                    // fit can go back as far.
+                    // is saved on the way is what the guard could roll back to, so that a resumed
+                    // fit can roll back as far.
                     let mut due = false;
                     if let Some(before) = before {
                         due = before.step.is_multiple_of(CHECKPOINT_EVERY)
@@ -336,7 +336,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
                     ensure!(
                         good.tries <= TRIES,
                         Diverged,
-                        "{reason}; went back {TRIES} times and lowered the learning rate to {:.1e} \
+                        "{reason}; rolled back {TRIES} times and lowered the learning rate to {:.1e} \
                          without success: check the data for extreme values, or lower \
                          `learning_rate`",
                         self.options.learning_rate * good.rate_factor
@@ -362,20 +362,20 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let Drawn { batch, rng, times } = drawn;
         let state = &mut self.state;
         let (options, step) = (self.options, state.step);
-        let watch = &state.watch;
-        let rate = options.rate(step) * state.rate_factor;
+        let guard = &state.guard;
+        let learning_rate = options.learning_rate_at(step) * state.rate_factor;
         let mut gradient_norm = 0.0;
         let decide = |value: f64, norm: f64| {
-            watch.check(value)?;
+            guard.check(value)?;
             if !norm.is_finite() {
                 return Err(format!("the gradient became {norm} at step {}", step + 1));
             }
             gradient_norm = norm;
             let k = step as f64;
             Ok(Update {
-                rate,
+                rate: learning_rate,
                 scale: (options.clip / norm).min(1.0),
-                keep: options.average.min((1.0 + k) / (10.0 + k)),
+                keep: options.ema_decay.min((1.0 + k) / (10.0 + k)),
             })
         };
         let (objective, device) = (&self.objective, &self.device);
@@ -384,7 +384,7 @@ impl<'a, A: Action + Module> Training<'a, A> {
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
         let mut ahead = None;
         // The step stays on its thread: a GPU has a stream for each.
-        let level = rayon::in_place_scope(|scope| {
+        let found = rayon::in_place_scope(|scope| {
             if is_next_known {
                 let ahead = &mut ahead;
                 let (rng, times) = (&rng, &times);
@@ -393,26 +393,26 @@ impl<'a, A: Action + Module> Training<'a, A> {
             weights.descend(objective, &batch, device, workspace, decide)
         })?;
         self.ahead = ahead;
-        let loss = level.value;
+        let loss = found.value;
         (state.rng, state.times) = (rng, times);
-        state.times.learn(&batch.times, &level.interior);
+        state.times.learn(&batch.times, &found.interior);
         state.step += 1;
-        state.watch.learn(loss);
+        state.guard.learn(loss);
         let exponent = self.problem.lagrangian.cost().exponent();
         let unit = self.problem.units.objective(exponent);
         Ok(Step {
             step: state.step,
             loss: loss * unit,
-            smoothed: state.watch.mean * unit,
+            smoothed: state.guard.mean * unit,
             gradient_norm,
-            rate,
+            learning_rate,
         })
     }
 }
 
 /// The running level of the objective, by which an explosion is told from noise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Watch {
+struct DivergenceGuard {
     count: usize,
     mean: f64,
     variance: f64,
@@ -420,7 +420,7 @@ struct Watch {
     lowest: f64,
 }
 
-impl Watch {
+impl DivergenceGuard {
     /// Far outside of what a bad batch does, so that only a lost fit is stopped.
     fn check(&self, loss: f64) -> Result<(), String> {
         let step = self.count + 1;
@@ -465,14 +465,14 @@ mod tests {
 
     #[test]
     fn a_fit_may_begin_high_and_fall_below_0_but_not_rise() {
-        let mut watch = Watch::default();
+        let mut guard = DivergenceGuard::default();
         for k in 0..400 {
             let loss = 1000.0 - 5.0 * f64::from(k);
-            assert_eq!(watch.check(loss), Ok(()));
-            watch.learn(loss);
+            assert_eq!(guard.check(loss), Ok(()));
+            guard.learn(loss);
         }
-        assert!(watch.mean < 0.0);
-        let mut rising = Watch::default();
+        assert!(guard.mean < 0.0);
+        let mut rising = DivergenceGuard::default();
         let risen = (0..400).find_map(|k| {
             rising.learn(10.0 * 1.05f64.powi(k));
             rising.check(rising.mean).err()

@@ -14,7 +14,7 @@ use crate::{
         parameters,
     },
     error::Result,
-    objective::{Batch, Level, Objective},
+    objective::{Batch, Objective, ObjectiveValue},
     tensor::numbers,
 };
 
@@ -101,7 +101,7 @@ impl<A: Action + Module> Weights<A> {
         device: &Device,
         workspace: &mut Workspace,
         decide: impl FnOnce(f64, f64) -> Result<Update, String>,
-    ) -> Result<Level, String> {
+    ) -> Result<ObjectiveValue, String> {
         match &mut self.route {
             Route::Fused(network, adam) => {
                 let level = objective.differentiate_fused(network, batch, workspace);

@@ -46,8 +46,8 @@ impl Trajectories {
     }
 
     /// The weighted points at the k-th time. Where few particles carry most of the weight
-    /// ([`Cloud::effective_size`]), [`Cloud::resample`] makes particles of equal weight to go on
-    /// from.
+    /// ([`Cloud::effective_sample_size`]), [`Cloud::resample`] makes particles of equal weight to
+    /// go on from.
     ///
     /// # Errors
     /// All weights have vanished.
@@ -146,8 +146,8 @@ pub fn diffuse(
 /// units, except that the tolerance of an adaptive scheme counts in units of the data's spread.
 ///
 /// With noise, points move at random, seeded by `seed`, and the scheme must be one that takes
-/// noise ([`Scheme::suited`]); the same seed gives the same noise whatever the steps and the times
-/// asked for. With growth, weights change as `d log w = lambda s dt`.
+/// noise ([`Scheme::for_lagrangian`]); the same seed gives the same noise whatever the steps and
+/// the times asked for. With growth, weights change as `d log w = lambda s dt`.
 ///
 /// # Errors
 /// As [`integrate`], a cloud of another dimension, a time outside of the span the dynamics was
@@ -187,7 +187,7 @@ pub fn simulate<A: Action>(
         columns: d,
         seed,
         span: [0.0, 1.0],
-        breaks: units.ticks(),
+        breaks: units.warp_knots(),
     });
     let solution = solve(
         field,
@@ -305,7 +305,7 @@ mod tests {
         for (mass, t) in moved.masses().iter().zip([0.5, 1.0]) {
             assert!((mass / (4.0 * (-2.0_f64 * t).exp()) - 1.0).abs() < 1e-3);
         }
-        assert!((moved.cloud(1).unwrap().effective_size() - 1.6).abs() < 1e-3);
+        assert!((moved.cloud(1).unwrap().effective_sample_size() - 1.6).abs() < 1e-3);
         let error = run(-100.0, 1e-290).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Diverged);
         let text = error.to_string();

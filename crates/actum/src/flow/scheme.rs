@@ -41,7 +41,7 @@ impl Default for Scheme {
 impl Scheme {
     /// What suits a Lagrangian: the default, or 128 steps of `StochasticRungeKutta` where there is
     /// noise.
-    pub fn suited(lagrangian: &Lagrangian) -> Self {
+    pub fn for_lagrangian(lagrangian: &Lagrangian) -> Self {
         if lagrangian.is_noisy() {
             Self::StochasticRungeKutta(128)
         } else {

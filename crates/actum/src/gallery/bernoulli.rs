@@ -4,7 +4,7 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 
 use super::Truth;
-use crate::path::{Draw, Path};
+use crate::path::{Path, PathSample};
 
 /// De-quantised Bernoulli bits: `x = b + u`, u uniform in [0, 1), where b is 0 with probability
 /// `(1 + t)/3`, for t in [0, 1].
@@ -35,7 +35,7 @@ impl Path for Bernoulli {
         true
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), 1);
         let points = Array2::from_shape_fn(shape, |(i, _)| {
             let (u, zero) = (rng.random::<f64>(), (1.0 + times[i]) / 3.0);
@@ -46,7 +46,7 @@ impl Path for Bernoulli {
             }
         });
         let velocities = Array2::from_shape_fn(shape, |at| velocity(times[at.0], points[at]));
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

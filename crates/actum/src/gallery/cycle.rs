@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::Truth;
-use crate::path::{Draw, Path};
+use crate::path::{Path, PathSample};
 
 /// A cloud on a ring of radius 2 that goes once round the origin for t in [0, 1]: in polar
 /// coordinates, radius N(2, 0.25^2) and angle N(tau t, 1).
@@ -35,7 +35,7 @@ impl Path for Cycle {
         true
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let mut points = Array2::zeros((times.len(), 2));
         for (t, mut point) in times.iter().zip(points.rows_mut()) {
             let [across, along]: [f64; 2] = [0; 2].map(|_| rng.sample(StandardNormal));
@@ -45,7 +45,7 @@ impl Path for Cycle {
             point[1] = radius * sin;
         }
         let velocities = rotation(&points);
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

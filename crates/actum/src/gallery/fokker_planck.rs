@@ -5,7 +5,7 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use super::Truth;
-use crate::path::{Draw, Path};
+use crate::path::{Path, PathSample};
 
 /// Annealed Langevin dynamics in the plane, `dX = -grad V_t dt + sigma dW` for t in [0, 1] with
 /// sigma = 1, while one well turns into two: with u along a line 30 degrees above the first axis,
@@ -295,7 +295,7 @@ impl Path for FokkerPlanck {
     }
 
     /// Quantiles of u and w: they move as the velocity says.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), 2);
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
@@ -309,7 +309,7 @@ impl Path for FokkerPlanck {
                 velocities[[i, j]] = velocity[j];
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

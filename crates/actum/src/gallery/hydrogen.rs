@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution, Gamma};
 
 use super::Truth;
-use crate::path::{Draw, Path};
+use crate::path::{Path, PathSample};
 
 /// The electron of hydrogen in the states (n, l, m) = (3, 2, -1) and (2, 1, 0) at once, in units
 /// where the reduced Planck constant and the mass are 1 and Bohr's radius is [`Hydrogen::BOHR`], for t in
@@ -90,7 +90,7 @@ impl Path for Hydrogen {
     }
 
     /// Rejection from an even mixture of the two states, `|f + g|^2 <= 2 (|f|^2 + |g|^2)`.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let a = Self::BOHR;
         let radii = [(7.0, 1.5 * a), (5.0, a)].map(|(shape, scale)| Gamma::new(shape, scale));
         let squares = [(1.5, 2.0), (1.5, 1.0)].map(|(a, b)| Beta::new(a, b));
@@ -124,7 +124,7 @@ impl Path for Hydrogen {
             velocity[0] = omega * point[1];
             velocity[1] = -omega * point[0];
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

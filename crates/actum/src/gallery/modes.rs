@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 use super::Truth;
 use crate::{
     error::{Result, ensure},
-    path::{Draw, Path},
+    path::{Path, PathSample},
 };
 
 /// `q_t = sum_k w_k N(m_k + v t, (s^2 + 2 D t) I)` for t in [0, 1]: modes that travel together at
@@ -189,7 +189,7 @@ impl Path for Modes {
     }
 
     /// `x = m_k + v t + sqrt(s^2 + 2 D t) z` for a mode k and normal z.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = (times.len(), self.dimension());
         let (mut points, mut velocities) = (Array2::zeros(shape), Array2::zeros(shape));
         for (i, &t) in times.iter().enumerate() {
@@ -206,7 +206,7 @@ impl Path for Modes {
                 velocities[[i, j]] = travel + self.diffusivity / std_dev * z;
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

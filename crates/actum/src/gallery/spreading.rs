@@ -7,7 +7,7 @@ use rand_distr::{Beta, ChiSquared, Distribution, StandardNormal};
 use super::Truth;
 use crate::{
     error::{Result, ensure},
-    path::{Draw, Path},
+    path::{Path, PathSample},
 };
 
 /// The porous medium equation `d_t q = Lap q^m`, m > 1: two spots of mass 0.6 and 0.4 that spread
@@ -164,7 +164,7 @@ impl Path for PorousMedium {
     }
 
     /// `|xi|^2` of a spot has the law Beta(d/2, 1/(m-1) + 1).
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let d = self.dimension();
         let squares =
             Beta::new(0.5 * d as f64, 1.0 / (self.exponent - 1.0) + 1.0).expect("both are above 0");
@@ -264,7 +264,7 @@ impl Path for NonlinearHeat {
     }
 
     /// xi is a normal vector over the root of a chi-squared number.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let squares = ChiSquared::new(self.freedom).expect("it is above 0");
         draw(times, self.dimension(), |t, xi, point, velocity| {
             normals(xi, rng);
@@ -295,7 +295,7 @@ fn draw(
     times: &[f64],
     d: usize,
     mut place: impl FnMut(f64, &mut [f64], &mut [f64], &mut [f64]),
-) -> Draw {
+) -> PathSample {
     let n = times.len();
     let (mut points, mut velocities) = (vec![0.0; n * d], vec![0.0; n * d]);
     let mut xi = vec![0.0; d];
@@ -306,7 +306,7 @@ fn draw(
         place(*t, &mut xi, point, velocity);
     }
     let array = |values| Array2::from_shape_vec((n, d), values).expect("n rows");
-    Draw::new(array(points)).with_velocities(array(velocities))
+    PathSample::new(array(points)).with_velocities(array(velocities))
 }
 
 fn velocities(points: &Array2<f64>, mut of: impl FnMut(&[f64], &mut [f64])) -> Array2<f64> {

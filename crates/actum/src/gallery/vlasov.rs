@@ -7,7 +7,7 @@ use super::{Modes, Truth};
 use crate::{
     error::{Result, ensure},
     lagrangian::Drift,
-    path::{Draw, Path},
+    path::{Path, PathSample},
 };
 
 /// Particles without collisions, `dx = p dt`, `dp = -omega^2 x dt` for t in [0, 1] (Vlasov's
@@ -71,7 +71,7 @@ impl Path for Vlasov {
     }
 
     /// Points of the start, moved along their orbits.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let mut points = self.start.sample(&vec![0.0; times.len()], rng).points;
         let mut velocities = Array2::zeros(points.raw_dim());
         let omega = self.frequency;
@@ -86,7 +86,7 @@ impl Path for Vlasov {
             velocity[0] = point[1];
             velocity[1] = -omega * omega * point[0];
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }
 

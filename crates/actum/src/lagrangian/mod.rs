@@ -176,7 +176,7 @@ impl Lagrangian {
     }
 }
 
-/// A Lagrangian on the network's numbers: times in [0, 1] on its clock, centered and scaled
+/// A Lagrangian on the network's numbers: times warped to [0, 1], centered and scaled
 /// points (docs/mathematics.md, section 7).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scaled<'a> {
@@ -185,7 +185,8 @@ pub(crate) struct Scaled<'a> {
 }
 
 impl Scaled<'_> {
-    /// The noise at both ends of a step, seen from inside: it jumps where the clock does.
+    /// The noise at both ends of a step, seen from inside: it jumps where the slope of the time
+    /// warp does.
     pub fn sigma(&self, step: [f64; 2]) -> [f64; 2] {
         let time = |u| self.units.time_out(u);
         let middle = time(0.5 * (step[0] + step[1]));
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn units_leave_the_motion_as_it_is() {
         let units = Units::isotropic(vec![1.0, 2.0], 4.0, [0.0, 10.0])
-            .and_then(|units| units.paced(&[0.0, 5.0, 10.0], &[3.0, 1.0]))
+            .and_then(|units| units.warped(&[0.0, 5.0, 10.0], &[3.0, 1.0]))
             .unwrap();
         let lagrangian = Lagrangian::new(Cost::power(3.0).unwrap())
             .noise_over_time(Noise::linear(vec![0.0, 10.0], vec![1.0, 3.0]).unwrap())
@@ -255,7 +256,7 @@ mod tests {
                 b.copy_from_slice(&[t * x[1], -x[0] * x[0]])
             }));
         let scaled = lagrangian.scaled(&units);
-        // In the first half the clock runs at 0.145, in the second at 0.055 a time unit.
+        // In the first half the warp has slope 0.145, in the second 0.055 a time unit.
         let rate = 0.145;
         let step = [units.time_in(2.5), units.time_in(5.0)];
         for (sigma, expected) in scaled.sigma(step).iter().zip([1.5, 2.0]) {

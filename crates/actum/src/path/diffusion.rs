@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::{
-    Draw, Path,
-    between::{draw_index, running_sum},
+    Path, PathSample,
+    interpolant::{draw_index, running_sum},
 };
 use crate::{
     cloud::Cloud,
@@ -100,7 +100,7 @@ impl Process {
     }
 
     /// What data are multiplied by, `[alpha_t, d alpha_t / dt]`, for t in [0, 1].
-    pub fn mean(self, t: f64) -> [f64; 2] {
+    pub fn alpha(self, t: f64) -> [f64; 2] {
         match self.0 {
             Kind::Preserving(betas) | Kind::SubPreserving(betas) => {
                 let [integral, beta] = beta(betas, t);
@@ -118,7 +118,7 @@ impl Process {
 
     /// The standard deviation of the noise, `[sigma_t, d sigma_t / dt]`, for t in [0, 1]. At 0 it
     /// is 0 but for VE, and for VP its rate is infinite there.
-    pub fn deviation(self, t: f64) -> [f64; 2] {
+    pub fn sigma(self, t: f64) -> [f64; 2] {
         match self.0 {
             Kind::Preserving(betas) => {
                 let [integral, beta] = beta(betas, t);
@@ -131,26 +131,26 @@ impl Process {
             }
             Kind::Exploding(sigmas) => exploding(sigmas, t),
             Kind::Normalized(sigmas) => {
-                let ([sigma, rate], [alpha, _]) = (exploding(sigmas, t), self.mean(t));
+                let ([sigma, rate], [alpha, _]) = (exploding(sigmas, t), self.alpha(t));
                 [alpha * sigma, rate * alpha.powi(3)]
             }
         }
     }
 
     /// `f(t)` of the drift `f(t) x`, for t in [0, 1].
-    pub fn drift(self, t: f64) -> f64 {
+    pub fn f(self, t: f64) -> f64 {
         match self.0 {
             Kind::Preserving(betas) | Kind::SubPreserving(betas) => -0.5 * beta(betas, t)[1],
             Kind::Exploding(_) => 0.0,
             Kind::Normalized(_) => {
-                let [alpha, rate] = self.mean(t);
+                let [alpha, rate] = self.alpha(t);
                 rate / alpha
             }
         }
     }
 
     /// `g(t)` of the noise `g(t) dW`, for t in [0, 1].
-    pub fn diffusion(self, t: f64) -> f64 {
+    pub fn g(self, t: f64) -> f64 {
         match self.0 {
             Kind::Preserving(betas) => beta(betas, t)[1].sqrt(),
             Kind::SubPreserving(betas) => {
@@ -158,7 +158,7 @@ impl Process {
                 (beta * -(-2.0 * integral).exp_m1()).sqrt()
             }
             Kind::Exploding([smallest, largest]) | Kind::Normalized([smallest, largest]) => {
-                self.deviation(t)[0] * (2.0 * (largest / smallest).ln()).sqrt()
+                self.sigma(t)[0] * (2.0 * (largest / smallest).ln()).sqrt()
             }
         }
     }
@@ -168,7 +168,7 @@ impl Process {
     /// same function of time, `1 / sigma'^2` for VE, and for its normalized form `1 / theta'^2` with
     /// theta = arctan(sigma) (docs/mathematics.md, section 14).
     pub fn weight(self, t: f64) -> [f64; 2] {
-        let [sigma, rate] = self.deviation(t);
+        let [sigma, rate] = self.sigma(t);
         match self.0 {
             Kind::Preserving(_) => [sigma.powi(5), 5.0 * sigma.powi(4) * rate],
             Kind::SubPreserving(_) => [sigma.powf(2.5), 2.5 * sigma.powf(1.5) * rate],
@@ -178,10 +178,13 @@ impl Process {
                 [weight, -2.0 * weight * rate / sigma]
             }
             Kind::Normalized([smallest, largest]) => {
-                // theta' = pace sin(theta) cos(theta), and sigma and alpha are these.
-                let pace = (largest / smallest).ln();
-                let weight = (pace * sigma * self.mean(t)[0]).powi(-2);
-                [weight, -2.0 * weight * pace * (1.0 - 2.0 * sigma * sigma)]
+                // theta' = log_ratio sin(theta) cos(theta), and sigma and alpha are these.
+                let log_ratio = (largest / smallest).ln();
+                let weight = (log_ratio * sigma * self.alpha(t)[0]).powi(-2);
+                [
+                    weight,
+                    -2.0 * weight * log_ratio * (1.0 - 2.0 * sigma * sigma),
+                ]
             }
         }
     }
@@ -189,8 +192,8 @@ impl Process {
     /// `g(t)^2 / 2 sigma_t`: by so many times eps the velocity `alpha_t' x + sigma_t' eps` is more than
     /// `f(t) x_t`.
     pub(crate) fn push_of_noise(self, t: f64) -> f64 {
-        let g = self.diffusion(t);
-        0.5 * g * g / self.deviation(t)[0]
+        let g = self.g(t);
+        0.5 * g * g / self.sigma(t)[0]
     }
 
     /// The standard deviation of the prior, the Gaussian that stands for `q_1`: that of the last
@@ -212,9 +215,9 @@ impl Process {
 
 /// Sigma and its rate at time t.
 fn exploding([smallest, largest]: [f64; 2], t: f64) -> [f64; 2] {
-    let pace = (largest / smallest).ln();
-    let sigma = smallest * (pace * t).exp();
-    [sigma, pace * sigma]
+    let log_ratio = (largest / smallest).ln();
+    let sigma = smallest * (log_ratio * t).exp();
+    [sigma, log_ratio * sigma]
 }
 
 fn positive(name: &str, ends: [f64; 2]) -> Result<[f64; 2]> {
@@ -267,7 +270,7 @@ impl Diffusion {
             "a diffusion starts at a time in [0, 1), got {start}"
         );
         ensure!(
-            process.deviation(start)[0] > 0.0,
+            process.sigma(start)[0] > 0.0,
             Value,
             "at time {start} the data have no noise and so no velocity and no score; start later, \
              at 1e-3 or so"
@@ -301,7 +304,7 @@ impl Path for Diffusion {
     }
 
     /// Which x and eps are drawn does not depend on the times.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let shape = [times.len(), self.data.dimension()];
         let mut points = Array2::zeros(shape);
         for mut row in points.rows_mut() {
@@ -311,8 +314,8 @@ impl Path for Diffusion {
         let mut velocities = points.clone();
         let noise = normal(shape, rng);
         for (i, t) in times.iter().enumerate() {
-            let [alpha, alpha_rate] = self.process.mean(*t);
-            let [sigma, sigma_rate] = self.process.deviation(*t);
+            let [alpha, alpha_rate] = self.process.alpha(*t);
+            let [sigma, sigma_rate] = self.process.sigma(*t);
             for (array, of_data, of_noise) in [
                 (&mut points, alpha, sigma),
                 (&mut velocities, alpha_rate, sigma_rate),
@@ -322,6 +325,6 @@ impl Path for Diffusion {
                 row.scaled_add(of_noise, &noise.row(i));
             }
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 }

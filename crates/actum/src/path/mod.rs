@@ -1,25 +1,25 @@
 //! `q_t`: a population that can be sampled at any time, sometimes with a velocity.
 
-mod between;
-mod corruption;
+mod custom;
 mod diffusion;
-mod sampled;
+mod images;
+mod interpolant;
 mod sharded;
 
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
-pub use between::{Between, Coupling, Interpolation};
-pub use corruption::{Corrupted, Corruption, Mask};
+pub use custom::FnPath;
 pub use diffusion::{Diffusion, Process};
-pub use sampled::Sampled;
+pub use images::{Degradation, ImagePath, Mask};
+pub use interpolant::{Coupling, Interpolant, Interpolation};
 pub use sharded::Sharded;
 
 use crate::error::Result;
 
 /// Points drawn from a [`Path`], one for every time asked for.
 #[derive(Debug, Clone)]
-pub struct Draw {
+pub struct PathSample {
     /// The points, `[n, d]`.
     pub points: Array2<f64>,
     /// `dX/dt` along the path for fixed randomness, `[n, d]`, where the path has one.
@@ -37,7 +37,7 @@ pub struct Masses {
     pub rates: Option<Array1<f64>>,
 }
 
-impl Draw {
+impl PathSample {
     /// Points alone, `[n, d]`.
     pub fn new(points: Array2<f64>) -> Self {
         Self {
@@ -92,10 +92,10 @@ pub trait Path: Sync {
 
     /// One point of `q_t` for each of `times`, `[n]`, all within the span; the points are
     /// independent of each other.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw;
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample;
 
     /// Is called before the draws of every step of a fit with the number of steps before it: what is
-    /// drawn may depend on it, and on it alone, for a fit can go back or be resumed. Both may
+    /// drawn may depend on it, and on it alone, for a fit can roll back or be resumed. Both may
     /// happen on another thread while the step before is computed.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
 
-use super::{Between, Draw, Path};
+use super::{Interpolant, Path, PathSample};
 use crate::{
     data::{Shards, Snapshots},
     error::Result,
@@ -21,13 +21,13 @@ pub struct Sharded<'a> {
     shards: &'a Shards,
     join: Box<Join<'a>>,
     /// Which shard has its turn, and the path through it.
-    now: Mutex<(usize, Arc<Between>)>,
+    now: Mutex<(usize, Arc<Interpolant>)>,
     dimension: usize,
     span: [f64; 2],
     has_mass: bool,
 }
 
-type Join<'a> = dyn Fn(&Snapshots) -> Result<Between> + Sync + 'a;
+type Join<'a> = dyn Fn(&Snapshots) -> Result<Interpolant> + Sync + 'a;
 
 impl<'a> Sharded<'a> {
     /// After how many steps the next shard has its turn. To couple 10,000 points takes longer than
@@ -46,7 +46,7 @@ impl<'a> Sharded<'a> {
     /// Those of the first shard and of `join`.
     pub fn new(
         shards: &'a Shards,
-        join: impl Fn(&Snapshots) -> Result<Between> + Sync + 'a,
+        join: impl Fn(&Snapshots) -> Result<Interpolant> + Sync + 'a,
     ) -> Result<Self> {
         let first = join(&shards.shard(0)?)?;
         Ok(Self {
@@ -60,11 +60,11 @@ impl<'a> Sharded<'a> {
     }
 
     /// The path through the shard that has its turn; at first that is the first shard.
-    pub fn current(&self) -> Arc<Between> {
+    pub fn current(&self) -> Arc<Interpolant> {
         self.now().1.clone()
     }
 
-    fn now(&self) -> MutexGuard<'_, (usize, Arc<Between>)> {
+    fn now(&self) -> MutexGuard<'_, (usize, Arc<Interpolant>)> {
         // A panic leaves nothing half changed.
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +87,7 @@ impl Path for Sharded<'_> {
         self.has_mass
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         self.current().sample(times, rng)
     }
 

@@ -10,7 +10,7 @@ use burn::{module::Module, tensor::Device};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Existing, Record,
+    IfExists, Record,
     schema::{self, Schema},
 };
 use crate::{
@@ -80,8 +80,8 @@ impl<O: Origin> Folder<O> {
     }
 
     /// What to go on from, if that is asked for.
-    pub fn checkpoint_for(&self, existing: Existing) -> Result<Option<Checkpoint>> {
-        if existing != Existing::Resume {
+    pub fn checkpoint_for(&self, if_exists: IfExists) -> Result<Option<Checkpoint>> {
+        if if_exists != IfExists::Resume {
             return Ok(None);
         }
         let Self { source, path, .. } = self;

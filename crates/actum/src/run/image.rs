@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Existing, ImageModel, ImageSettings, Method, Record, Task,
+    IfExists, ImageModel, ImageSettings, Method, Record, Task,
     folder::{Folder, Origin, SAMPLES},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     flow::Scheme,
     lagrangian::Lagrangian,
     objective::{Estimator, Problem, Weight},
-    path::{Corrupted, Corruption, Path},
+    path::{Degradation, ImagePath, Path},
     score,
     units::Units,
 };
@@ -69,8 +69,8 @@ impl ImageRun {
     /// checkpoint.
     ///
     /// # Errors
-    /// A folder that is there already with [`Existing::Keep`], or holds something else than a run;
-    /// with [`Existing::Resume`] no checkpoint, other images or other settings than the run has;
+    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a run;
+    /// with [`IfExists::Resume`] no checkpoint, other images or other settings than the run has;
     /// images that do not suit the task or the network; whatever keeps
     /// [fitting](crate::fit::fit) from finishing (what was reached is kept as a checkpoint).
     pub fn fit(
@@ -78,12 +78,12 @@ impl ImageRun {
         images: &Images,
         data: &str,
         settings: &ImageSettings,
-        existing: Existing,
+        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        existing.allows(folder)?;
+        if_exists.allows(folder)?;
         let seen = settings.data.view(images)?;
         let run = Self(Folder {
             path: folder.to_owned(),
@@ -96,10 +96,10 @@ impl ImageRun {
                 shape: seen.shape(),
             },
         });
-        let checkpoint = run.0.checkpoint_for(existing)?;
-        let corruption = run.corruption()?;
-        let network = run.network(&corruption, device)?;
-        let path = Corrupted::new(seen.clone(), corruption.clone())?;
+        let checkpoint = run.0.checkpoint_for(if_exists)?;
+        let degradation = run.degradation()?;
+        let network = run.network(&degradation, device)?;
+        let path = ImagePath::new(seen.clone(), degradation.clone())?;
         let path = if settings.data.mirrored {
             path.with_mirrored()
         } else {
@@ -113,13 +113,13 @@ impl ImageRun {
         let problem = match &score {
             Some(score) => score.as_motion(),
             None => {
-                let corruption = corruption.clone();
+                let degradation = degradation.clone();
                 let weight = if settings.fit.estimator == Estimator::Velocity {
-                    let (times, distances) = corruption.pace();
-                    units = units.paced(&times, &distances)?;
-                    Weight::new(move |t| corruption.weight_of_velocities(t))
+                    let (times, distances) = degradation.warp();
+                    units = units.warped(&times, &distances)?;
+                    Weight::new(move |t| degradation.weight_of_velocities(t))
                 } else {
-                    Weight::new(move |t| corruption.weight(t))
+                    Weight::new(move |t| degradation.weight(t))
                 };
                 Problem::new(&path, Lagrangian::kinetic(), units.clone()).weighted(weight)
             }
@@ -129,7 +129,7 @@ impl ImageRun {
             shown: seen.select(&(0..SHOWN.min(seen.len())).collect::<Vec<_>>())?,
             blank: network.clone(),
             method: settings.method,
-            corruption,
+            degradation,
             units,
             device: device.clone(),
             inner: observer,
@@ -161,8 +161,8 @@ impl ImageRun {
     ///
     /// # Errors
     /// Settings that do not suit the images.
-    pub fn corruption(&self) -> Result<Corruption> {
-        self.settings().corruption(self.source().shape)
+    pub fn degradation(&self) -> Result<Degradation> {
+        self.settings().degradation(self.source().shape)
     }
 
     /// The model, on `device`.
@@ -171,7 +171,7 @@ impl ImageRun {
     /// The fit is not finished, or its files are damaged.
     pub fn model(&self, device: &Device) -> Result<ImageModel> {
         let learned = self.0.dynamics(device)?;
-        ImageModel::new(self.settings().method, learned, self.corruption()?)
+        ImageModel::new(self.settings().method, learned, self.degradation()?)
     }
 
     /// The logged steps, in order.
@@ -208,18 +208,18 @@ impl ImageRun {
         Ok(images)
     }
 
-    fn network(&self, corruption: &Corruption, device: &Device) -> Result<UNet> {
-        let [height, width, moved] = corruption.shape();
+    fn network(&self, degradation: &Degradation, device: &Device) -> Result<UNet> {
+        let [height, width, moved] = degradation.shape();
         let settings = self.settings();
         let sizes = Sizes {
             moved,
-            conditioning: corruption.conditioning(),
+            conditioning: degradation.conditioning(),
             height,
             width,
             channels: settings.network.channels,
             levels: settings.network.levels_for(height, width),
             blocks: settings.network.blocks,
-            periodic: corruption.is_periodic(),
+            periodic: degradation.is_periodic(),
             scalar: settings.network.scalar,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
@@ -236,7 +236,7 @@ struct Painter<'a> {
     shown: Images,
     blank: UNet,
     method: Method,
-    corruption: Corruption,
+    degradation: Degradation,
     units: Units,
     device: Device,
     inner: &'a mut dyn Observer,
@@ -256,10 +256,10 @@ impl Observer for Painter<'_> {
             let action = checkpoint.averaged(self.blank.clone(), &self.device)?;
             let (units, device) = (self.units.clone(), self.device.clone());
             let dynamics = Dynamics::new(action, Lagrangian::kinetic(), units, device)?;
-            let model = ImageModel::new(self.method, dynamics, self.corruption.clone())?;
+            let model = ImageModel::new(self.method, dynamics, self.degradation.clone())?;
             // For the eye: what costs less than a few steps of the fit.
             let scheme = Scheme::RungeKutta4(10);
-            let (picture, columns) = if self.corruption.restores() {
+            let (picture, columns) = if self.degradation.restores() {
                 model.beside(&self.shown, 0.0, 0, scheme)?
             } else {
                 let made = model.sample(self.shown.len(), 0, scheme, Some(&self.shown))?;

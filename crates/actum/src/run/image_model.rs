@@ -16,35 +16,35 @@ use crate::{
     flow::{Scheme, simulate},
     likelihood::{Divergence, bits_per_dimension, log_density},
     metric,
-    path::Corruption,
-    score::{Potential, Score},
+    path::Degradation,
+    score::{ProbabilityFlowAction, Score},
 };
 
 /// A learned motion of images, and what it undoes.
 #[derive(Debug, Clone)]
 pub struct ImageModel {
     motion: Motion,
-    corruption: Corruption,
+    degradation: Degradation,
 }
 
 #[derive(Debug, Clone)]
 enum Motion {
     Action(Dynamics<UNet>),
-    Score(Dynamics<Potential<UNet>>),
+    Score(Dynamics<ProbabilityFlowAction<UNet>>),
 }
 
 /// Images that a model made.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub struct Samples {
     /// The images.
     pub images: Images,
     /// How often the velocity of all of them was evaluated.
     pub evaluations: usize,
 }
 
-/// How far images are from real ones, as points in [-1, 1].
+/// How far generated images are from real ones, as points in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Likeness {
+pub struct SampleQuality {
     /// The [energy distance](metric::energy_distance).
     pub energy: f64,
     /// The [sliced W2](metric::sliced_wasserstein_2) along 500 directions.
@@ -53,15 +53,15 @@ pub struct Likeness {
 
 /// How good generated images are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Generation {
+pub struct GenerationMetrics {
     /// How many images were generated, and compared with as many real ones.
     pub images: usize,
     /// The model's.
-    pub model: Likeness,
+    pub model: SampleQuality,
     /// Those of the Gaussian with the mean and the covariance of all real ones.
-    pub gaussian: Likeness,
+    pub gaussian: SampleQuality,
     /// As many other real ones: nothing is nearer. None where there are too few.
-    pub real: Option<Likeness>,
+    pub real: Option<SampleQuality>,
     /// How often the velocity was evaluated.
     pub evaluations: usize,
     /// What a code for the levels of a number takes, by Hutchinson's estimate; None for the path
@@ -73,18 +73,18 @@ pub struct Generation {
 
 /// How good restored images are: means over all of them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Restoration {
+pub struct RestorationMetrics {
     /// How many images were restored.
     pub images: usize,
     /// The PSNR of the model, in decibels, the mean over images. One counts at most 58.9, what
-    /// rounding to levels costs: a gray image is its own plain answer.
+    /// rounding to levels costs: a gray image is its own baseline.
     pub psnr: f64,
-    /// That of the [plain answer](Corruption::plain).
-    pub plain_psnr: f64,
+    /// That of the [baseline](Degradation::baseline).
+    pub baseline_psnr: f64,
     /// The SSIM of the model; None for images too small for it.
     pub ssim: Option<f64>,
-    /// That of the plain answer.
-    pub plain_ssim: Option<f64>,
+    /// That of the baseline.
+    pub baseline_ssim: Option<f64>,
     /// How often the velocity was evaluated.
     pub evaluations: usize,
 }
@@ -105,8 +105,8 @@ impl ImageModel {
     /// # Errors
     /// Something learned of points of another dimension (`Shape`); a score of images that do not
     /// dissolve under a process (`Setting`).
-    pub fn new(method: Method, learned: Dynamics<UNet>, corruption: Corruption) -> Result<Self> {
-        let (found, expected) = (learned.units.dimension(), corruption.dimension());
+    pub fn new(method: Method, learned: Dynamics<UNet>, degradation: Degradation) -> Result<Self> {
+        let (found, expected) = (learned.units.dimension(), degradation.dimension());
         ensure!(
             found == expected,
             Shape,
@@ -114,9 +114,12 @@ impl ImageModel {
         );
         let motion = match method {
             Method::Action => Motion::Action(learned),
-            Method::Score => Motion::Score(Score::new(learned, corruption.as_process()).motion()?),
+            Method::Score => Motion::Score(Score::new(learned, degradation.as_process()).motion()?),
         };
-        Ok(Self { motion, corruption })
+        Ok(Self {
+            motion,
+            degradation,
+        })
     }
 
     /// Generates `n` images. The path `heat` starts from the mean colours of `like`, drawn at random.
@@ -129,26 +132,26 @@ impl ImageModel {
         seed: u64,
         scheme: Scheme,
         like: Option<&Images>,
-    ) -> Result<Made> {
+    ) -> Result<Samples> {
         ensure!(
-            !self.corruption.restores(),
+            !self.degradation.restores(),
             Setting,
             "this model restores images and generates none"
         );
         ensure!(n > 0, Value, "expected at least one image, got 0");
-        let start = match (self.corruption.prior(n, seed), like) {
+        let start = match (self.degradation.prior(n, seed), like) {
             (Err(_), Some(like)) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 let chosen: Vec<usize> = (0..n).map(|_| rng.random_range(0..like.len())).collect();
-                self.corruption.start(&like.select(&chosen)?, 1.0, seed)?
+                self.degradation.start(&like.select(&chosen)?, 1.0, seed)?
             }
             (prior, _) => prior?,
         };
         self.finish(start, scheme, "generated")
     }
 
-    /// Restores images of which only [what can be seen](Corruption::seen) is looked at, from noise of
-    /// [`temperature`](Corruption::start).
+    /// Restores images of which only [what is observed](Degradation::observed) is used, from
+    /// noise of [`temperature`](Degradation::start).
     ///
     /// # Errors
     /// A model that generates; images of another size; a temperature below 0; a motion that diverges.
@@ -158,13 +161,13 @@ impl ImageModel {
         temperature: f64,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Made> {
+    ) -> Result<Samples> {
         self.must_restore()?;
-        let start = self.corruption.start(images, temperature, seed)?;
+        let start = self.degradation.start(images, temperature, seed)?;
         self.finish(start, scheme, images.source())
     }
 
-    /// For every image, side by side: what can be seen of it, the plain answer, the restored one
+    /// For every image, side by side: what is observed of it, the baseline, the restored one
     /// and, where it is of full size and in as many channels, the image itself. Also how many that
     /// are.
     ///
@@ -179,11 +182,11 @@ impl ImageModel {
     ) -> Result<(Images, usize)> {
         let restored = self.restore(images, temperature, seed, scheme)?.images;
         let mut columns = vec![
-            self.corruption.seen(images)?,
-            self.corruption.plain(images)?,
+            self.degradation.observed(images)?,
+            self.degradation.baseline(images)?,
             restored,
         ];
-        if images.shape() == self.corruption.shape() {
+        if images.shape() == self.degradation.shape() {
             columns.push(images.clone());
         }
         let all: Vec<_> = columns.iter().map(|c| c.pixels().view()).collect();
@@ -199,15 +202,15 @@ impl ImageModel {
     /// estimate](Divergence::Hutchinson), dequantised.
     ///
     /// # Errors
-    /// A path [without a prior](Corruption::has_prior) (`Setting`); images of another size; a motion
-    /// that diverges.
+    /// A path [without a prior](Degradation::has_prior) (`Setting`); images of another size; a
+    /// motion that diverges.
     pub fn bits_per_dimension(&self, images: &Images, seed: u64, scheme: Scheme) -> Result<f64> {
-        let [first, last] = self.corruption.span();
-        let d = self.corruption.dimension();
+        let [first, last] = self.degradation.span();
+        let d = self.degradation.dimension();
         // Refuses, with a reason, before anything is computed.
-        self.corruption.log_prior(&Array2::zeros((0, d)))?;
-        let base = |x: &Array2<f64>| self.corruption.log_prior(x).expect("a path with a prior");
-        let x = self.corruption.points(images, seed)?;
+        self.degradation.log_prior(&Array2::zeros((0, d)))?;
+        let base = |x: &Array2<f64>| self.degradation.log_prior(x).expect("a path with a prior");
+        let x = self.degradation.points(images, seed)?;
         let divergence = Divergence::Hutchinson { seed };
         let density = match &self.motion {
             Motion::Action(motion) => {
@@ -215,7 +218,7 @@ impl ImageModel {
             }
             Motion::Score(motion) => log_density(motion, &x, first, last, base, divergence, scheme),
         }?;
-        bits_per_dimension(&density, d, self.corruption.bin())
+        bits_per_dimension(&density, d, self.degradation.bin())
     }
 
     /// Compares `n` generated images with `n` of `data` that are drawn at random, and `bits_of` of
@@ -230,7 +233,7 @@ impl ImageModel {
         bits_of: usize,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Generation> {
+    ) -> Result<GenerationMetrics> {
         ensure!(
             2 <= n && n <= data.len(),
             Value,
@@ -241,25 +244,25 @@ impl ImageModel {
         let data = &data.sample(FITTED.max(2 * n), seed)?;
         let some = |from: usize, to: usize| data.select(&(from..to).collect::<Vec<_>>());
         let real = Cloud::new(some(0, n)?.points(seed))?;
-        let likeness = |images: &Images, seed: u64| -> Result<Likeness> {
+        let quality = |images: &Images, seed: u64| -> Result<SampleQuality> {
             let cloud = Cloud::new(images.points(seed))?;
-            Ok(Likeness {
+            Ok(SampleQuality {
                 energy: metric::energy_distance(&cloud, &real)?,
                 sliced_w2: metric::sliced_wasserstein_2(&cloud, &real, 500, seed)?,
             })
         };
-        let made = self.sample(n, seed, scheme, Some(data))?;
-        Ok(Generation {
+        let samples = self.sample(n, seed, scheme, Some(data))?;
+        Ok(GenerationMetrics {
             images: n,
-            model: likeness(&made.images, seed + 1)?,
-            gaussian: likeness(&gaussian(data, n, seed)?, seed + 1)?,
+            model: quality(&samples.images, seed + 1)?,
+            gaussian: quality(&gaussian(data, n, seed)?, seed + 1)?,
             real: if 2 * n <= data.len() {
-                Some(likeness(&some(n, 2 * n)?, seed + 1)?)
+                Some(quality(&some(n, 2 * n)?, seed + 1)?)
             } else {
                 None
             },
-            evaluations: made.evaluations,
-            bits_per_dimension: if self.corruption.has_prior() {
+            evaluations: samples.evaluations,
+            bits_per_dimension: if self.degradation.has_prior() {
                 Some(self.bits_per_dimension(&some(0, bits_of)?, seed, scheme)?)
             } else {
                 None
@@ -278,29 +281,29 @@ impl ImageModel {
         temperature: f64,
         seed: u64,
         scheme: Scheme,
-    ) -> Result<Restoration> {
+    ) -> Result<RestorationMetrics> {
         self.must_restore()?;
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
         let psnr = |found: &Images| -> Result<f64> {
             let each = metric::psnr(found, images)?.into_iter();
             Ok(mean(each.map(|decibels| decibels.min(ROUNDED)).collect()))
         };
-        let plain = self.corruption.plain(images)?;
-        let made = self.restore(images, temperature, seed, scheme)?;
+        let baseline = self.degradation.baseline(images)?;
+        let samples = self.restore(images, temperature, seed, scheme)?;
         let ssim = |found: &Images| metric::ssim(found, images).ok().map(mean);
-        Ok(Restoration {
+        Ok(RestorationMetrics {
             images: images.len(),
-            psnr: psnr(&made.images)?,
-            plain_psnr: psnr(&plain)?,
-            ssim: ssim(&made.images),
-            plain_ssim: ssim(&plain),
-            evaluations: made.evaluations,
+            psnr: psnr(&samples.images)?,
+            baseline_psnr: psnr(&baseline)?,
+            ssim: ssim(&samples.images),
+            baseline_ssim: ssim(&baseline),
+            evaluations: samples.evaluations,
         })
     }
 
     fn must_restore(&self) -> Result<()> {
         ensure!(
-            self.corruption.restores(),
+            self.degradation.restores(),
             Setting,
             "this model generates images and restores none"
         );
@@ -308,15 +311,15 @@ impl ImageModel {
     }
 
     /// From time 1 to the images.
-    fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Made> {
-        let [first, last] = self.corruption.span();
+    fn finish(&self, start: Array2<f64>, scheme: Scheme, source: &str) -> Result<Samples> {
+        let [first, last] = self.degradation.span();
         let start = Cloud::new(start)?;
         let moved = match &self.motion {
             Motion::Action(motion) => simulate(motion, &start, last, &[first], scheme, 0),
             Motion::Score(motion) => simulate(motion, &start, last, &[first], scheme, 0),
         }?;
-        Ok(Made {
-            images: self.corruption.images(moved.at(0).view(), source)?,
+        Ok(Samples {
+            images: self.degradation.images(moved.at(0).view(), source)?,
             evaluations: moved.evaluations,
         })
     }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     objective::Estimator,
-    path::{Corruption, Mask, Process},
+    path::{Degradation, Mask, Process},
 };
 
 /// The settings of a run of images. Its serialised form is the schema of the TOML file; unknown
@@ -42,7 +42,7 @@ pub struct ImageSettings {
     pub method: Method,
     /// How images dissolve that are to be generated; where none is given a straight line, and VP with
     /// the method score.
-    pub path: Option<Noising>,
+    pub path: Option<NoisePath>,
     /// What is hidden where images are inpainted; the lower half where none is given.
     pub mask: Option<Hidden>,
     /// What of the data is seen.
@@ -75,15 +75,15 @@ pub enum Method {
     /// The action: Action Matching.
     #[default]
     Action,
-    /// The rival: the score of images that dissolve in noise, by denoising, which moves them by the
-    /// [probability flow](crate::score::Score::motion).
+    /// Score matching: the score of images that dissolve in noise, by denoising, which moves them
+    /// by the [probability flow](crate::score::Score::motion).
     Score,
 }
 
-/// How images dissolve, see [`Corruption`].
+/// How images dissolve, see [`Degradation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Noising {
+pub enum NoisePath {
     /// The variance preserving process.
     Vp,
     /// The sub-VP process.
@@ -120,7 +120,7 @@ impl FromStr for Method {
     }
 }
 
-impl FromStr for Noising {
+impl FromStr for NoisePath {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -274,7 +274,7 @@ impl Default for ImageSettings {
                 steps: 2000,
                 batch: 64,
                 learning_rate: 2e-3,
-                average: 0.995,
+                ema_decay: 0.995,
                 ..Options::default()
             },
         }
@@ -340,7 +340,10 @@ impl ImageSettings {
         if self.method == Method::Score {
             ensure!(
                 self.task == Task::Generate
-                    && matches!(self.noising(), Noising::Vp | Noising::SubVp | Noising::Ve),
+                    && matches!(
+                        self.noise_path(),
+                        NoisePath::Vp | NoisePath::SubVp | NoisePath::Ve
+                    ),
                 Setting,
                 "the method score is for images that dissolve in noise: take the task generate and the \
                  path vp, subvp or ve, or the method action"
@@ -354,17 +357,17 @@ impl ImageSettings {
         schema::check_options(&self.fit)
     }
 
-    fn noising(&self) -> Noising {
+    fn noise_path(&self) -> NoisePath {
         self.path.unwrap_or(match self.method {
-            Method::Action => Noising::Linear,
-            Method::Score => Noising::Vp,
+            Method::Action => NoisePath::Linear,
+            Method::Score => NoisePath::Vp,
         })
     }
 
     /// The same with the path named, for a run keeps its path whatever the default becomes.
     pub(super) fn resolved(&self) -> Self {
         Self {
-            path: (self.task == Task::Generate).then(|| self.noising()),
+            path: (self.task == Task::Generate).then(|| self.noise_path()),
             ..self.clone()
         }
     }
@@ -373,23 +376,23 @@ impl ImageSettings {
     ///
     /// # Errors
     /// Images that the task is not for; a mask of another size.
-    pub fn corruption(&self, shape: [usize; 3]) -> Result<Corruption> {
+    pub fn degradation(&self, shape: [usize; 3]) -> Result<Degradation> {
         let [height, width, _] = shape;
-        let process = |process| Ok(Corruption::process(process, shape));
+        let process = |process| Ok(Degradation::process(process, shape));
         match self.task {
-            Task::Superres => Corruption::super_resolution(shape),
-            Task::Colorize => Corruption::colorization(shape),
+            Task::Superres => Degradation::super_resolution(shape),
+            Task::Colorize => Degradation::colorization(shape),
             Task::Inpaint => {
                 let hidden = self.mask.as_ref().unwrap_or(&Hidden::Half(Half::Bottom));
-                Corruption::inpainting(shape, hidden.mask(height, width)?)
+                Degradation::inpainting(shape, hidden.mask(height, width)?)
             }
-            Task::Generate => match self.noising() {
-                Noising::Vp => process(Process::default()),
-                Noising::SubVp => process(Process::sub_variance_preserving(0.1, 20.0)?),
-                Noising::Ve => process(Process::variance_exploding(0.01, 50.0)?.normalized()),
-                Noising::Linear => Ok(Corruption::linear(shape)),
-                Noising::Heat => Ok(Corruption::heat(shape)),
-                Noising::Torus => Ok(Corruption::torus(shape)),
+            Task::Generate => match self.noise_path() {
+                NoisePath::Vp => process(Process::default()),
+                NoisePath::SubVp => process(Process::sub_variance_preserving(0.1, 20.0)?),
+                NoisePath::Ve => process(Process::variance_exploding(0.01, 50.0)?.normalized()),
+                NoisePath::Linear => Ok(Degradation::linear(shape)),
+                NoisePath::Heat => Ok(Degradation::heat(shape)),
+                NoisePath::Torus => Ok(Degradation::torus(shape)),
             },
         }
     }
@@ -428,23 +431,23 @@ mod tests {
     #[test]
     fn what_a_path_is_by_name_and_by_default() {
         let shape = [4, 6, 1];
-        let corruption = |toml: &str| {
+        let degradation = |toml: &str| {
             let settings = ImageSettings::parse(toml).unwrap();
-            let found = settings.corruption(shape).unwrap();
-            assert_eq!(settings.resolved().corruption(shape).unwrap(), found);
+            let found = settings.degradation(shape).unwrap();
+            assert_eq!(settings.resolved().degradation(shape).unwrap(), found);
             found
         };
-        let vp = Corruption::process(Process::default(), shape);
-        assert_eq!(corruption(""), Corruption::linear(shape));
-        assert_eq!(corruption("method = \"score\""), vp);
-        assert_eq!(corruption("path = \"vp\""), vp);
+        let vp = Degradation::process(Process::default(), shape);
+        assert_eq!(degradation(""), Degradation::linear(shape));
+        assert_eq!(degradation("method = \"score\""), vp);
+        assert_eq!(degradation("path = \"vp\""), vp);
         let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
         assert_eq!(
-            corruption("path = \"ve\""),
-            Corruption::process(exploding.normalized(), shape)
+            degradation("path = \"ve\""),
+            Degradation::process(exploding.normalized(), shape)
         );
         let kept = ImageSettings::default().resolved();
-        assert_eq!(kept.path, Some(Noising::Linear));
+        assert_eq!(kept.path, Some(NoisePath::Linear));
     }
 
     #[test]

@@ -25,9 +25,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use image::{ImageRun, ImageSource};
-pub use image_model::{Generation, ImageModel, Likeness, Made, Restoration};
+pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use image_settings::{
-    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, Noising, Task,
+    Half, Hidden, ImageData, ImageNetwork, ImageSettings, Method, NoisePath, Task,
 };
 pub use settings::{Data, Growth, Joining, Mass, Network, Settings, Terms};
 
@@ -40,7 +40,7 @@ use crate::{
     file,
     fit::{Checkpoint, Observer, Rollback, Step},
     objective::Problem,
-    path::Between,
+    path::Interpolant,
 };
 use folder::{FILES, Folder, Origin};
 
@@ -73,7 +73,7 @@ pub struct Source {
 
 /// What to do with a folder that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
+pub enum IfExists {
     /// Refuse it.
     Keep,
     /// Replace the run that it holds.
@@ -105,11 +105,11 @@ impl Run {
     /// Fits a population (all columns, all times, named `data` for the record) under `settings`
     /// and leaves the result in `folder`. It is `Shards::from(snapshots)`, or a file
     /// [in shards](crate::data::TableReader::shards) split by [`Settings::split`]: then units,
-    /// blur, drift and the pace of the network's clock are those of the first shard.
+    /// blur, drift and the time warp are those of the first shard.
     ///
     /// # Errors
-    /// A folder that is there already with [`Existing::Keep`], or holds something else than a
-    /// run; with [`Existing::Resume`] no checkpoint, other data or other settings than the run
+    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a
+    /// run; with [`IfExists::Resume`] no checkpoint, other data or other settings than the run
     /// has; settings that do not fit the data; whatever keeps [fitting](crate::fit::fit) from finishing (what was
     /// reached is kept as a checkpoint).
     pub fn fit(
@@ -117,12 +117,12 @@ impl Run {
         shards: &Shards,
         data: &str,
         settings: &Settings,
-        existing: Existing,
+        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        existing.allows(folder)?;
+        if_exists.allows(folder)?;
         let seen = settings.data.view(&shards.shard(0)?)?;
         let source = Source {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -141,7 +141,7 @@ impl Run {
             settings: settings.clone(),
             source,
         };
-        let checkpoint = run.checkpoint_for(existing)?;
+        let checkpoint = run.checkpoint_for(if_exists)?;
 
         let (path, lagrangian, units) = settings.problem(shards)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
@@ -189,7 +189,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`Run::fit`].
-    pub fn path(&self, seen: &Snapshots) -> Result<Between> {
+    pub fn path(&self, seen: &Snapshots) -> Result<Interpolant> {
         let settings = self.settings();
         settings.join(seen, &settings.frame(seen)?)
     }
@@ -310,16 +310,16 @@ impl Run {
     }
 }
 
-impl Existing {
+impl IfExists {
     /// Checks that [`Run::fit`] may use `folder`, which is worth doing before a long reading.
     ///
     /// # Errors
-    /// It is there already with [`Existing::Keep`], or holds something else than a run.
+    /// It is there already with [`IfExists::Keep`], or holds something else than a run.
     pub fn allows(self, folder: &FilePath) -> Result<()> {
         match self {
-            Existing::Resume => Ok(()),
+            IfExists::Resume => Ok(()),
             _ if !folder.exists() => Ok(()),
-            Existing::Keep => {
+            IfExists::Keep => {
                 let empty = fs::read_dir(folder)
                     .map_err(|cause| Error::io("read", folder, cause))?
                     .next()
@@ -332,7 +332,7 @@ impl Existing {
                 );
                 Ok(())
             }
-            Existing::Overwrite => {
+            IfExists::Overwrite => {
                 let entries =
                     fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
                 for entry in entries {
@@ -360,7 +360,7 @@ impl Existing {
 pub enum Record {
     /// A step.
     Step(Step),
-    /// The guard went back.
+    /// The guard rolled back.
     Rollback(Rollback),
 }
 

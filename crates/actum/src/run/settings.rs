@@ -10,7 +10,7 @@ use crate::{
     error::{Error, ErrorKind, Result, ensure},
     fit::Options,
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    path::{Between, Coupling, Interpolation, Sharded},
+    path::{Coupling, Interpolant, Interpolation, Sharded},
     units::Units,
 };
 
@@ -288,8 +288,8 @@ impl Terms {
 #[serde(default, deny_unknown_fields)]
 pub struct Joining {
     /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
-    /// squared distance, or `"unbalanced:REACH"`, which lets mass die and be born where moving it
-    /// would cost more than REACH mean squared distances.
+    /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
+    /// would cost more than the penalty of RHO mean squared distances.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
     /// `"linear"` or `"cubic"`.
@@ -413,7 +413,7 @@ impl Settings {
         let join = move |shard: &Snapshots| settings.join(&settings.data.view(shard)?, &frame);
         let path = Sharded::new(shards, join)?;
         let first = path.current();
-        let units = units.paced(first.times(), first.distances())?;
+        let units = units.warped(first.times(), first.distances())?;
         Ok((path, lagrangian, units))
     }
 
@@ -438,7 +438,7 @@ impl Settings {
     }
 
     /// The path between snapshots as [`Data::view`] shows them.
-    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Between> {
+    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Interpolant> {
         let Frame {
             units,
             lagrangian,
@@ -452,8 +452,8 @@ impl Settings {
         });
         let scale = units.scale();
         let path = match lagrangian.known_drift() {
-            Some(drift) => Between::along(&training, coupling, &scale, drift)?,
-            None => Between::new(&training, coupling, self.path.interpolation, &scale)?,
+            Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
+            None => Interpolant::new(&training, coupling, self.path.interpolation, &scale)?,
         };
         path.blurred(*blur)
     }

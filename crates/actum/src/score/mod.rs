@@ -1,4 +1,5 @@
-//! Scores `grad log q_t(x)`: the rival of Action Matching, by the same objective on other paths.
+//! Score matching, the baseline of Action Matching: scores `grad log q_t(x)` by the same objective
+//! on other paths.
 //!
 //! The objective of a path with velocity u is `E[ |grad s|^2/2 - u . grad s + sigma^2/2 Lap s ]`. It
 //! is least where `grad s` is the mean of u at x, plus `sigma^2/2 grad log q_t`. So a score is what
@@ -41,7 +42,7 @@ use ndarray::Array2;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-pub use motion::Potential;
+pub use motion::ProbabilityFlowAction;
 pub use sampling::{Step, langevin, probability_flow, reverse};
 
 use crate::{
@@ -51,7 +52,7 @@ use crate::{
     fit,
     lagrangian::{Lagrangian, Noise},
     objective::{self, Estimator, Weight},
-    path::{Draw, Path, Process},
+    path::{Path, PathSample, Process},
     units::Units,
 };
 
@@ -60,7 +61,7 @@ use crate::{
 /// The network learns the score in its own coordinates, so that its gradient is of order one. Along a
 /// diffusion of data, whose score grows without bound as the noise vanishes, it learns `sigma_t` times
 /// that, the mean of unit noise: so the error of the score is weighted by `sigma_t^2`. Any
-/// [`Units`] give the same score; their clock decides which times count more.
+/// [`Units`] give the same score; their time warp decides which times count more.
 pub struct Problem<'a> {
     path: Target<'a>,
     lagrangian: Lagrangian,
@@ -70,9 +71,9 @@ pub struct Problem<'a> {
 
 impl<'a> Problem<'a> {
     /// The score of every `q_t` of data under a [process](Path::process), such as a
-    /// [`Diffusion`](crate::path::Diffusion) or images [`Corrupted`](crate::path::Corrupted) by one,
-    /// by denoising: its mean square error weighted by `sigma_t^2` (Song et al., ICLR 2021, equation
-    /// 7; Vincent 2011).
+    /// [`Diffusion`](crate::path::Diffusion) or [images](crate::path::ImagePath) under
+    /// one, by denoising: its mean square error weighted by `sigma_t^2` (Song et al., ICLR 2021,
+    /// equation 7; Vincent 2011).
     ///
     /// # Errors
     /// A path that is no diffusion of data.
@@ -114,13 +115,13 @@ impl<'a> Problem<'a> {
     /// `q_t` must have a density: on finitely many points the objective has no lower bound.
     ///
     /// # Errors
-    /// A path with masses, or a clock whose intervals are too short to be told apart.
+    /// A path with masses, or a time warp whose intervals are too short to be told apart.
     pub fn sliced(path: &'a dyn Path, units: Units) -> Result<Self> {
         without_mass(path)?;
-        // sigma^2 / 2 = strength, constant between the knots of the clock, at which it jumps.
+        // sigma^2 / 2 = strength, constant between the knots of the time warp, at which it jumps.
         let (mut times, mut sigmas) = (vec![], vec![]);
-        for ticks in units.ticks().windows(2) {
-            let (start, end) = (units.time_out(ticks[0]), units.time_out(ticks[1]));
+        for ends in units.warp_knots().windows(2) {
+            let (start, end) = (units.time_out(ends[0]), units.time_out(ends[1]));
             let sigma = (2.0 * strength(&units, 0.5 * (start + end))).sqrt();
             times.extend([0.0, 1.0].map(|side| {
                 let share = side + EDGE * (1.0 - 2.0 * side);
@@ -175,11 +176,11 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The part of an interval of the clock at either end where the noise of `sliced` goes over into that
-/// of the next.
+/// The part of an interval of the time warp at either end where the noise of `sliced` goes over
+/// into that of the next.
 const EDGE: f64 = 1e-6;
 
-/// `length^2 clock'(t)`: as a velocity of the network this times the score is the score in its
+/// `length^2 warp'(t)`: as a velocity of the network this times the score is the score in its
 /// coordinates.
 fn strength(units: &Units, t: f64) -> f64 {
     units.length() * units.length() * units.rate(t)
@@ -237,7 +238,7 @@ impl<A: Action> Score<A> {
         let gradients = self.dynamics.velocity(t, points)?;
         let width = self
             .process
-            .map_or(1.0, |process| process.deviation(t)[0] / units.length());
+            .map_or(1.0, |process| process.sigma(t)[0] / units.length());
         let scale = units.scale();
         Ok(gradients / (width * strength(units, t)) / (&scale * &scale))
     }
@@ -281,7 +282,7 @@ impl Path for Target<'_> {
         true
     }
 
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let scale = self.units.scale();
         // The score of a point given where it came from is -eps / sigma; velocities are that, times
         // `strength` and the squares of the scales.
@@ -291,7 +292,7 @@ impl Path for Target<'_> {
                 let mut noise = draw.velocities.expect("a diffusion has velocities");
                 let rows = noise.rows_mut().into_iter().zip(draw.points.rows());
                 for ((mut row, point), t) in rows.zip(times) {
-                    row.scaled_add(-process.drift(*t), &point);
+                    row.scaled_add(-process.f(*t), &point);
                     row /= process.push_of_noise(*t);
                 }
                 let noise = noise * (&scale * &scale) / -self.units.length();
@@ -313,7 +314,7 @@ impl Path for Target<'_> {
         for (mut row, t) in velocities.rows_mut().into_iter().zip(times) {
             row *= strength(&self.units, *t);
         }
-        Draw::new(points).with_velocities(velocities)
+        PathSample::new(points).with_velocities(velocities)
     }
 
     fn advance(&self, step: usize) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::{
 /// The action of the [probability flow](Score::motion) of a score, `f |x|^2/2 - g^2/2 log q_t`, in the
 /// network's units.
 #[derive(Debug, Clone)]
-pub struct Potential<A> {
+pub struct ProbabilityFlowAction<A> {
     /// Its gradient is `sigma_t` times the score.
     network: A,
     process: Process,
@@ -38,7 +38,7 @@ impl<A: Action> Score<A> {
     /// # Errors
     /// A score that was not learned by denoising under a process; one in standardised columns, where
     /// distances have other units than the noise.
-    pub fn motion(self) -> Result<Dynamics<Potential<A>>> {
+    pub fn motion(self) -> Result<Dynamics<ProbabilityFlowAction<A>>> {
         let process = self.process.ok_or_else(|| {
             let what = "only the score of data that dissolve in noise says how they move; this one was \
                         not learned by `Problem::denoising`";
@@ -53,23 +53,23 @@ impl<A: Action> Score<A> {
         );
         let device = self.dynamics.device().clone();
         let Dynamics { action, units, .. } = self.dynamics;
-        let potential = Potential {
+        let action = ProbabilityFlowAction {
             network: action,
             process,
             units: units.clone(),
         };
-        Dynamics::new(potential, Lagrangian::kinetic(), units, device)
+        Dynamics::new(action, Lagrangian::kinetic(), units, device)
     }
 }
 
-impl<A> Potential<A> {
+impl<A> ProbabilityFlowAction<A> {
     /// a and b of `a (|x|^2/2 + x . center) - b s` at a time of the user, s what the network learned.
     fn factors(&self, t: f64) -> [f64; 2] {
         let Self { process, units, .. } = self;
         let rate = units.rate(t);
         let length = units.length() * units.scale()[0];
         let noise = process.push_of_noise(t) * units.length() / (length * length);
-        [process.drift(t) / rate, noise / rate]
+        [process.f(t) / rate, noise / rate]
     }
 
     /// The factors at times `[n, 1]` of the network as columns `[n, 1]`.
@@ -88,7 +88,7 @@ impl<A> Potential<A> {
     }
 }
 
-impl<A: Action> Action for Potential<A> {
+impl<A: Action> Action for ProbabilityFlowAction<A> {
     fn dimension(&self) -> usize {
         self.network.dimension()
     }

@@ -46,10 +46,10 @@ pub fn reverse(
     // The solver goes forward: its time is 1 - t.
     let velocity = |tau: f64, x: &Array2<f64>| {
         let t = 1.0 - tau;
-        let g = process.diffusion(t);
-        score.at(t, x) * (g * g) - x * process.drift(t)
+        let g = process.g(t);
+        score.at(t, x) * (g * g) - x * process.f(t)
     };
-    let sigma = |tau: f64| process.diffusion(1.0 - tau);
+    let sigma = |tau: f64| process.g(1.0 - tau);
     let ends: Vec<f64> = times.iter().map(|t| 1.0 - t).collect();
     let moved = diffuse(velocity, sigma, points, 1.0 - from, &ends, scheme, seed);
     Ok(Trajectories {
@@ -80,8 +80,8 @@ pub fn probability_flow(
     check_times(from, times)?;
     let score = Watched::new(score);
     let velocity = |t: f64, x: &Array2<f64>| {
-        let g = process.diffusion(t);
-        x * process.drift(t) - score.at(t, x) * (0.5 * g * g)
+        let g = process.g(t);
+        x * process.f(t) - score.at(t, x) * (0.5 * g * g)
     };
     let moved = integrate(velocity, points, from, times, scheme);
     score.outcome(moved)

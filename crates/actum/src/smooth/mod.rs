@@ -1,11 +1,11 @@
 //! A smooth vector field from velocities known at points, such as RNA velocity, and
-//! [how much of it](gradient_share) is a gradient.
+//! [how much of it](gradient_fraction()) is a gradient.
 
+mod gradient_fraction;
 mod ridge;
 mod sample;
-mod share;
 
-pub use share::{Share, gradient_share};
+pub use gradient_fraction::{GradientFraction, gradient_fraction};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rand::SeedableRng;
@@ -357,8 +357,8 @@ mod tests {
             let closest = squares.iter().enumerate().min_by(order).unwrap().0;
             row.assign(&v.row(closest));
         }
-        let rival = size(&(nearest - &truth));
-        assert!(miss < 0.3 * rival, "{miss} against {rival}");
+        let baseline = size(&(nearest - &truth));
+        assert!(miss < 0.3 * baseline, "{miss} against {baseline}");
         assert!(miss < 0.15, "{miss}");
     }
 

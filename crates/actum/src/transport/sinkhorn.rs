@@ -48,23 +48,23 @@ pub(super) struct Potentials {
     /// The weights q.
     pub q: Array1<f64>,
     epsilon: f64,
-    reach: f64,
+    rho: f64,
     ground: Ground,
     clouds: (Cloud, Cloud),
 }
 
 /// The potentials of the plan that minimises
-/// `<P, c> + epsilon KL(P | p q') + reach KL(P 1 | p) + reach KL(P' 1 | q)`; an infinite reach
+/// `<P, c> + epsilon KL(P | p q') + rho KL(P 1 | p) + rho KL(P' 1 | q)`; an infinite rho
 /// asks for the sums p and q themselves.
 ///
-/// At the minimum the row sums are `p exp(-f / reach)` and the column sums `q exp(-g / reach)`.
+/// At the minimum the row sums are `p exp(-f / rho)` and the column sums `q exp(-g / rho)`.
 /// On return the row sums are that to rounding, and the column sums to 1e-9 of the mass in total.
 pub(super) fn sinkhorn(
     a: &Cloud,
     b: &Cloud,
     ground: Ground,
     epsilon: f64,
-    reach: f64,
+    rho: f64,
 ) -> Result<Potentials> {
     same_dimension(a, b)?;
     ensure!(
@@ -78,19 +78,19 @@ pub(super) fn sinkhorn(
         flipped: Costs::new(b.points(), a.points(), ground),
         p: &p,
         q: &q,
-        reach,
+        rho,
     };
     let greatest = problem.costs.greatest()?;
     // The iteration forgets a constant that f has too much and g too little only at the rate
-    // `reach / (reach + epsilon)`; the best one is known (Sejourne, Vialard, Peyre, 2022, section 3).
+    // `rho / (rho + epsilon)`; the best one is known (Sejourne, Vialard, Peyre, 2022, section 3).
     let translate = |f: &[f64], g: &mut [f64]| {
-        let shift = (level(&q, g, reach) - level(&p, f, reach)) / 2.0;
+        let shift = (level(&q, g, rho) - level(&p, f, rho)) / 2.0;
         g.iter_mut().for_each(|g| *g -= shift);
     };
 
     let mut g = vec![0.0; b.len()];
-    // An epsilon above the reach would only blur what the damping has made easy.
-    let mut wide = greatest.min(reach);
+    // An epsilon above rho would only blur what the damping has made easy.
+    let mut wide = greatest.min(rho);
     let mut minima = vec![0.0; a.len()];
     while wide > 4.0 * epsilon {
         for _ in 0..ANNEALING {
@@ -101,12 +101,12 @@ pub(super) fn sinkhorn(
         wide /= 4.0;
     }
 
-    let damping = 1.0 / (1.0 + epsilon / reach);
+    let damping = 1.0 / (1.0 + epsilon / rho);
     let off = |old: &[f64], new: &[f64]| -> f64 {
-        let level = level(&q, old, reach);
+        let level = level(&q, old, rho);
         positive(&q)
             .map(|(j, w)| {
-                let expected = w * ((level - old[j]) / reach).exp();
+                let expected = w * ((level - old[j]) / rho).exp();
                 let excess = (old[j] - new[j]) / (epsilon * damping);
                 expected * excess.exp_m1().abs()
             })
@@ -125,7 +125,7 @@ pub(super) fn sinkhorn(
                 p,
                 q,
                 epsilon,
-                reach,
+                rho,
                 ground,
                 clouds: (a.clone(), b.clone()),
             });
@@ -157,26 +157,24 @@ struct Problem<'a> {
     flipped: Costs<'a>,
     p: &'a Array1<f64>,
     q: &'a Array1<f64>,
-    reach: f64,
+    rho: f64,
 }
 
 impl Problem<'_> {
     /// The dual objective at g and the f it asks for.
     fn dual(&self, f: &[f64], g: &[f64], epsilon: f64) -> f64 {
-        let reach = self.reach;
+        let rho = self.rho;
         let side = |weights, f: &[f64]| -> f64 {
             let term = |(i, w): (usize, f64)| {
-                w * if reach.is_infinite() {
+                w * if rho.is_infinite() {
                     f[i]
                 } else {
-                    -reach * (-f[i] / reach).exp_m1()
+                    -rho * (-f[i] / rho).exp_m1()
                 }
             };
             positive(weights).map(term).sum()
         };
-        let mass: f64 = positive(self.p)
-            .map(|(i, w)| w * (-f[i] / reach).exp())
-            .sum();
+        let mass: f64 = positive(self.p).map(|(i, w)| w * (-f[i] / rho).exp()).sum();
         side(self.p, f) + side(self.q, g) - epsilon * mass
     }
 
@@ -187,9 +185,9 @@ impl Problem<'_> {
     /// soft minima of the rows, those of the previous iteration on entry: close to what they will
     /// be, they keep the exponentials within range.
     fn iterate(&self, minima: &mut Vec<f64>, g: &[f64], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
-        let damping = 1.0 / (1.0 + epsilon / self.reach);
+        let damping = 1.0 / (1.0 + epsilon / self.rho);
         let damped = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| damping * x).collect() };
-        let level = level(self.p, &damped(minima), self.reach);
+        let level = level(self.p, &damped(minima), self.rho);
         let of_g = heights(g, self.q, epsilon);
         let n = minima.len();
         let length = n.div_ceil(BLOCKS).next_multiple_of(ROWS);
@@ -220,7 +218,7 @@ impl Problem<'_> {
         let image = (0..g.len()).into_par_iter().map(|j| {
             let sum = sums[j / LANES][j % LANES];
             let minimum = if SAFE.contains(&sum) {
-                g[j] - epsilon * ((sum / self.q[j]).ln() - level / self.reach)
+                g[j] - epsilon * ((sum / self.q[j]).ln() - level / self.rho)
             } else {
                 soft_minimum(&self.flipped, j, &of_f, epsilon)
             };
@@ -278,10 +276,8 @@ impl WithSimd for Block<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
-        let Problem {
-            costs, p, reach, ..
-        } = self.problem;
-        let damping = 1.0 / (1.0 + self.epsilon / reach);
+        let Problem { costs, p, rho, .. } = self.problem;
+        let damping = 1.0 / (1.0 + self.epsilon / rho);
         let mut terms = vec![[[0.0; LANES]; ROWS]; self.heights.len()];
         let mut columns = vec![[0.0; LANES]; self.heights.len()];
         let mut found = Vec::with_capacity(self.rows.len());
@@ -297,7 +293,7 @@ impl WithSimd for Block<'_> {
                     sums[r] = self.fill(simd, (start, i..i + 1), &minima, &mut terms)[r];
                 }
                 minima[r] -= self.epsilon * sums[r].ln();
-                factors[r] = p[i] / sums[r] * ((self.level - damping * minima[r]) / reach).exp();
+                factors[r] = p[i] / sums[r] * ((self.level - damping * minima[r]) / rho).exp();
             }
             found.extend_from_slice(&minima[..rows.len()]);
             for (column, terms) in columns.iter_mut().zip(&terms) {
@@ -420,7 +416,7 @@ impl Potentials {
         let (n, m) = (self.p.len(), self.q.len());
         let all = self.entries();
         let least = |weights: &Array1<f64>, f: &Array1<f64>, others: usize| {
-            weights * (f / -self.reach).exp() * (NEGLIGIBLE / others as f64)
+            weights * (f / -self.rho).exp() * (NEGLIGIBLE / others as f64)
         };
         let least_of_row = least(&self.p, &self.f, m);
         let least_of_column = tiled(
@@ -560,25 +556,25 @@ pub(super) fn positive(weights: &Array1<f64>) -> impl Iterator<Item = (usize, f6
     all.filter(|(_, w)| *w > 0.0)
 }
 
-/// `-reach log sum_i w_i exp(-f_i / reach)`, so that the plan wants the mass
-/// `exp(-level / reach)`; 0 for an infinite reach, where that mass is 1 whatever f.
-fn level(weights: &Array1<f64>, f: &[f64], reach: f64) -> f64 {
-    if reach.is_infinite() {
+/// `-rho log sum_i w_i exp(-f_i / rho)`, so that the plan wants the mass
+/// `exp(-level / rho)`; 0 for an infinite rho, where that mass is 1 whatever f.
+fn level(weights: &Array1<f64>, f: &[f64], rho: f64) -> f64 {
+    if rho.is_infinite() {
         return 0.0;
     }
     let least = positive(weights).fold(f64::INFINITY, |least, (i, _)| least.min(f[i]));
     let mean = |of: fn(f64) -> f64| -> f64 {
-        let terms = positive(weights).map(|(i, w)| w * of((least - f[i]) / reach));
+        let terms = positive(weights).map(|(i, w)| w * of((least - f[i]) / rho));
         terms.sum()
     };
-    // The logarithm of a mean near 1, times a great reach, needs what the mean is short of 1.
+    // The logarithm of a mean near 1, times a great rho, needs what the mean is short of 1.
     let short = mean(f64::exp_m1);
     let log = if short > -0.5 {
         short.ln_1p()
     } else {
         mean(f64::exp).ln()
     };
-    least - reach * log
+    least - rho * log
 }
 
 /// `g_j + epsilon log w_j` in tiles, filled up with what never counts.

@@ -17,7 +17,7 @@ pub struct Unbalanced {
 }
 
 /// Unbalanced entropic transport, in which mass may also be made and lost:
-/// `min_P <P, c> + epsilon KL(P | s p q') + reach KL(P 1 | a) + reach KL(P' 1 | b)` over all
+/// `min_P <P, c> + epsilon KL(P | s p q') + rho KL(P 1 | a) + rho KL(P' 1 | b)` over all
 /// `P >= 0` (Chizat, Peyre, Schmitzer, Vialard, *Scaling algorithms for unbalanced optimal
 /// transport problems*, 2018; Sejourne et al., *Sinkhorn divergences for unbalanced optimal
 /// transport*, 2019).
@@ -25,19 +25,19 @@ pub struct Unbalanced {
 /// `KL(x | y) = sum x log(x / y) - x + y`. Here a and b are the weights of the clouds as they are,
 /// of mass A and B, and the entropy is relative to `s p q'` with `p = a / A`, `q = b / B` and
 /// `s = sqrt(A B)`, that is to `a b' / s`. So the weights of both clouds times k make P times k and
-/// change nothing else, and where nothing costs, P is `s p q'` for any epsilon and reach. Since
-/// the reach is that of both sides, P is s times the plan for p and q.
+/// change nothing else, and where nothing costs, P is `s p q'` for any epsilon and rho. Since
+/// rho is that of both sides, P is s times the plan for p and q.
 ///
-/// `epsilon` and `reach` have the units of the cost. Mass that would have to go much further than
-/// `c = reach` is lost rather than moved: between two single points, `s exp(-c / (epsilon + 2 reach))`
-/// moves. The entropy has its price in mass too, small where epsilon is well below the reach. With
-/// a great reach the plan is s times the [entropic](super::entropic()) one.
+/// `epsilon` and the marginal penalty `rho` have the units of the cost. Mass that would have to go
+/// much further than `c = rho` is lost rather than moved: between two single points, `s exp(-c /
+/// (epsilon + 2 rho))` moves. The entropy has its price in mass too, small where epsilon is well
+/// below rho. With a great rho the plan is s times the [entropic](super::entropic()) one.
 ///
-/// The iteration of [`entropic`](super::entropic()), damped by `reach / (reach + epsilon)`, with
+/// The iteration of [`entropic`](super::entropic()), damped by `rho / (rho + epsilon)`, with
 /// the constant in the potentials set to its best value each time (Sejourne, Vialard, Peyre,
 /// *Faster unbalanced optimal transport: translation invariant Sinkhorn and 1-D Frank-Wolfe*, 2022,
-/// section 3). It stops when the column sums are `b exp(-g / reach)`, up to the constant, to 1e-9
-/// of the mass in total; the row sums are `a exp(-f / reach)` to rounding. Memory is O(n + m); an
+/// section 3). It stops when the column sums are `b exp(-g / rho)`, up to the constant, to 1e-9
+/// of the mass in total; the row sums are `a exp(-f / rho)` to rounding. Memory is O(n + m); an
 /// iteration costs n m exponentials.
 ///
 /// ```
@@ -54,29 +54,29 @@ pub struct Unbalanced {
 /// ```
 ///
 /// # Errors
-/// Clouds of different dimension (`Shape`); an epsilon or reach that is not finite and positive
+/// Clouds of different dimension (`Shape`); an epsilon or rho that is not finite and positive
 /// (`Setting`); distances that overflow, or a mass that underflows because everything is out of
-/// reach (`Value`); no convergence (`Diverged`), which a greater epsilon remedies.
+/// rho (`Value`); no convergence (`Diverged`), which a greater epsilon remedies.
 pub fn unbalanced(
     a: &Cloud,
     b: &Cloud,
     ground: Ground,
     epsilon: f64,
-    reach: f64,
+    rho: f64,
 ) -> Result<Unbalanced> {
     ensure!(
-        reach.is_finite() && reach > 0.0,
+        rho.is_finite() && rho > 0.0,
         Setting,
-        "reach must be finite and positive, got {reach}"
+        "rho must be finite and positive, got {rho}"
     );
-    let potentials = sinkhorn(a, b, ground, epsilon, reach)?;
+    let potentials = sinkhorn(a, b, ground, epsilon, rho)?;
     let (mass, cost) = potentials.mass_and_cost();
     let (root_a, root_b) = (a.mass().sqrt(), b.mass().sqrt());
     let scale = root_a * root_b;
     ensure!(
         mass * scale >= f64::MIN_POSITIVE,
         Value,
-        "no mass is moved: every pair of points is too far apart for reach {reach:e}; raise reach"
+        "no mass is moved: every pair of points is too far apart for rho {rho:e}; raise rho"
     );
     // The dual objective, whose error is of second order in that of the potentials.
     let lost: f64 = [
@@ -84,9 +84,9 @@ pub fn unbalanced(
         (&potentials.q, &potentials.g),
     ]
     .into_iter()
-    .flat_map(|(weights, f)| positive(weights).map(|(i, w)| -w * (-f[i] / reach).exp_m1()))
+    .flat_map(|(weights, f)| positive(weights).map(|(i, w)| -w * (-f[i] / rho).exp_m1()))
     .sum();
-    let value = scale * (reach * lost + epsilon * (1.0 - mass)) + reach * (root_a - root_b).powi(2);
+    let value = scale * (rho * lost + epsilon * (1.0 - mass)) + rho * (root_a - root_b).powi(2);
     Ok(Unbalanced {
         potentials,
         mass: mass * scale,
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_numbers_of_pot() {
-        // POT 0.9.7: P = s * ot.unbalanced.sinkhorn_unbalanced(a / s, b / s, M, epsilon, reach,
+        // POT 0.9.7: P = s * ot.unbalanced.sinkhorn_unbalanced(a / s, b / s, M, epsilon, rho,
         // reg_type="kl", stopThr=1e-15) with s = sqrt(a.sum() * b.sum()), which makes its reference
         // a b' / s^2; then the four terms of the objective as documented, the sum of row 3 and
         // the sum of column 5. The masses are 120 and 40.5.
@@ -161,8 +161,8 @@ mod tests {
             (SQUARE, 2.0, 0.05, [16.8214345072, 1.70749139612, 112.127387998, 0.523649920264, 0.792129158471]),
             (line, 0.1, 0.3, [16.2940850692, 0.799177455733, 43.7155104748, 0.586059601452, 0.823351555265]),
         ];
-        for (ground, epsilon, reach, [mass, mean_cost, value, row, column]) in expected {
-            let found = unbalanced(&a, &b, ground, epsilon, reach).unwrap();
+        for (ground, epsilon, rho, [mass, mean_cost, value, row, column]) in expected {
+            let found = unbalanced(&a, &b, ground, epsilon, rho).unwrap();
             close(found.mass(), mass, 2e-9);
             close(found.mean_cost(), mean_cost, 2e-9);
             close(found.value(), value, 1e-11);
@@ -174,27 +174,27 @@ mod tests {
 
     #[test]
     fn two_single_points() {
-        // P minimises P c + epsilon KL(P | s) + reach KL(P | A) + reach KL(P | B), whose derivative
-        // is c + epsilon log(P / s) + 2 reach log(P / s), since log A + log B = 2 log s.
+        // P minimises P c + epsilon KL(P | s) + rho KL(P | A) + rho KL(P | B), whose derivative
+        // is c + epsilon log(P / s) + 2 rho log(P / s), since log A + log B = 2 log s.
         let (mass_a, mass_b, c) = (3.0, 0.5, 4.0);
         let s = f64::sqrt(mass_a * mass_b);
         let kl = |x: f64, y: f64| x * (x / y).ln() - x + y;
-        for (epsilon, reach) in [(1.0, 0.3), (0.01, 2.0), (5.0, 1e3)] {
+        for (epsilon, rho) in [(1.0, 0.3), (0.01, 2.0), (5.0, 1e3)] {
             let found = unbalanced(
                 &dirac(0.0, mass_a),
                 &dirac(2.0, mass_b),
                 SQUARE,
                 epsilon,
-                reach,
+                rho,
             );
             let found = found.unwrap();
-            let moved = s * (-c / (epsilon + 2.0 * reach)).exp();
+            let moved = s * (-c / (epsilon + 2.0 * rho)).exp();
             close(found.mass(), moved, 1e-9);
             close(found.mean_cost(), c, 1e-14);
             let ends = kl(moved, mass_a) + kl(moved, mass_b);
             close(
                 found.value(),
-                moved * c + epsilon * kl(moved, s) + reach * ends,
+                moved * c + epsilon * kl(moved, s) + rho * ends,
                 1e-10,
             );
             close(found.plan().unwrap().cost(), moved * c, 1e-9);
@@ -204,13 +204,13 @@ mod tests {
     #[test]
     fn sums_are_those_of_the_potentials() {
         let (a, b) = waves(70, 45);
-        for (epsilon, reach) in [(0.1, 0.5), (0.02, 30.0), (1.0, 0.01)] {
-            let found = unbalanced(&a, &b, SQUARE, epsilon, reach).unwrap();
+        for (epsilon, rho) in [(0.1, 0.5), (0.02, 30.0), (1.0, 0.01)] {
+            let found = unbalanced(&a, &b, SQUARE, epsilon, rho).unwrap();
             let plan = found.plan().unwrap();
             let expected = |cloud: &Cloud, f: &Array1<f64>| {
                 // The constant of masses A and B in the potentials of p and q.
                 let other = a.mass() * b.mass() / cloud.mass();
-                cloud.weights() * (f / -reach).exp() * (other / cloud.mass()).sqrt()
+                cloud.weights() * (f / -rho).exp() * (other / cloud.mass()).sqrt()
             };
             let (rows, columns) = plan.marginals();
             let off = |got: Array1<f64>, want: Array1<f64>| (got - want).mapv(f64::abs).sum();
@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn the_least_value_of_all_plans_nearby() {
         let (a, b) = waves(12, 9);
-        let (epsilon, reach) = (0.3, 0.8);
-        let found = unbalanced(&a, &b, SQUARE, epsilon, reach).unwrap();
+        let (epsilon, rho) = (0.3, 0.8);
+        let found = unbalanced(&a, &b, SQUARE, epsilon, rho).unwrap();
         let mut plan = Array2::zeros((12, 9));
         for (i, j, mass) in found.plan().unwrap().iter() {
             plan[[i, j]] = mass;
@@ -241,7 +241,7 @@ mod tests {
             }
             for (axis, weights) in [(1, a.weights()), (0, b.weights())] {
                 let sums = plan.sum_axis(ndarray::Axis(axis));
-                sum += reach
+                sum += rho
                     * sums
                         .iter()
                         .zip(weights)
@@ -259,11 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn a_great_reach_keeps_the_marginals() {
+    fn a_great_rho_keeps_the_marginals() {
         let (a, b) = waves(40, 27);
         let balanced = entropic(&a, &b, SQUARE, 0.1).unwrap();
-        for reach in [1e9, 1e18, 1e290] {
-            let found = unbalanced(&a, &b, SQUARE, 0.1, reach).unwrap();
+        for rho in [1e9, 1e18, 1e290] {
+            let found = unbalanced(&a, &b, SQUARE, 0.1, rho).unwrap();
             close(found.mass(), (120.0 * 40.5f64).sqrt(), 1e-7);
             close(found.mean_cost(), balanced.cost(), 1e-7);
         }
@@ -279,22 +279,22 @@ mod tests {
     }
 
     #[test]
-    fn a_small_reach_moves_only_what_has_nowhere_to_go() {
+    fn a_small_rho_moves_only_what_has_nowhere_to_go() {
         let (a, b) = waves(40, 27);
         let masses: Vec<f64> = [1.0, 0.1, 0.01, 0.005]
-            .map(|reach| unbalanced(&a, &b, SQUARE, 0.001, reach).unwrap().mass())
+            .map(|rho| unbalanced(&a, &b, SQUARE, 0.001, rho).unwrap().mass())
             .into();
         assert!(
             masses.is_sorted_by(|x, y| x > y) && masses[3] < 0.05 * masses[0],
             "{masses:?}"
         );
         // Where the clouds are one, with points out of each other's reach, a point keeps its mass
-        // but for the entropy: epsilon log(P / s p^2) + 2 reach log(P / s p) = 0.
+        // but for the entropy: epsilon log(P / s p^2) + 2 rho log(P / s p) = 0.
         let far = Array2::from_shape_fn((5, 1), |(i, _)| 10.0 * i as f64);
         let a = Cloud::weighted(far, array![1.0, 2.0, 3.0, 4.0, 2.0]).unwrap();
-        let (epsilon, reach) = (1e-2f64, 0.3);
-        let found = unbalanced(&a, &a, SQUARE, epsilon, reach).unwrap();
-        let power = 2.0 * (epsilon + reach) / (epsilon + 2.0 * reach);
+        let (epsilon, rho) = (1e-2f64, 0.3);
+        let found = unbalanced(&a, &a, SQUARE, epsilon, rho).unwrap();
+        let power = 2.0 * (epsilon + rho) / (epsilon + 2.0 * rho);
         let kept = 12.0 * a.weights().mapv(|w| (w / 12.0).powf(power)).sum();
         close(found.mass(), kept, 1e-9);
         assert!(found.mean_cost() < 1e-9);
@@ -343,19 +343,19 @@ mod tests {
             array![2.0, 1.0, 5.0, 0.0],
         )
         .unwrap();
-        for (epsilon, reach) in [
+        for (epsilon, rho) in [
             (0.1, 1.0),
             (1e-3, 1e-2),
             (1.0, 1.0),
             (1e-3, 3.0),
             (2.0, 0.1),
         ] {
-            let found = unbalanced(&a, &b, SQUARE, epsilon, reach).unwrap();
+            let found = unbalanced(&a, &b, SQUARE, epsilon, rho).unwrap();
             let plan = found.plan().unwrap();
             let (rows, columns) = plan.marginals();
             for (got, cloud) in [(&rows, &a), (&columns, &b)] {
                 for (sum, weight) in got.iter().zip(cloud.weights()) {
-                    assert_eq!(*sum > 0.0, *weight > 0.0, "{epsilon} {reach} {got}");
+                    assert_eq!(*sum > 0.0, *weight > 0.0, "{epsilon} {rho} {got}");
                 }
             }
             assert!(rows[2] < 1e-300 && columns[2] < 1e-300);
@@ -406,11 +406,7 @@ mod tests {
     #[test]
     fn bad_input_is_an_error() {
         let (a, b) = waves(40, 27);
-        let kind = |epsilon, reach| {
-            unbalanced(&a, &b, SQUARE, epsilon, reach)
-                .unwrap_err()
-                .kind()
-        };
+        let kind = |epsilon, rho| unbalanced(&a, &b, SQUARE, epsilon, rho).unwrap_err().kind();
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(kind(bad, 1.0), ErrorKind::Setting);
             assert_eq!(kind(1.0, bad), ErrorKind::Setting);
@@ -420,7 +416,7 @@ mod tests {
         assert!(error.to_string().contains("raise epsilon"), "{error}");
         let error = unbalanced(&dirac(0.0, 1.0), &dirac(1.0, 1.0), SQUARE, 1e-4, 1e-4).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Value);
-        assert!(error.to_string().contains("raise reach"), "{error}");
+        assert!(error.to_string().contains("raise rho"), "{error}");
         let far = dirac(1e200, 1.0);
         let error = unbalanced(&dirac(0.0, 1.0), &far, SQUARE, 1.0, 1.0).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Value);

@@ -460,7 +460,7 @@ impl Snapshots {
     /// A width of the kernel that makes densities of the snapshots, after dividing every column by
     /// `scale`, `[d]`: Scott's rule (1992), `n^(-1/(d+4))` times the standard deviation within a
     /// snapshot, pooled over columns and times, with n the mean [effective
-    /// size](Cloud::effective_size).
+    /// size](Cloud::effective_sample_size).
     pub fn scott_width(&self, scale: &Array1<f64>) -> f64 {
         let count = self.len() as f64;
         let variances = self.clouds.iter().map(|cloud| {
@@ -468,7 +468,7 @@ impl Snapshots {
             std_dev.mapv(|s| s * s).mean().unwrap_or(0.0)
         });
         let std_dev = (variances.sum::<f64>() / count).sqrt();
-        let sizes = self.clouds.iter().map(Cloud::effective_size);
+        let sizes = self.clouds.iter().map(Cloud::effective_sample_size);
         let n = sizes.sum::<f64>() / count;
         std_dev * n.powf(-1.0 / (self.dimension() as f64 + 4.0))
     }

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::{Draw, Path, Process};
+use super::{Path, PathSample, Process};
 use crate::{
     data::{Images, LUMA},
     error::{Result, ensure},
@@ -19,30 +19,30 @@ use crate::{
 use heat::Heat;
 pub use mask::Mask;
 
-/// On how many stretches of time the pace of a process is taken as constant.
+/// On how many stretches of time the speed of a process is taken as constant.
 const KNOTS: usize = 64;
 
 /// What happens to an image x from time 0, where it is whole, to time 1, where a
 /// model begins to make or restore it; eps are standard Gaussian numbers.
 ///
-/// | | x_t | conditioning | [weight](Corruption::weight) |
+/// | | x_t | conditioning | [weight](Degradation::weight) |
 /// |---|---|---|---|
-/// | [`process`](Corruption::process) | `alpha_t x + sigma_t eps` | | [`Process::weight`] |
-/// | [`linear`](Corruption::linear) | `(1 - t) x + t eps` | | `t^3` |
-/// | [`heat`](Corruption::heat) | x blurred to the width `1.5 t^2 side` in pixels, `+ t eps` | | `t^2 / 2` |
-/// | [`torus`](Corruption::torus) | `(x/4 + 1/2 + t eps / 2) mod 1` | | `t^3` |
-/// | [`colorization`](Corruption::colorization) | `(1 - t) x + t (gray x + eps / 10)` | gray x | `t^3` |
-/// | [`super_resolution`](Corruption::super_resolution) | pixels in even rows and columns stay, others are `(1 - t) x + t eps` | the kept ones, bilinearly between | `t^3` |
-/// | [`inpainting`](Corruption::inpainting) | pixels outside of a mask stay, others are `(1 - t) x + t eps` | x, 0 where hidden | `t^3` |
+/// | [`process`](Degradation::process) | `alpha_t x + sigma_t eps` | | [`Process::weight`] |
+/// | [`linear`](Degradation::linear) | `(1 - t) x + t eps` | | `t^3` |
+/// | [`heat`](Degradation::heat) | x blurred to the width `1.5 t^2 side` in pixels, `+ t eps` | | `t^2 / 2` |
+/// | [`torus`](Degradation::torus) | `(x/4 + 1/2 + t eps / 2) mod 1` | | `t^3` |
+/// | [`colorization`](Degradation::colorization) | `(1 - t) x + t (gray x + eps / 10)` | gray x | `t^3` |
+/// | [`super_resolution`](Degradation::super_resolution) | pixels in even rows and columns stay, others are `(1 - t) x + t eps` | the kept ones, bilinearly between | `t^3` |
+/// | [`inpainting`](Degradation::inpainting) | pixels outside of a mask stay, others are `(1 - t) x + t eps` | x, 0 where hidden | `t^3` |
 ///
 /// (Neklyudov et al., *Action Matching*, ICML 2023, the experiments on images; blurring as in Rissanen et
 /// al., *Generative modelling with inverse heat dissipation*, ICLR 2023.)
 ///
 /// A *point* is `[moved channels, conditioning channels]`, each `height * width` numbers row by row,
 /// scaled as in [`Images`]; on the torus in [0, 1). Conditioning channels are computed from what is
-/// kept alone, have the velocity 0 and so are seen and never moved.
+/// kept alone, have the velocity 0 and so are observed and never moved.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Corruption {
+pub struct Degradation {
     kind: Kind,
     /// `[height, width, channels]`.
     shape: [usize; 3],
@@ -59,7 +59,7 @@ enum Kind {
     Inpainting(Mask),
 }
 
-impl Corruption {
+impl Degradation {
     /// A diffusion [`Process`] on images of shape `[height, width, channels]`. Networks learn VE
     /// when it is [normalized](Process::normalized).
     pub fn process(process: Process, shape: [usize; 3]) -> Self {
@@ -154,7 +154,7 @@ impl Corruption {
     /// first has an infinite velocity at 0 (Song et al. end samplers there).
     pub fn span(&self) -> [f64; 2] {
         match self.kind {
-            Kind::Process(process) if process.deviation(0.0)[0] == 0.0 => [1e-3, 1.0],
+            Kind::Process(process) if process.sigma(0.0)[0] == 0.0 => [1e-3, 1.0],
             _ => [0.0, 1.0],
         }
     }
@@ -165,7 +165,7 @@ impl Corruption {
     }
 
     /// The weight of time t in the objective from samples and its derivative, `[w_t, dw_t/dt]`, see the table:
-    /// `Weight::new(move |t| corruption.weight(t))`. It goes to 0 where the action of data without
+    /// `Weight::new(move |t| degradation.weight(t))`. It goes to 0 where the action of data without
     /// noise is infinite, and makes no difference to what the best action is.
     pub fn weight(&self, t: f64) -> [f64; 2] {
         match self.kind {
@@ -176,10 +176,10 @@ impl Corruption {
     }
 
     /// The same for the objective from velocities, which needs no action that is finite at 0: then
-    /// all parts of the way from images to noise count alike on the clock of
-    /// [`pace`](Corruption::pace), and noise that is left over at its end, which shows most, is not
-    /// neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way is
-    /// longer than any image is wide and counts by its logarithm.
+    /// all parts of the way from images to noise count alike once time is warped by
+    /// [`warp`](Degradation::warp), and noise that is left over at its end, which shows most, is
+    /// not neglected. It is 1, but for VE that is not [normalized](Process::normalized), whose way
+    /// is longer than any image is wide and counts by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
         match self.kind {
             Kind::Process(process) if !process.is_bounded() => process.weight(t),
@@ -188,9 +188,9 @@ impl Corruption {
     }
 
     /// Times from the first to the last, and how far points of order one go between them, for
-    /// [`Units::paced`](crate::units::Units::paced): a process goes fast where noise begins and
+    /// [`Units::warped`](crate::units::Units::warped): a process goes fast where noise begins and
     /// slowly where it has won.
-    pub fn pace(&self) -> (Vec<f64>, Vec<f64>) {
+    pub fn warp(&self) -> (Vec<f64>, Vec<f64>) {
         let [first, last] = self.span();
         let process = match self.kind {
             Kind::Process(process) if process.is_bounded() => process,
@@ -200,7 +200,7 @@ impl Corruption {
         let times: Vec<f64> = (0..=KNOTS)
             .map(|k| first + (last - first) * (k as f64 / KNOTS as f64).powi(2))
             .collect();
-        let place = |t: f64| [process.mean(t)[0], process.deviation(t)[0]];
+        let place = |t: f64| [process.alpha(t)[0], process.sigma(t)[0]];
         let distances = times.windows(2).map(|pair| {
             let [a, b] = [pair[0], pair[1]].map(place);
             (b[0] - a[0]).hypot(b[1] - a[1])
@@ -227,7 +227,7 @@ impl Corruption {
     fn scale(&self) -> f64 {
         match self.kind {
             Kind::Torus => 0.25,
-            Kind::Process(process) => process.mean(0.0)[0],
+            Kind::Process(process) => process.alpha(0.0)[0],
             _ => 1.0,
         }
     }
@@ -262,10 +262,10 @@ impl Corruption {
         }
     }
 
-    /// The log density of the [prior](Corruption::prior) at points `[n, d]`: `[n]`.
+    /// The log density of the [prior](Degradation::prior) at points `[n, d]`: `[n]`.
     ///
     /// # Errors
-    /// As [`Corruption::prior`].
+    /// As [`Degradation::prior`].
     pub fn log_prior(&self, points: &Array2<f64>) -> Result<Array1<f64>> {
         self.must_have_prior()?;
         let d = points.ncols() as f64;
@@ -284,7 +284,7 @@ impl Corruption {
     /// the torus.
     ///
     /// # Errors
-    /// [None](Corruption::has_prior) (`Setting`): see [`Corruption::start`].
+    /// [None](Degradation::has_prior) (`Setting`): see [`Degradation::start`].
     pub fn prior(&self, n: usize, seed: u64) -> Result<Array2<f64>> {
         self.must_have_prior()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -298,28 +298,28 @@ impl Corruption {
     }
 
     /// A point at time 1 for each of the images, `[n, d]`, to restore them from: as the path has them,
-    /// and of the images only what [can be seen](Corruption::seen) of them. All noise, that of
+    /// and of the images only what [is observed](Degradation::observed) of them. All noise, that of
     /// dequantisation too, has `temperature` times its size: 1 makes one of the images that fit what
-    /// is seen, as often as they occur, and 0 the one in the middle of them, whatever the seed. For
-    /// heat, images of their mean colours: those that it was fitted to, in any order, start what
-    /// resembles them.
+    /// is observed, as often as they occur, and 0 the one in the middle of them, whatever the seed.
+    /// For heat, images of their mean colours: those that it was fitted to, in any order, start
+    /// what resembles them.
     ///
     /// # Errors
-    /// Images of a size that is not expected (`Shape`), see [`Corruption::seen`]; a temperature that
-    /// is negative or not finite (`Value`).
+    /// Images of a size that is not expected (`Shape`), see [`Degradation::observed`]; a
+    /// temperature that is negative or not finite (`Value`).
     pub fn start(&self, images: &Images, temperature: f64, seed: u64) -> Result<Array2<f64>> {
         ensure!(
             0.0 <= temperature && temperature.is_finite(),
             Value,
             "expected a temperature of at least 0, got {temperature}"
         );
-        let seen = self.seen(images)?;
-        let middles = seen.middles();
-        let mut points = Array2::zeros((seen.len(), self.dimension()));
+        let observed = self.observed(images)?;
+        let middles = observed.middles();
+        let mut points = Array2::zeros((observed.len(), self.dimension()));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut image = vec![0.0; seen.dimension()];
+        let mut image = vec![0.0; observed.dimension()];
         for (i, mut row) in points.rows_mut().into_iter().enumerate() {
-            seen.write_point(i, false, &mut rng, &mut image);
+            observed.write_point(i, false, &mut rng, &mut image);
             for (x, middle) in image.iter_mut().zip(middles.row(i)) {
                 *x = middle + temperature * (*x - middle);
             }
@@ -331,14 +331,14 @@ impl Corruption {
         Ok(points)
     }
 
-    /// What can be seen of images at time 1, as images of the same shape: gray in place of colours (of
-    /// images in gray or in colour), one pixel enlarged to four (of images as low as the kept
+    /// What is observed of images at time 1, as images of the same shape: gray in place of colours
+    /// (of images in gray or in colour), one pixel enlarged to four (of images as low as the kept
     /// pixels, `[height/2, width/2]` rounded up, or of whole ones, of which the others are left out), or
     /// medium gray where pixels are hidden. Where nothing is restored, the images as they are.
     ///
     /// # Errors
     /// Images of another size than these (`Shape`).
-    pub fn seen(&self, images: &Images) -> Result<Images> {
+    pub fn observed(&self, images: &Images) -> Result<Images> {
         let [h, w, c] = self.shape;
         let [height, width, channels] = images.shape();
         let low = [h.div_ceil(2), w.div_ceil(2)];
@@ -361,7 +361,7 @@ impl Corruption {
             images.source()
         );
         let pixels = images.pixels();
-        let seen = match &self.kind {
+        let observed = match &self.kind {
             Kind::Colorization => return Ok(images.gray().in_color()),
             Kind::SuperResolution => {
                 Array4::from_shape_fn((images.len(), h, w, c), |(i, y, x, k)| {
@@ -384,24 +384,24 @@ impl Corruption {
             }
             _ => return Ok(images.clone()),
         };
-        Images::new(seen, images.source())
+        Images::new(observed, images.source())
     }
 
-    /// The plain answer that a model has to beat, from what can be seen of images: gray, bilinear
+    /// The baseline that a model has to beat, from what is observed of images: gray, bilinear
     /// interpolation of the kept pixels, or hidden pixels filled with the mean of the others in
     /// each channel.
     ///
     /// # Errors
     /// A path that restores nothing (`Setting`); images of another size (`Shape`).
-    pub fn plain(&self, images: &Images) -> Result<Images> {
+    pub fn baseline(&self, images: &Images) -> Result<Images> {
         ensure!(
             self.restores(),
             Setting,
             "this path generates images and restores none"
         );
-        let seen = self.seen(images)?;
+        let observed = self.observed(images)?;
         let [h, w, _] = self.shape;
-        let mut points = seen.middles();
+        let mut points = observed.middles();
         for mut row in points.rows_mut() {
             let planes = row.as_slice_mut().expect("row-major order");
             for plane in planes.chunks_exact_mut(h * w) {
@@ -424,7 +424,7 @@ impl Corruption {
                 }
             }
         }
-        Images::of_points(points.view(), self.shape, seen.source())
+        Images::of_points(points.view(), self.shape, observed.source())
     }
 
     /// Images as points `[n, d]` at time 0, with the noise of dequantisation.
@@ -504,7 +504,7 @@ impl Corruption {
         let line = |x, y| affine([1.0 - t, -1.0], [t, 1.0], x, y);
         let both: Vec<[f64; 2]> = match &self.kind {
             Kind::Process(process) => {
-                let (alpha, sigma) = (process.mean(t), process.deviation(t));
+                let (alpha, sigma) = (process.alpha(t), process.sigma(t));
                 let each = x.iter().zip(noise);
                 each.map(|(x, e)| affine(alpha, sigma, *x, *e)).collect()
             }
@@ -616,36 +616,36 @@ fn upsample(plane: &[f64], [h, w]: [usize; 2], out: &mut [f64]) {
     }
 }
 
-/// The path of [`Images`] under a [`Corruption`]: for every point an image is drawn, with the noise
-/// of dequantisation. Images are kept as levels, a byte each.
+/// The path of [`Images`] under a [`Degradation`]: for every point an image is drawn, with the
+/// noise of dequantisation. Images are kept as levels, a byte each.
 ///
 /// ```
-/// use actum::{gallery::Shapes, path::{Corrupted, Corruption, Path}};
+/// use actum::{gallery::Shapes, path::{Degradation, ImagePath, Path}};
 /// use rand::SeedableRng;
 ///
 /// let images = Shapes { height: 8, width: 8, channels: 3 }.draw(100, 0)?;
-/// let path = Corrupted::new(images, Corruption::colorization([8, 8, 3])?)?;
+/// let path = ImagePath::new(images, Degradation::colorization([8, 8, 3])?)?;
 /// let draw = path.sample(&[0.0, 0.5], &mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
 /// assert_eq!(draw.points.dim(), (2, (3 + 1) * 8 * 8));
 /// # Ok::<(), actum::error::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Corrupted {
+pub struct ImagePath {
     images: Images,
-    corruption: Corruption,
+    degradation: Degradation,
     mirrors: bool,
 }
 
-impl Corrupted {
+impl ImagePath {
     /// The path of images, all of which are as likely.
     ///
     /// # Errors
-    /// Images of another shape than those of the corruption (`Shape`).
-    pub fn new(images: Images, corruption: Corruption) -> Result<Self> {
-        corruption.must_fit(&images)?;
+    /// Images of another shape than those of the degradation (`Shape`).
+    pub fn new(images: Images, degradation: Degradation) -> Result<Self> {
+        degradation.must_fit(&images)?;
         Ok(Self {
             images,
-            corruption,
+            degradation,
             mirrors: false,
         })
     }
@@ -664,18 +664,18 @@ impl Corrupted {
     }
 
     /// What happens to them.
-    pub fn corruption(&self) -> &Corruption {
-        &self.corruption
+    pub fn degradation(&self) -> &Degradation {
+        &self.degradation
     }
 }
 
-impl Path for Corrupted {
+impl Path for ImagePath {
     fn dimension(&self) -> usize {
-        self.corruption.dimension()
+        self.degradation.dimension()
     }
 
     fn span(&self) -> [f64; 2] {
-        self.corruption.span()
+        self.degradation.span()
     }
 
     fn has_velocity(&self) -> bool {
@@ -683,11 +683,11 @@ impl Path for Corrupted {
     }
 
     fn process(&self) -> Option<Process> {
-        self.corruption.as_process()
+        self.degradation.as_process()
     }
 
     /// Which images and which noise are drawn does not depend on the times.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let (n, d) = (times.len(), self.dimension());
         // A generator for each row, so that rows can be drawn side by side.
         let rows: Vec<(f64, u64)> = times.iter().map(|t| (*t, rng.random())).collect();
@@ -702,11 +702,11 @@ impl Path for Corrupted {
                 let mut image = vec![0.0; self.images.dimension()];
                 self.images.write_point(i, mirrored, &mut rng, &mut image);
                 let noise: Vec<f64> = standard_gaussian(image.len(), &mut rng).collect();
-                self.corruption
+                self.degradation
                     .write_point(&image, &noise, t, point, Some(velocity));
             });
         let array = |numbers| Array2::from_shape_vec((n, d), numbers).expect("a row for each time");
-        Draw::new(array(points)).with_velocities(array(velocities))
+        PathSample::new(array(points)).with_velocities(array(velocities))
     }
 }
 

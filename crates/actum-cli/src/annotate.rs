@@ -1,4 +1,4 @@
-//! `actum describe`.
+//! `actum annotate`.
 
 use actum::{
     action::Mlp,
@@ -7,14 +7,14 @@ use actum::{
     error::Result,
     report::{self, Summary},
     run::Run,
-    smooth::Share,
+    smooth::GradientFraction,
     tensor,
 };
 use ndarray::{Array1, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
-    arguments::Describe,
+    arguments::Annotate,
     output, read,
     simulate::{own_data, read_for},
 };
@@ -22,19 +22,19 @@ use crate::{
 /// Below this share of gradient a person is warned.
 const CYCLES: f64 = 0.8;
 
-/// What the columns of shares are.
-pub const SHARES: &str = "gradient, smooth: of the power of the given velocities, what a gradient \
+/// What the columns of fractions are.
+pub const FRACTIONS: &str = "gradient, smooth: of the power of the given velocities, what a gradient \
                           field and what any smooth field explains";
 
-pub fn run(arguments: &Describe) -> Result<()> {
+pub fn run(arguments: &Annotate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let dynamics = run.dynamics(&tensor::device("cpu")?)?;
-    let (snapshots, shares) = match &arguments.file {
+    let (snapshots, fractions) = match &arguments.file {
         Some(path) => (read_for(&run, path)?, vec![]),
         None => {
             let own = own_data(&run)?;
-            let shares = path_shares(&run, &own, &dynamics.units.scale())?;
-            (own, shares)
+            let fractions = path_gradient_fractions(&run, &own, &dynamics.units.scale())?;
+            (own, fractions)
         }
     };
     let told = report::summaries(&dynamics, &snapshots)?;
@@ -46,13 +46,13 @@ pub fn run(arguments: &Describe) -> Result<()> {
     if let Some(path) = &arguments.output {
         data::write(path, &table(&dynamics, &snapshots)?)?;
     }
-    let sampled = read::said(&snapshots, "are described");
+    let sampled = read::said(&snapshots, "are annotated");
     if arguments.json {
         output::json(&json!({
             "run": arguments.run,
             "sample": sampled,
             "total_action": action,
-            "path_shares": shares,
+            "path_gradient_fractions": fractions,
             "times": told,
         }));
         return Ok(());
@@ -67,14 +67,18 @@ pub fn run(arguments: &Describe) -> Result<()> {
             output::number(action)
         ));
     }
-    if let Some(least) = shares.iter().filter_map(Share::fraction).reduce(f64::min) {
+    if let Some(least) = fractions
+        .iter()
+        .filter_map(GradientFraction::fraction)
+        .reduce(f64::min)
+    {
         output::line(&format!(
             "Of the smooth part of the path's own velocity a gradient follows {} or more between \
              any two snapshots.",
             percent(least)
         ));
     }
-    let warning = |t: &Summary| cycles(&t.at, t.share?);
+    let warning = |t: &Summary| cycles(&t.at, t.gradient_fraction?);
     if let Some(warning) = told.iter().find_map(warning) {
         output::line(&format!("\nwarning: {warning}"));
     }
@@ -90,20 +94,25 @@ pub fn run(arguments: &Describe) -> Result<()> {
 }
 
 /// How much of the velocity of the path that was fitted is a gradient, halfway between snapshots.
-fn path_shares(run: &Run, own: &Snapshots, scale: &Array1<f64>) -> Result<Vec<Share>> {
+fn path_gradient_fractions(
+    run: &Run,
+    own: &Snapshots,
+    scale: &Array1<f64>,
+) -> Result<Vec<GradientFraction>> {
     const POINTS: usize = 1000;
     let path = run.path(own)?;
     let halfway = path
         .times()
         .windows(2)
         .map(|pair| 0.5 * (pair[0] + pair[1]));
-    let shares = halfway.filter_map(|t| report::path_share(&path, t, scale, POINTS, 0).ok());
-    Ok(shares.collect())
+    let fractions =
+        halfway.filter_map(|t| report::path_gradient_fraction(&path, t, scale, POINTS, 0).ok());
+    Ok(fractions.collect())
 }
 
 fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
     let grows = dynamics.lagrangian.grows();
-    let given = told.iter().any(|t| t.share.is_some());
+    let given = told.iter().any(|t| t.gradient_fraction.is_some());
     let energy = match dynamics.lagrangian.known_drift() {
         Some(_) => "mean energy beside the drift",
         None => "mean energy",
@@ -128,7 +137,7 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
                 row.extend(rates.map(output::number));
             }
             if given {
-                row.extend(columns(t.share));
+                row.extend(columns(t.gradient_fraction));
                 row.push(t.velocity_error.map_or("-".to_owned(), output::number));
             }
             row
@@ -143,15 +152,15 @@ fn print(dynamics: &Dynamics<Mlp>, told: &[Summary]) {
     }
     if given {
         output::line(&format!(
-            "\n{SHARES}\nerror: of the learned velocity, beside the given ones, as a share of them"
+            "\n{FRACTIONS}\nerror: of the learned velocity, beside the given ones, as a share of them"
         ));
     }
 }
 
 /// The two columns of a share.
-pub fn columns(share: Option<Share>) -> [String; 2] {
-    match share {
-        Some(share) => [share.gradient, share.field].map(percent),
+pub fn columns(fraction: Option<GradientFraction>) -> [String; 2] {
+    match fraction {
+        Some(found) => [found.gradient, found.field].map(percent),
         None => ["-".to_owned(), "-".to_owned()],
     }
 }
@@ -161,8 +170,8 @@ fn percent(share: f64) -> String {
 }
 
 /// A warning where given velocities go round.
-pub fn cycles(at: &str, share: Share) -> Option<String> {
-    let fraction = share.fraction().filter(|f| *f < CYCLES)?;
+pub fn cycles(at: &str, found: GradientFraction) -> Option<String> {
+    let fraction = found.fraction().filter(|f| *f < CYCLES)?;
     Some(format!(
         "at {at} a gradient field follows only {} of the smooth part of the given velocities: they \
          go round, which no action can; a fit reproduces the snapshots and not the cycles, unless \

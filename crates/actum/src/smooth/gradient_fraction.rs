@@ -17,7 +17,7 @@ use crate::{
 /// Shares of the power of velocities, `sum_i w_i |V_i|^2`, that smooth fields explain at points
 /// they were not fitted to, in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Share {
+pub struct GradientFraction {
     /// The share that the best smooth gradient field explains.
     pub gradient: f64,
     /// The share that the best smooth field explains: the rest is noise, or finer than the data
@@ -25,7 +25,7 @@ pub struct Share {
     pub field: f64,
 }
 
-impl Share {
+impl GradientFraction {
     /// The share of the smooth motion that a gradient follows, `gradient / field`, at most 1;
     /// none if no smooth field explains anything.
     pub fn fraction(&self) -> Option<f64> {
@@ -38,12 +38,12 @@ impl Share {
 /// The velocity of a gradient field cannot follow a cycle. Any field is, in one way, a gradient
 /// plus a field with `div(q u) = 0` that leaves the population q as it is, and their powers add
 /// up: `E|V|^2 = E|grad s|^2 + E|u|^2` (Helmholtz-Hodge decomposition in L2(q)). Here
-/// [`gradient`](Share::gradient) estimates `E|grad s|^2 / E|V|^2` by ridge least squares of a
-/// quadratic potential and Gaussian bumps, and [`field`](Share::field) the same for a
-/// [`Smoother`](super::Smoother); both are `1 - sum w |V - fit|^2 / sum w |V|^2` over five
-/// held-out folds, weighted as the cloud. [`Share::fraction`] near 1 says that an action alone can
-/// follow the motion; near 0, that what moves goes round and needs a drift; and `field` near 0, that
-/// the velocities are mostly noise, whatever the fraction.
+/// [`gradient`](GradientFraction::gradient) estimates `E|grad s|^2 / E|V|^2` by ridge least squares
+/// of a quadratic potential and Gaussian bumps, and [`field`](GradientFraction::field) the same for
+/// a [`Smoother`](super::Smoother); both are `1 - sum w |V - fit|^2 / sum w |V|^2` over five
+/// held-out folds, weighted as the cloud. [`GradientFraction::fraction`] near 1 says that an action
+/// alone can follow the motion; near 0, that what moves goes round and needs a drift; and `field`
+/// near 0, that the velocities are mostly noise, whatever the fraction.
 ///
 /// It says what happens at these points and no more. Where the cloud shows only part of a cycle,
 /// that part is a gradient. With few points (below a hundred or so, more with many columns) both
@@ -52,20 +52,24 @@ impl Share {
 /// motion.
 ///
 /// ```
-/// use actum::{cloud::Cloud, smooth::gradient_share};
+/// use actum::{cloud::Cloud, smooth::gradient_fraction};
 /// use ndarray::{Array2, array};
 ///
 /// let x = Array2::from_shape_fn((121, 2), |(i, j)| [i / 11, i % 11][j] as f64 - 5.0);
 /// let v = x.dot(&array![[-1.0, 1.0], [-1.0, -1.0]]); // half goes inwards, half round
-/// let share = gradient_share(&Cloud::new(x)?, &v, 0)?;
-/// assert!((share.fraction().unwrap() - 0.5).abs() < 0.05);
+/// let found = gradient_fraction(&Cloud::new(x)?, &v, 0)?;
+/// assert!((found.fraction().unwrap() - 0.5).abs() < 0.05);
 /// # Ok::<(), actum::error::Error>(())
 /// ```
 ///
 /// # Errors
 /// Velocities of another shape than the points, not finite, or all zero where the weight is
 /// positive: there is no power to share. Fewer than 4 points of positive weight.
-pub fn gradient_share(cloud: &Cloud, velocities: &Array2<f64>, seed: u64) -> Result<Share> {
+pub fn gradient_fraction(
+    cloud: &Cloud,
+    velocities: &Array2<f64>,
+    seed: u64,
+) -> Result<GradientFraction> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let sample = Sample::new(cloud, velocities, &mut rng)?;
     let landmarks = sample.landmarks(&mut rng);
@@ -79,7 +83,7 @@ pub fn gradient_share(cloud: &Cloud, velocities: &Array2<f64>, seed: u64) -> Res
         let (_, error) = Model::choose(kind, &sample, &landmarks);
         (1.0 - error / power).clamp(0.0, 1.0)
     };
-    Ok(Share {
+    Ok(GradientFraction {
         gradient: explained(Kind::Gradient),
         field: explained(Kind::Free),
     })
@@ -98,8 +102,8 @@ mod tests {
         Array2::from_shape_simple_fn((n, d), || StandardNormal.sample(&mut rng))
     }
 
-    fn share(x: &Array2<f64>, v: &Array2<f64>) -> Share {
-        gradient_share(&Cloud::new(x.clone()).unwrap(), v, 0).unwrap()
+    fn fraction(x: &Array2<f64>, v: &Array2<f64>) -> GradientFraction {
+        gradient_fraction(&Cloud::new(x.clone()).unwrap(), v, 0).unwrap()
     }
 
     #[test]
@@ -111,7 +115,7 @@ mod tests {
         let symmetric = (&a + &a.t()) / 2.0;
         let square = |m: &Array2<f64>| m.mapv(|v| v * v).sum();
         let expected = square(&symmetric) / square(&a);
-        let got = share(&x, &x.dot(&a.t()));
+        let got = fraction(&x, &x.dot(&a.t()));
         assert!(got.field > 0.9999, "{got:?}");
         assert!(
             (got.gradient - expected).abs() < 0.02,
@@ -125,7 +129,7 @@ mod tests {
         // S C + C S = A C + C A'. With C = diag(4, 1) and A = [[0, -1], [1, 0]] that is
         // S = 0.6 [[0, 1], [1, 0]], and tr(S C S) / tr(A C A') = 1.8 / 5.
         let x = normal(4000, 2, 2) * &array![2.0, 1.0];
-        let got = share(&x, &x.dot(&array![[0.0, 1.0], [-1.0, 0.0]]));
+        let got = fraction(&x, &x.dot(&array![[0.0, 1.0], [-1.0, 0.0]]));
         assert!((got.gradient - 0.36).abs() < 0.02, "{got:?}");
         assert!((got.fraction().unwrap() - 0.36).abs() < 0.02);
     }
@@ -137,7 +141,7 @@ mod tests {
         let weights = x.column(1).mapv(|y| (-0.5 * y * y * (1.0 - 0.25)).exp());
         let cloud = Cloud::weighted(x.clone(), weights).unwrap();
         let v = x.dot(&array![[0.0, 1.0], [-1.0, 0.0]]);
-        let got = gradient_share(&cloud, &v, 0).unwrap();
+        let got = gradient_fraction(&cloud, &v, 0).unwrap();
         assert!((got.gradient - 0.36).abs() < 0.03, "{got:?}");
     }
 
@@ -145,9 +149,9 @@ mod tests {
     fn a_rotation_about_the_mean_is_no_gradient_and_a_translation_is() {
         let x = normal(3000, 2, 4) + &array![10.0, 20.0];
         let v = (&x - &array![10.0, 20.0]).dot(&array![[0.0, 3.0], [-3.0, 0.0]]);
-        let got = share(&x, &v);
+        let got = fraction(&x, &v);
         assert!(got.gradient < 0.01 && got.field > 0.9999, "{got:?}");
-        let got = share(&x, &(&v * 0.0 + &array![1.0, -2.0]));
+        let got = fraction(&x, &(&v * 0.0 + &array![1.0, -2.0]));
         assert!(got.gradient > 0.999999, "{got:?}");
     }
 
@@ -158,7 +162,7 @@ mod tests {
             let mut x = Array2::zeros((1500, 2));
             x.column_mut(0).assign(&angles.mapv(f64::cos));
             x.column_mut(1).assign(&angles.mapv(f64::sin));
-            share(&x, &x.dot(&array![[0.0, 1.0], [-1.0, 0.0]]))
+            fraction(&x, &x.dot(&array![[0.0, 1.0], [-1.0, 0.0]]))
         };
         let ring = along(angle(std::f64::consts::TAU));
         assert!(ring.gradient < 0.01 && ring.field > 0.9999, "{ring:?}");
@@ -176,11 +180,11 @@ mod tests {
             row[0] = 2.0 * (2.0 * a).cos() * b.cos();
             row[1] = -(2.0 * a).sin() * b.sin();
         }
-        let clean = share(&x, &v);
+        let clean = fraction(&x, &v);
         assert!(clean.gradient > 0.99 && clean.field > 0.99, "{clean:?}");
         // Noise of the power of v itself leaves half to be explained.
         let noise = v.mapv(|v| v * v).mean().unwrap().sqrt() * normal(3000, 2, 6);
-        let noisy = share(&x, &(&v + &noise));
+        let noisy = fraction(&x, &(&v + &noise));
         assert!((noisy.gradient - 0.5).abs() < 0.04, "{noisy:?}");
         assert!(noisy.fraction().unwrap() > 0.95, "{noisy:?}");
     }
@@ -194,7 +198,7 @@ mod tests {
             a[[i + 1, i]] = 2.0;
         }
         // |sym A|^2 / |A|^2 = 5 / (5 + 8 * 4).
-        let got = share(&x, &(x.dot(&a.t()) + 2.0 * normal(3000, 5, 8)));
+        let got = fraction(&x, &(x.dot(&a.t()) + 2.0 * normal(3000, 5, 8)));
         assert!(
             (got.fraction().unwrap() - 5.0 / 37.0).abs() < 0.03,
             "{got:?}"
@@ -209,14 +213,14 @@ mod tests {
     #[test]
     fn noise_alone_has_no_fraction_worth_the_name_and_rest_is_an_error() {
         let x = normal(500, 2, 9);
-        let got = share(&x, &normal(500, 2, 10));
+        let got = fraction(&x, &normal(500, 2, 10));
         assert!(got.field < 0.03 && got.gradient < 0.03, "{got:?}");
-        let none = Share {
+        let none = GradientFraction {
             gradient: 0.0,
             field: 0.0,
         };
         assert_eq!(none.fraction(), None);
-        let error = gradient_share(&Cloud::new(x).unwrap(), &Array2::zeros((500, 2)), 0);
+        let error = gradient_fraction(&Cloud::new(x).unwrap(), &Array2::zeros((500, 2)), 0);
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Value);
     }
 }

@@ -1,4 +1,4 @@
-//! `actum problem`.
+//! `actum gallery`.
 
 use actum::{
     data::{self, Format},
@@ -7,9 +7,9 @@ use actum::{
 };
 use serde_json::json;
 
-use crate::{arguments::Problem, output};
+use crate::{arguments::Gallery, output};
 
-pub fn run(arguments: &Problem) -> Result<()> {
+pub fn run(arguments: &Gallery) -> Result<()> {
     match (&arguments.name, &arguments.output) {
         (Some(name), Some(output)) => write(arguments, name, output),
         _ => list(arguments.json),
@@ -54,12 +54,12 @@ fn list(as_json: bool) -> Result<()> {
         .collect();
     output::left_table(&["name", "columns", "times", "what it is"], &rows);
     output::line(
-        "\nactum problem NAME -o FILE.npz writes points X, times t and true velocities V.",
+        "\nactum gallery NAME -o FILE.npz writes points X, times t and true velocities V.",
     );
     Ok(())
 }
 
-fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> {
+fn write(arguments: &Gallery, name: &str, path: &std::path::Path) -> Result<()> {
     let entry = gallery::find(name)?;
     let truth = entry.path(arguments.columns)?;
     let [first, last] = truth.span();
@@ -110,7 +110,7 @@ fn write(arguments: &Problem, name: &str, path: &std::path::Path) -> Result<()> 
     output::line(&format!(
         "\nNext:\n  \
          actum fit {file} --velocity-key {velocities} -o run\n  \
-         actum describe run               how far the learned velocity is from the true one\n  \
+         actum annotate run               how far the learned velocity is from the true one\n  \
          actum score run {file}\n  \
          actum plot run -o pictures"
     ));

@@ -3,28 +3,28 @@
 use ndarray::{Array1, Array2};
 use rand::Rng;
 
-use super::{Draw, Path};
+use super::{Path, PathSample};
 use crate::error::{Result, ensure};
 
 /// A path given by a closure that draws one point of `q_t` for each time.
 ///
 /// ```
-/// use actum::path::{Draw, Path, Sampled};
+/// use actum::path::{PathSample, Path, FnPath};
 /// use ndarray::Array2;
 /// use rand::{RngExt, SeedableRng};
 ///
 /// // A uniform density on [t, t + 1], moving at speed 1.
-/// let path = Sampled::new(1, [0.0, 2.0], true, |times, rng| {
+/// let path = FnPath::new(1, [0.0, 2.0], true, |times, rng| {
 ///     let shape = (times.len(), 1);
 ///     let points = Array2::from_shape_fn(shape, |(i, _)| times[i] + rng.random::<f64>());
-///     Draw::new(points).with_velocities(Array2::ones(shape))
+///     PathSample::new(points).with_velocities(Array2::ones(shape))
 /// })?;
 /// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 /// let draw = path.sample(&[0.0, 2.0], &mut rng);
 /// assert!(draw.points[[0, 0]] < 1.0 && draw.points[[1, 0]] >= 2.0);
 /// # Ok::<(), actum::error::Error>(())
 /// ```
-pub struct Sampled<F> {
+pub struct FnPath<F> {
     dimension: usize,
     span: [f64; 2],
     has_velocity: bool,
@@ -32,9 +32,9 @@ pub struct Sampled<F> {
     draw: F,
 }
 
-impl<F> Sampled<F>
+impl<F> FnPath<F>
 where
-    F: Fn(&[f64], &mut dyn Rng) -> Draw + Sync,
+    F: Fn(&[f64], &mut dyn Rng) -> PathSample + Sync,
 {
     /// A path over `span` in `dimension` columns; `has_velocity` says whether `draw` returns
     /// velocities.
@@ -71,9 +71,9 @@ where
     }
 }
 
-impl<F> Path for Sampled<F>
+impl<F> Path for FnPath<F>
 where
-    F: Fn(&[f64], &mut dyn Rng) -> Draw + Sync,
+    F: Fn(&[f64], &mut dyn Rng) -> PathSample + Sync,
 {
     fn dimension(&self) -> usize {
         self.dimension
@@ -93,7 +93,7 @@ where
 
     /// # Panics
     /// If the closure returns arrays of a shape it did not promise.
-    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> Draw {
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
         let draw = (self.draw)(times, rng);
         let expected = (times.len(), self.dimension);
         let shapes = (draw.points.dim(), draw.velocities.as_ref().map(Array2::dim));

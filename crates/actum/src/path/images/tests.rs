@@ -14,7 +14,7 @@ fn mask() -> Mask {
     Mask::new(Array2::from_shape_fn((4, 5), |(y, x)| (y + 2 * x) % 3 == 1)).unwrap()
 }
 
-fn processes() -> [Corruption; 4] {
+fn processes() -> [Degradation; 4] {
     let exploding = Process::variance_exploding(0.01, 50.0).unwrap();
     [
         Process::default(),
@@ -22,25 +22,25 @@ fn processes() -> [Corruption; 4] {
         exploding,
         exploding.normalized(),
     ]
-    .map(|process| Corruption::process(process, SHAPE))
+    .map(|process| Degradation::process(process, SHAPE))
 }
 
-fn others() -> [Corruption; 6] {
+fn others() -> [Degradation; 6] {
     [
-        Corruption::linear(SHAPE),
-        Corruption::heat(SHAPE),
-        Corruption::torus(SHAPE),
-        Corruption::colorization(SHAPE).unwrap(),
-        Corruption::super_resolution(SHAPE).unwrap(),
-        Corruption::inpainting(SHAPE, mask()).unwrap(),
+        Degradation::linear(SHAPE),
+        Degradation::heat(SHAPE),
+        Degradation::torus(SHAPE),
+        Degradation::colorization(SHAPE).unwrap(),
+        Degradation::super_resolution(SHAPE).unwrap(),
+        Degradation::inpainting(SHAPE, mask()).unwrap(),
     ]
 }
 
-fn all() -> impl Iterator<Item = Corruption> {
+fn all() -> impl Iterator<Item = Degradation> {
     processes().into_iter().chain(others())
 }
 
-fn draw(path: &Corrupted, t: f64, n: usize, seed: u64) -> Draw {
+fn draw(path: &ImagePath, t: f64, n: usize, seed: u64) -> PathSample {
     path.sample(&vec![t; n], &mut ChaCha8Rng::seed_from_u64(seed))
 }
 
@@ -88,9 +88,9 @@ fn moments_of_paths_to_noise() {
             (1.0 - t, t),
         ];
         let linear = others()[0].clone();
-        let corruptions = processes().into_iter().chain([linear]);
-        for (corruption, (alpha, sigma)) in corruptions.zip(cases) {
-            let path = Corrupted::new(images(1), corruption).unwrap();
+        let degradations = processes().into_iter().chain([linear]);
+        for (degradation, (alpha, sigma)) in degradations.zip(cases) {
+            let path = ImagePath::new(images(1), degradation).unwrap();
             let points = draw(&path, t, n, 1).points;
             let variance = Array1::from_elem(60, alpha * alpha * v + sigma * sigma);
             agree(&points, &(&x * alpha), &variance);
@@ -108,7 +108,7 @@ fn moments_of_paths_that_restore() {
         let gray =
             Array1::from_shape_fn(20, |j| 0.299 * x[j] + 0.587 * x[20 + j] + 0.114 * x[40 + j]);
         let squares = [0.299f64, 0.587, 0.114].map(|w| w * w);
-        let path = Corrupted::new(images(1), color.clone()).unwrap();
+        let path = ImagePath::new(images(1), color.clone()).unwrap();
         let mean = Array1::from_shape_fn(80, |j| match j {
             0..60 => (1.0 - t) * x[j] + t * gray[j % 20],
             _ => gray[j - 60],
@@ -124,14 +124,14 @@ fn moments_of_paths_that_restore() {
         });
         agree(&draw(&path, t, n, 2).points, &mean, &variance);
 
-        let path = Corrupted::new(images(1), resolution.clone()).unwrap();
+        let path = ImagePath::new(images(1), resolution.clone()).unwrap();
         let points = draw(&path, t, n, 3).points;
         let kept = |j: usize| is_kept(j / 5 % 4, j % 5);
         let mean = Array1::from_shape_fn(60, |j| x[j] * if kept(j) { 1.0 } else { 1.0 - t });
         let variance = Array1::from_shape_fn(60, |j| if kept(j) { v } else { noisy });
         agree(&points.slice(s![.., ..60]).to_owned(), &mean, &variance);
 
-        let path = Corrupted::new(images(1), inpainting.clone()).unwrap();
+        let path = ImagePath::new(images(1), inpainting.clone()).unwrap();
         let points = draw(&path, t, n, 4).points;
         let hidden = |j: usize| mask().hidden()[[j / 5 % 4, j % 5]];
         let mean = Array1::from_shape_fn(120, |j| match (hidden(j % 60), j < 60) {
@@ -152,7 +152,7 @@ fn moments_of_paths_that_restore() {
 fn moments_on_the_torus() {
     // E exp(2 pi i y) = exp(2 pi i m) exp(-2 pi^2 variance) for a wrapped Gaussian.
     let (x, _) = image();
-    let path = Corrupted::new(images(1), others()[2].clone()).unwrap();
+    let path = ImagePath::new(images(1), others()[2].clone()).unwrap();
     for t in [0.2, 0.5] {
         let points = draw(&path, t, 20_000, 5).points;
         assert!(points.iter().all(|y| (0.0..=1.0).contains(y)));
@@ -204,7 +204,7 @@ fn heat_as_scipy_spreads_it() {
     assert!(last.iter().all(|y| (y - mean).abs() < 1e-4));
 
     let (mean, v) = image();
-    let path = Corrupted::new(images(1), others()[1].clone()).unwrap();
+    let path = ImagePath::new(images(1), others()[1].clone()).unwrap();
     let heat = Heat::new(4, 5);
     for t in [0.2, 1.0] {
         let planes = mean.as_slice().unwrap().chunks_exact(20);
@@ -222,9 +222,9 @@ fn heat_as_scipy_spreads_it() {
 
 #[test]
 fn velocities_are_rates_for_the_same_draw() {
-    for corruption in all() {
-        let scale = corruption.clone();
-        let path = Corrupted::new(images(3), corruption)
+    for degradation in all() {
+        let scale = degradation.clone();
+        let path = ImagePath::new(images(3), degradation)
             .unwrap()
             .with_mirrored();
         for t in [0.05, 0.3, 0.9] {
@@ -252,17 +252,17 @@ fn velocities_are_rates_for_the_same_draw() {
 
 #[test]
 fn at_first_images_are_whole() {
-    for corruption in all() {
-        if corruption.span()[0] > 0.0 || matches!(corruption.kind, Kind::Process(_)) {
+    for degradation in all() {
+        if degradation.span()[0] > 0.0 || matches!(degradation.kind, Kind::Process(_)) {
             continue;
         }
-        let path = Corrupted::new(images(1), corruption.clone()).unwrap();
+        let path = ImagePath::new(images(1), degradation.clone()).unwrap();
         let points = draw(&path, 0.0, 1, 8).points;
-        let again = corruption.images(points.view(), "again").unwrap();
+        let again = degradation.images(points.view(), "again").unwrap();
         // Cosines there and back, and a quarter, round.
         let both = again.image(0).iter().zip(path.images().image(0));
         for (a, b) in both {
-            assert!(a.abs_diff(*b) <= 1, "{a} {b} {corruption:?}");
+            assert!(a.abs_diff(*b) <= 1, "{a} {b} {degradation:?}");
         }
     }
 }
@@ -270,14 +270,14 @@ fn at_first_images_are_whole() {
 #[test]
 fn points_of_images_are_images_again() {
     let wide = Process::variance_exploding(0.5, 50.0).unwrap();
-    for corruption in all().chain([Corruption::process(wide.normalized(), SHAPE)]) {
+    for degradation in all().chain([Degradation::process(wide.normalized(), SHAPE)]) {
         let images = images(3);
-        let points = corruption.points(&images, 8).unwrap();
-        let again = corruption.images(points.view(), "again").unwrap();
+        let points = degradation.points(&images, 8).unwrap();
+        let again = degradation.images(points.view(), "again").unwrap();
         for i in 0..3 {
             let both = again.image(i).iter().zip(images.image(i));
             for (a, b) in both {
-                assert!(a.abs_diff(*b) <= 1, "{a} {b} {corruption:?}");
+                assert!(a.abs_diff(*b) <= 1, "{a} {b} {degradation:?}");
             }
         }
     }
@@ -285,10 +285,10 @@ fn points_of_images_are_images_again() {
 
 #[test]
 fn all_images_and_their_mirrors_are_drawn() {
-    let path = Corrupted::new(images(3), Corruption::linear(SHAPE)).unwrap();
-    let count = |path: &Corrupted| {
+    let path = ImagePath::new(images(3), Degradation::linear(SHAPE)).unwrap();
+    let count = |path: &ImagePath| {
         let points = draw(path, 0.0, 400, 9).points;
-        let drawn = path.corruption().images(points.view(), "drawn").unwrap();
+        let drawn = path.degradation().images(points.view(), "drawn").unwrap();
         let mut kinds: Vec<&[u8]> = (0..400).map(|i| drawn.image(i)).collect();
         kinds.sort_unstable();
         let sizes: Vec<usize> = kinds.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
@@ -308,13 +308,13 @@ fn all_images_and_their_mirrors_are_drawn() {
 #[test]
 fn hidden_pixels_do_not_leak() {
     let one = images(1);
-    for (corruption, seen) in [(others()[4].clone(), (2, 4)), (others()[5].clone(), (0, 0))] {
-        let paths = |images: Images| Corrupted::new(images, corruption.clone()).unwrap();
+    for (degradation, seen) in [(others()[4].clone(), (2, 4)), (others()[5].clone(), (0, 0))] {
+        let paths = |images: Images| ImagePath::new(images, degradation.clone()).unwrap();
         let here = draw(&paths(one.clone()), 0.4, 1, 10).points;
-        let start = corruption.start(&one, 1.0, 3).unwrap();
+        let start = degradation.start(&one, 1.0, 3).unwrap();
         for y in 0..4 {
             for x in 0..5 {
-                let hidden = match &corruption.kind {
+                let hidden = match &degradation.kind {
                     Kind::Inpainting(mask) => mask.hidden()[[y, x]],
                     _ => y % 2 == 1 || x % 2 == 1,
                 };
@@ -328,9 +328,9 @@ fn hidden_pixels_do_not_leak() {
                 };
                 assert!(changed(0, 60));
                 assert_eq!(changed(60, 120), !hidden, "{y} {x}");
-                let began = corruption.start(&other, 1.0, 3).unwrap();
+                let began = degradation.start(&other, 1.0, 3).unwrap();
                 assert_eq!(began != start, !hidden, "{y} {x}");
-                let (a, b) = (corruption.plain(&one), corruption.plain(&other));
+                let (a, b) = (degradation.baseline(&one), degradation.baseline(&other));
                 assert_eq!(a.unwrap().pixels() != b.unwrap().pixels(), !hidden);
             }
         }
@@ -346,17 +346,17 @@ fn hidden_pixels_do_not_leak() {
 fn starts_have_the_law_of_the_path_at_its_end() {
     let n = 20_000;
     let one = images(1);
-    for corruption in others() {
-        let path = Corrupted::new(one.clone(), corruption.clone()).unwrap();
+    for degradation in others() {
+        let path = ImagePath::new(one.clone(), degradation.clone()).unwrap();
         let end = draw(&path, 1.0, n, 11).points;
         let many = one.select(&vec![0; n]).unwrap();
-        let start = corruption.start(&many, 1.0, 12).unwrap();
-        let begun = match corruption.restores() || matches!(corruption.kind, Kind::Heat(_)) {
+        let start = degradation.start(&many, 1.0, 12).unwrap();
+        let begun = match degradation.restores() || matches!(degradation.kind, Kind::Heat(_)) {
             true => {
-                assert!(corruption.prior(2, 0).is_err());
+                assert!(degradation.prior(2, 0).is_err());
                 start
             }
-            false => corruption.prior(n, 12).unwrap(),
+            false => degradation.prior(n, 12).unwrap(),
         };
         let (mean, variance) = (end.mean_axis(Axis(0)).unwrap(), end.var_axis(Axis(0), 0.0));
         for (j, m) in begun.mean_axis(Axis(0)).unwrap().iter().enumerate() {
@@ -368,16 +368,16 @@ fn starts_have_the_law_of_the_path_at_its_end() {
             assert!((found - std_dev).abs() < 0.04 * std_dev + 0.004, "{j}");
         }
         assert_eq!(
-            corruption.start(&one, 1.0, 1).unwrap(),
-            corruption.start(&one, 1.0, 1).unwrap()
+            degradation.start(&one, 1.0, 1).unwrap(),
+            degradation.start(&one, 1.0, 1).unwrap()
         );
         assert_ne!(
-            corruption.start(&one, 1.0, 1).unwrap(),
-            corruption.start(&one, 1.0, 2).unwrap()
+            degradation.start(&one, 1.0, 1).unwrap(),
+            degradation.start(&one, 1.0, 2).unwrap()
         );
     }
     let [vp, _, ve, normalized] = processes();
-    let spread = |corruption: &Corruption| corruption.prior(500, 0).unwrap().std(0.0);
+    let spread = |degradation: &Degradation| degradation.prior(500, 0).unwrap().std(0.0);
     assert!((spread(&vp) - 1.0).abs() < 0.02);
     assert!((spread(&ve) / 50.0 - 1.0).abs() < 0.02);
     assert!((spread(&normalized) - 1.0).abs() < 0.02);
@@ -386,24 +386,24 @@ fn starts_have_the_law_of_the_path_at_its_end() {
 #[test]
 fn temperature_scales_all_noise() {
     let two = images(2);
-    let restoring = others().into_iter().filter(Corruption::restores);
-    for corruption in restoring {
-        let start = |t: f64, seed: u64| corruption.start(&two, t, seed).unwrap();
+    let restoring = others().into_iter().filter(Degradation::restores);
+    for degradation in restoring {
+        let start = |t: f64, seed: u64| degradation.start(&two, t, seed).unwrap();
         let [cold, warm, hot] = [0.0, 0.5, 1.0].map(|t| start(t, 1));
         assert_eq!(cold, start(0.0, 2));
         assert_ne!(warm, start(0.5, 2));
         let middle = (&cold + &hot) / 2.0;
         assert!((&warm - middle).iter().all(|d| d.abs() < 1e-12));
         // Without noise, gray or what is kept, and 0 where pixels are hidden.
-        let seen = corruption.seen(&two).unwrap();
+        let observed = degradation.observed(&two).unwrap();
         for (j, x) in cold.row(1).iter().take(60).enumerate() {
             let (y, column) = (j / 5 % 4, j % 5);
-            let is_known = match &corruption.kind {
+            let is_known = match &degradation.kind {
                 Kind::Inpainting(mask) => !mask.hidden()[[y, column]],
                 Kind::SuperResolution => is_kept(y, column),
                 _ => true,
             };
-            let level = f64::from(seen.pixels()[[1, y, column, j / 20]]);
+            let level = f64::from(observed.pixels()[[1, y, column, j / 20]]);
             let expected = if is_known {
                 (level + 0.5) / 128.0 - 1.0
             } else {
@@ -412,63 +412,66 @@ fn temperature_scales_all_noise() {
             assert!((x - expected).abs() < 1e-12, "{j}: {x} {expected}");
         }
         for t in [-0.1, f64::NAN, f64::INFINITY] {
-            let error = corruption.start(&two, t, 0).unwrap_err();
+            let error = degradation.start(&two, t, 0).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Value);
         }
     }
 }
 
 #[test]
-fn what_is_seen_and_plain_answers() {
+fn what_is_observed_and_baselines() {
     let pixels = Array4::from_shape_fn((1, 3, 4, 1), |(_, y, x, _)| (40 * y + 10 * x) as u8);
     let images = Images::new(pixels, "ramp").unwrap();
-    let corruption = Corruption::super_resolution([3, 4, 1]).unwrap();
+    let degradation = Degradation::super_resolution([3, 4, 1]).unwrap();
     assert_eq!(
-        corruption.seen(&images).unwrap().image(0),
+        degradation.observed(&images).unwrap().image(0),
         [0, 0, 20, 20, 0, 0, 20, 20, 80, 80, 100, 100]
     );
     // Linear but beyond the last kept column.
-    let plain = [0, 10, 20, 20, 40, 50, 60, 60, 80, 90, 100, 100];
-    assert_eq!(corruption.plain(&images).unwrap().image(0), plain);
+    let baseline = [0, 10, 20, 20, 40, 50, 60, 60, 80, 90, 100, 100];
+    assert_eq!(degradation.baseline(&images).unwrap().image(0), baseline);
     let low = Array4::from_shape_vec((1, 2, 2, 1), vec![0, 20, 80, 100]).unwrap();
     let low = Images::new(low, "low").unwrap();
-    assert_eq!(corruption.plain(&low).unwrap().image(0), plain);
+    assert_eq!(degradation.baseline(&low).unwrap().image(0), baseline);
     assert_eq!(
-        corruption.start(&low, 1.0, 5).unwrap(),
-        corruption.start(&images, 1.0, 5).unwrap()
+        degradation.start(&low, 1.0, 5).unwrap(),
+        degradation.start(&images, 1.0, 5).unwrap()
     );
-    let points = corruption.start(&images, 1.0, 5).unwrap();
-    let back = corruption.images(points.view(), "start").unwrap();
+    let points = degradation.start(&images, 1.0, 5).unwrap();
+    let back = degradation.images(points.view(), "start").unwrap();
     let kept = [0, 2, 8, 10].map(|j| back.image(0)[j]);
     assert_eq!(kept, [0, 20, 80, 100]);
 
-    let corruption = Corruption::inpainting([3, 4, 1], Mask::bottom(3, 4).unwrap()).unwrap();
+    let degradation = Degradation::inpainting([3, 4, 1], Mask::bottom(3, 4).unwrap()).unwrap();
     assert_eq!(
-        corruption.seen(&images).unwrap().image(0),
+        degradation.observed(&images).unwrap().image(0),
         [0, 10, 20, 30, 40, 50, 60, 70, 128, 128, 128, 128]
     );
     assert_eq!(
-        corruption.plain(&images).unwrap().image(0),
+        degradation.baseline(&images).unwrap().image(0),
         [0, 10, 20, 30, 40, 50, 60, 70, 35, 35, 35, 35]
     );
     // A model that moves what is known is not believed.
-    let moved = corruption.start(&images, 1.0, 0).unwrap();
+    let moved = degradation.start(&images, 1.0, 0).unwrap();
     let mut astray = moved.clone();
     astray.slice_mut(s![.., ..12]).fill(0.9);
-    let back = corruption.images(astray.view(), "astray").unwrap();
+    let back = degradation.images(astray.view(), "astray").unwrap();
     assert_eq!(back.image(0)[..8], images.image(0)[..8]);
     assert_eq!(back.image(0)[8], 243);
 
     let pixels = Array4::from_shape_vec((1, 1, 2, 3), vec![200, 40, 90, 7, 7, 7]).unwrap();
     let color = Images::new(pixels, "color").unwrap();
-    let corruption = Corruption::colorization([1, 2, 3]).unwrap();
-    let plain = corruption.plain(&color).unwrap();
-    assert_eq!(plain.image(0), [94, 94, 94, 7, 7, 7]);
+    let degradation = Degradation::colorization([1, 2, 3]).unwrap();
+    let baseline = degradation.baseline(&color).unwrap();
+    assert_eq!(baseline.image(0), [94, 94, 94, 7, 7, 7]);
     let gray = color.gray();
-    assert_eq!(corruption.plain(&gray).unwrap().pixels(), plain.pixels());
     assert_eq!(
-        corruption.start(&gray, 1.0, 1).unwrap(),
-        corruption.start(&color, 1.0, 1).unwrap()
+        degradation.baseline(&gray).unwrap().pixels(),
+        baseline.pixels()
+    );
+    assert_eq!(
+        degradation.start(&gray, 1.0, 1).unwrap(),
+        degradation.start(&color, 1.0, 1).unwrap()
     );
 }
 
@@ -488,7 +491,7 @@ fn masks() {
         "{message}"
     );
     assert!(Mask::of(&white.select(&[0, 0]).unwrap()).is_err());
-    let error = Corruption::inpainting([4, 4, 1], top).unwrap_err();
+    let error = Degradation::inpainting([4, 4, 1], top).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
     assert!(error.to_string().contains("4 x 4") && error.to_string().contains("3 x 2"));
 }
@@ -496,39 +499,42 @@ fn masks() {
 #[test]
 fn sizes_that_do_not_fit() {
     assert_eq!(
-        Corruption::colorization([4, 4, 1]).unwrap_err().kind(),
+        Degradation::colorization([4, 4, 1]).unwrap_err().kind(),
         ErrorKind::Shape
     );
-    assert!(Corruption::super_resolution([1, 1, 3]).is_err());
-    let other = Corrupted::new(images(1), Corruption::linear([4, 5, 1])).unwrap_err();
+    assert!(Degradation::super_resolution([1, 1, 3]).is_err());
+    let other = ImagePath::new(images(1), Degradation::linear([4, 5, 1])).unwrap_err();
     let message = other.to_string();
     assert!(
         message.contains("ramp") && message.contains("4 x 5"),
         "{message}"
     );
-    for corruption in others() {
+    for degradation in others() {
         let half = Images::new(Array4::zeros((1, 4, 2, 3)), "narrow").unwrap();
         assert_eq!(
-            corruption.start(&half, 1.0, 0).unwrap_err().kind(),
+            degradation.start(&half, 1.0, 0).unwrap_err().kind(),
             ErrorKind::Shape
         );
         let few = Array2::zeros((1, 7));
         assert_eq!(
-            corruption.images(few.view(), "few").unwrap_err().kind(),
+            degradation.images(few.view(), "few").unwrap_err().kind(),
             ErrorKind::Shape
         );
-        assert_eq!(corruption.plain(&images(1)).is_ok(), corruption.restores());
+        assert_eq!(
+            degradation.baseline(&images(1)).is_ok(),
+            degradation.restores()
+        );
     }
 }
 
 #[test]
 fn weights_and_their_derivatives() {
-    for corruption in all() {
-        let [start, _] = corruption.span();
+    for degradation in all() {
+        let [start, _] = degradation.span();
         let h = 1e-6;
         for t in [0.01, 0.2, 0.6, 0.95] {
-            let [weight, slope] = corruption.weight(t);
-            let rate = (corruption.weight(t + h)[0] - corruption.weight(t - h)[0]) / (2.0 * h);
+            let [weight, slope] = degradation.weight(t);
+            let rate = (degradation.weight(t + h)[0] - degradation.weight(t - h)[0]) / (2.0 * h);
             assert!(weight > 0.0);
             assert!(
                 (slope - rate).abs() < 1e-6 * slope.abs() + 1e-8,
@@ -536,8 +542,8 @@ fn weights_and_their_derivatives() {
             );
         }
         // VE alone has noise at first.
-        let noisy = processes()[2..].contains(&corruption);
-        assert!(noisy || corruption.weight(start)[0] < 1e-2);
+        let noisy = processes()[2..].contains(&degradation);
+        assert!(noisy || degradation.weight(start)[0] < 1e-2);
     }
     let [vp, sub, ve, normalized] = processes();
     let sigma = (1.0 - (-0.1f64 * 0.3 - 9.95 * 0.09).exp()).sqrt();
@@ -555,24 +561,24 @@ fn weights_and_their_derivatives() {
 
 /// Along VP and normalized VE the way is an arc of a circle.
 #[test]
-fn the_pace_is_the_way_that_points_go() {
-    for corruption in all() {
-        let (times, distances) = corruption.pace();
-        assert_eq!([times[0], *times.last().unwrap()], corruption.span());
+fn the_warp_is_the_way_that_points_go() {
+    for degradation in all() {
+        let (times, distances) = degradation.warp();
+        assert_eq!([times[0], *times.last().unwrap()], degradation.span());
         assert!(times.windows(2).all(|w| w[0] < w[1]));
         assert_eq!(times.len(), distances.len() + 1);
         assert!(distances.iter().all(|d| *d > 0.0));
     }
     let [vp, sub, ve, normalized] = processes();
-    let check = |corruption: &Corruption, angle: fn(f64) -> f64| {
-        let (times, distances) = corruption.pace();
+    let check = |degradation: &Degradation, angle: fn(f64) -> f64| {
+        let (times, distances) = degradation.warp();
         let mut way = 0.0;
         for (t, distance) in times[1..].iter().zip(&distances) {
             way += distance;
             let expected = angle(*t) - angle(times[0]);
             assert!((way - expected).abs() < 1e-3, "{t}: {way}, {expected}");
         }
-        assert_eq!(corruption.weight_of_velocities(0.3), [1.0, 0.0]);
+        assert_eq!(degradation.weight_of_velocities(0.3), [1.0, 0.0]);
     };
     check(&vp, |t| (0.1 * t + 9.95 * t * t).exp_m1().sqrt().atan());
     check(&normalized, |t| (0.01 * 5000f64.powf(t)).atan());
@@ -582,7 +588,7 @@ fn the_pace_is_the_way_that_points_go() {
 
 #[test]
 fn the_same_bits_on_any_number_of_threads() {
-    let path = Corrupted::new(images(3), others()[4].clone()).unwrap();
+    let path = ImagePath::new(images(3), others()[4].clone()).unwrap();
     let [one, three] = [1, 3].map(|threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build().unwrap().install(|| draw(&path, 0.3, 50, 13))
