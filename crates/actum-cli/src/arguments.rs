@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use actum::{
-    data::{self, ReadOptions},
+    data::{self, ImageTarget, Images, described, extensions},
     error::{Error, ErrorKind, Result},
     fit::Options,
     lagrangian::{Cost, Noise},
@@ -11,16 +11,18 @@ use actum::{
     problem::{Growth, Mass, Method, NoisePath, Task},
     run::{IfExists, Schema, SnapshotSettings},
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command as Program, FromArgMatches, Parser, Subcommand};
 
 use crate::output;
 
 /// Learn how a population moves from snapshots of it (Action Matching).
-///
-/// Files are .npz (X [n, d], t [n], optional w [n]), .csv, .tsv or .parquet (a time column,
-/// coordinates, optional weight). Start with `actum demo`, or with `actum check FILE`.
 #[derive(Parser)]
 #[command(name = "actum", version, max_term_width = 100)]
+#[command(long_about = format!(
+    "Learn how a population moves from snapshots of it (Action Matching).\n\n\
+     Files are {}. Start with `actum demo`, or with `actum check FILE`.",
+    described(|format| format.snapshots)
+))]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
@@ -55,8 +57,8 @@ pub struct Gallery {
     /// Which one [default: list them].
     #[arg(requires = "output")]
     pub name: Option<String>,
-    /// Where to write: .npz (X [n, d], t [n], V [n, d]), .csv, .tsv or .parquet.
     #[arg(short, long, value_name = "FILE", requires = "name")]
+    #[arg(help = format!("Where to write: {}", extensions(|_| true)))]
     pub output: Option<PathBuf>,
     /// Say what each problem is.
     #[arg(long, conflicts_with_all = ["name", "output"])]
@@ -138,9 +140,9 @@ pub struct Fit {
     /// where it changes in time (entropic Action Matching).
     #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
     pub noise: Option<Noise>,
-    /// Birth and death at the rate lambda * action: lambda in 1/distance^2 (for a quadratic cost), or auto, where growing
-    /// e-fold costs ten times what travelling the spread of the data does (unbalanced Action
-    /// Matching).
+    /// Birth and death at the rate lambda * action (unbalanced Action Matching). Lambda is in
+    /// 1/distance^2 (for a quadratic cost), or auto: growing e-fold then costs ten times what
+    /// travelling the spread of the data does.
     #[arg(long, value_name = "LAMBDA", allow_hyphen_values = true)]
     pub growth: Option<Growth>,
     /// The mass of every snapshot, with --growth: counts (every point is an individual), weights
@@ -189,9 +191,8 @@ pub struct Simulate {
     /// data, at most data.shard points of it at random].
     #[arg(long, value_name = "FILE")]
     pub start: Option<PathBuf>,
-    /// Where to write: .npz (X [times, n, d], t [times], w [n] or, with growth, [times, n]), .csv, .tsv or .parquet (a row for each
-    /// particle and time).
     #[arg(short, long, value_name = "FILE")]
+    #[arg(help = format!("Where to write: {}", described(|format| format.trajectories)))]
     pub output: PathBuf,
 }
 
@@ -236,8 +237,8 @@ pub struct Annotate {
     pub run: PathBuf,
     /// Points with times [default: the file the run was fitted on].
     pub file: Option<PathBuf>,
-    /// Also write it for every point: .npz, .csv, .tsv or .parquet.
     #[arg(short, long, value_name = "FILE")]
+    #[arg(help = format!("Also write it for every point: {}", extensions(|_| true)))]
     pub output: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
@@ -264,11 +265,15 @@ pub enum Image {
 }
 
 /// Learn from images.
-///
-/// WHAT is a folder of PNG or JPEG files of one size, an IDX file (MNIST; plain or .gz), .npz with one
-/// array of uint8 [n, height, width, channels], or `shapes`: made-up colour images of 16 x 16 pixels.
 #[derive(Args)]
-#[command(mut_arg("set", |set| set.help("One setting, such as network.channels=32; can be given again")))]
+#[command(long_about = format!(
+    "Learn from images.\n\n\
+     WHAT is {}, or `shapes`: made-up colour images of 16 x 16 pixels. Images have one size.",
+    Images::readable()
+))]
+#[command(mut_arg("set", |set| {
+    set.help("One setting, such as network.channels=32; can be given again")
+}))]
 pub struct ImageFit {
     /// The images [default: shapes; with --resume those of the run].
     #[arg(long, value_name = "WHAT")]
@@ -309,9 +314,8 @@ pub struct ImageSample {
     /// How many.
     #[arg(short, value_name = "N", default_value_t = 64)]
     pub n: usize,
-    /// Where to write: one picture (.png), .npz (arr_0, uint8 [n, height, width, channels]), or a new
-    /// folder of PNG files (no extension).
     #[arg(short, long, value_name = "FILE")]
+    #[arg(help = format!("Where to write: {}", ImageTarget::listed()))]
     pub output: PathBuf,
     /// Seeds the noise they are made from.
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -336,9 +340,12 @@ pub struct ImageRestore {
     /// At most the first N.
     #[arg(short, value_name = "N", default_value_t = 16)]
     pub n: usize,
-    /// Where to write: one picture (.png) with a row for every image, or the restored ones alone: .npz
-    /// or a new folder (no extension).
     #[arg(short, long, value_name = "FILE")]
+    #[arg(help = format!(
+        "Where to write: {}; the picture has a row for every image with what is seen of it, the \
+         others hold the restored images alone",
+        ImageTarget::listed()
+    ))]
     pub output: PathBuf,
     /// Seeds the noise, of which there is none at temperature 0.
     #[arg(long, value_name = "S", default_value_t = 0)]
@@ -429,6 +436,20 @@ impl Fitting {
         }
     }
 
+    /// The keys and values of every --set.
+    pub fn changes(&self) -> Result<Vec<(&str, &str)>> {
+        let changes = self.set.iter().map(|change| {
+            let (key, value) = change.split_once('=').ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Setting,
+                    format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
+                )
+            })?;
+            Ok((key.trim(), value.trim()))
+        });
+        changes.collect()
+    }
+
     /// What was typed of how to minimise.
     pub fn minimise(&self, options: &mut Options) {
         if let Some(steps) = self.steps {
@@ -453,67 +474,57 @@ impl Fitting {
     }
 }
 
-/// Where in a file the times, points and weights are.
-#[derive(Args)]
-pub struct Keys {
-    /// The array or column of times.
-    #[arg(long, value_name = "K")]
-    pub time_key: Option<String>,
-    /// The array of points, or the columns of coordinates separated by commas.
-    #[arg(long, value_name = "K")]
-    pub points_key: Option<String>,
-    /// The array or column of weights.
-    #[arg(long, value_name = "K")]
-    pub weight_key: Option<String>,
-    /// The array of velocities, or their columns separated by commas.
-    #[arg(long, value_name = "K")]
-    pub velocity_key: Option<String>,
-}
+/// The keys that were typed, a flag for each.
+#[derive(Clone)]
+pub struct Keys(pub data::Keys);
 
 impl Keys {
-    pub fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            time_key: self.time_key.clone(),
-            points_key: self.points_key.clone(),
-            weight_key: self.weight_key.clone(),
-            velocity_key: self.velocity_key.clone(),
+    /// Where in a file things are: the keys that were typed over others.
+    pub fn over(&self, keys: &mut data::Keys) {
+        let mut typed = self.0.clone();
+        for key in data::Keys::ALL {
+            if let Some(name) = (key.field)(&mut typed).take() {
+                *(key.field)(keys) = Some(name);
+            }
         }
     }
 }
 
-/// What a --set says.
-pub fn key_and_value(change: &str) -> Result<(&str, &str)> {
-    let (key, value) = change.split_once('=').ok_or_else(|| {
-        Error::new(
-            ErrorKind::Setting,
-            format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
-        )
-    })?;
-    Ok((key.trim(), value.trim()))
+impl FromArgMatches for Keys {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut keys = data::Keys::default();
+        for key in data::Keys::ALL {
+            *(key.field)(&mut keys) = matches.get_one(key.name).cloned();
+        }
+        Ok(Self(keys))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Keys {
+    fn augment_args(program: Program) -> Program {
+        program.args(data::Keys::ALL.map(|key| {
+            let flag = Arg::new(key.name).long(key.name.replace('_', "-"));
+            flag.value_name("K").help(key.about)
+        }))
+    }
+
+    fn augment_args_for_update(program: Program) -> Program {
+        Self::augment_args(program)
+    }
 }
 
 impl Fit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
     pub fn settings(&self, base: SnapshotSettings) -> Result<SnapshotSettings> {
-        let mut settings = match &self.fitting.config {
-            Some(path) => SnapshotSettings::read(path)?,
-            None => base,
-        };
-        for change in &self.fitting.set {
-            let (key, value) = key_and_value(change)?;
-            settings = settings.with(key, value)?;
-        }
+        let mut settings =
+            base.collect(self.fitting.config.as_deref(), &self.fitting.changes()?)?;
         let data = &mut settings.data;
-        for (typed, setting) in [
-            (&self.keys.time_key, &mut data.time_key),
-            (&self.keys.points_key, &mut data.points_key),
-            (&self.keys.weight_key, &mut data.weight_key),
-            (&self.keys.velocity_key, &mut data.velocity_key),
-        ] {
-            if typed.is_some() {
-                setting.clone_from(typed);
-            }
-        }
+        self.keys.over(&mut data.keys);
         if self.dims.is_some() {
             data.dims = self.dims;
         }
@@ -529,7 +540,7 @@ impl Fit {
         }
         let terms = &mut settings.lagrangian;
         if self.drift.is_some() {
-            data.velocity_key.clone_from(&self.drift);
+            data.keys.velocity_key.clone_from(&self.drift);
             terms.drift = true;
         }
         if let Some(noise) = &self.noise {

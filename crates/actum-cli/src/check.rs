@@ -17,8 +17,8 @@ use crate::{
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
-    let options = arguments.keys.read_options();
-    let snapshots = read::sample(&arguments.file, &options, DataOptions::default().shard)?;
+    let shard = DataOptions::default().shard;
+    let snapshots = read::sample(&arguments.file, &arguments.keys.0, shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
@@ -136,7 +136,7 @@ fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientF
         );
     }
     for note in snapshots.notes() {
-        output::line(&format!("\nnote: {note}"));
+        output::line(&format!("\nnote: {}", output::with_flags(note)));
     }
     if !fractions.is_empty() {
         output::line(&format!("\n{FRACTIONS}"));
@@ -203,15 +203,14 @@ fn suggestion(
         .iter()
         .flatten()
         .any(|fraction| cycles("", *fraction).is_some());
-    let round = round
-        .then_some(&arguments.keys.velocity_key)
-        .and_then(Option::as_ref);
+    let keys = &arguments.keys.0;
+    let round = round.then_some(keys.velocity_key.clone()).flatten();
     let mut command = format!("actum fit {}", output::path(&arguments.file));
     for (flag, key) in [
-        ("--time-key", &arguments.keys.time_key),
-        ("--points-key", &arguments.keys.points_key),
-        ("--weight-key", &arguments.keys.weight_key),
-        ("--drift", &round.cloned()),
+        ("--time-key", &keys.time_key),
+        ("--points-key", &keys.points_key),
+        ("--weight-key", &keys.weight_key),
+        ("--drift", &round),
     ] {
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));

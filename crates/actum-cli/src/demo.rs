@@ -5,10 +5,11 @@ use std::{fs, path::Path, time::Instant};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, Branching, ReadOptions, Snapshots},
+    data::{self, Keys, Snapshots, extensions},
     error::{Error, ErrorKind, Result},
     evaluate,
     flow::{self, Scheme},
+    gallery::Branching,
     metric,
     run::{IfExists, Run, SnapshotSettings},
 };
@@ -98,12 +99,13 @@ pub fn run(arguments: &Demo) -> Result<()> {
         &pictures,
     )?;
     output::line(&format!(
-        "\nDone in {:.0} s. For your own file (.npz, .csv or .parquet):\n  \
+        "\nDone in {:.0} s. For your own file ({}):\n  \
          actum check FILE\n  \
          actum fit FILE --hold-out TIME -o run\n  \
          actum score run FILE\n  \
          actum plot run FILE -o pictures",
-        started.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64(),
+        extensions(|_| true)
     ));
     Ok(())
 }
@@ -113,7 +115,7 @@ fn claim(folder: &Path, population: &Path, snapshots: &Snapshots) -> Result<()> 
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
     let mut entries = fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
     let own = || {
-        let there = data::read(population, &ReadOptions::default());
+        let there = data::read(population, &Keys::default());
         there.is_ok_and(|there| there.fingerprint() == snapshots.fingerprint())
     };
     if entries.next().is_none() || own() {

@@ -23,7 +23,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
     if_exists.allows(&fitting.output)?;
-    let table = TableReader::open(&arguments.file, &settings.data.read_options())?;
+    let table = TableReader::open(&arguments.file, &settings.data.keys)?;
     for label in &settings.data.hold_out {
         table.axis().index_of(label)?;
     }
@@ -36,8 +36,8 @@ pub fn run(arguments: &Fit) -> Result<()> {
     )?;
     let sharded = (shards.count() > 1).then(|| {
         format!(
-            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them, {} steps \
-             each",
+            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them, {} \
+             steps each",
             output::thousands(total),
             output::thousands(shards.count()),
             output::thousands(settings.data.shard),
@@ -54,7 +54,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     }
     let warnings = snapshots.warnings();
     for text in sharded.iter().chain(snapshots.notes()).chain(&warnings) {
-        eprintln!("note: {text}");
+        eprintln!("note: {}", output::with_flags(text));
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());

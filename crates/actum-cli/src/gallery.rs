@@ -1,7 +1,7 @@
 //! `actum gallery`.
 
 use actum::{
-    data,
+    data::{self, Format},
     error::{Error, ErrorKind, Result},
     gallery::{self, ENTRIES},
 };
@@ -82,13 +82,7 @@ fn write(arguments: &Gallery, name: &str, path: &std::path::Path) -> Result<()> 
     }
     let snapshots = gallery::snapshots(&*truth, &times, arguments.points, arguments.seed)?;
     data::write(path, &snapshots)?;
-    let velocities = match path.extension() {
-        Some(extension) if extension.eq_ignore_ascii_case("npz") => "V".to_owned(),
-        _ => {
-            let names = snapshots.columns().iter().map(|name| format!("v_{name}"));
-            names.collect::<Vec<_>>().join(",")
-        }
-    };
+    let velocities = (Format::of(path)?.velocity_key)(snapshots.columns());
     if arguments.json {
         output::json(&json!({
             "file": path,

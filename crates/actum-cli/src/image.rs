@@ -1,15 +1,13 @@
 //! `actum image`.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use actum::{
     action::Device,
-    data::{Images, Shapes},
+    data::{ImageTarget, Images},
     error::{Error, ErrorKind, Result},
     flow::Scheme,
+    gallery::Shapes,
     path::Mask,
     problem::{Half, Hidden, Method, NoisePath, Task},
     run::{IfExists, ImageModel, ImageSettings, Record, Run, SampleQuality, Schema},
@@ -125,17 +123,10 @@ fn fit(arguments: &ImageFit) -> Result<()> {
 impl ImageFit {
     /// What was typed over `base`: first the file of --config, then --set, then the flags.
     fn settings(&self, base: ImageSettings) -> Result<ImageSettings> {
-        let mut settings = match &self.fitting.config {
-            Some(path) => ImageSettings::read(path)?,
-            None => base,
-        };
-        // The task decides which other settings make sense.
+        let mut settings =
+            base.collect(self.fitting.config.as_deref(), &self.fitting.changes()?)?;
         if let Some(task) = self.task {
             settings.task = task;
-        }
-        for change in &self.fitting.set {
-            let (key, value) = crate::arguments::key_and_value(change)?;
-            settings = settings.with(key, value)?;
         }
         if let Some(method) = self.method {
             settings.method = method;
@@ -165,43 +156,8 @@ fn scheme(steps: Option<usize>) -> Scheme {
     steps.map_or(ImageModel::SCHEME, Scheme::RungeKutta4)
 }
 
-/// Where images can be written.
-enum Target {
-    Grid,
-    Npz,
-    Folder,
-}
-
-impl Target {
-    /// Tells by the name, before the work is done, where the result goes.
-    fn of(path: &Path) -> Result<Self> {
-        let extension = path.extension().and_then(OsStr::to_str);
-        let target = match extension.map(str::to_lowercase).as_deref() {
-            Some("png") => Self::Grid,
-            Some("npz") => Self::Npz,
-            None => Self::Folder,
-            Some(other) => {
-                return Err(Error::new(
-                    ErrorKind::Setting,
-                    format!(
-                        "cannot write images to .{other}; expected a grid (.png), an array (.npz) \
-                         or a folder (no extension)"
-                    ),
-                ));
-            }
-        };
-        if matches!(target, Self::Folder) && path.exists() {
-            return Err(Error::new(
-                ErrorKind::Exists,
-                format!("{} is there already; choose another folder", path.display()),
-            ));
-        }
-        Ok(target)
-    }
-}
-
 fn sample(arguments: &ImageSample) -> Result<()> {
-    let target = Target::of(&arguments.output)?;
+    let target = ImageTarget::of(&arguments.output)?;
     let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
     let like = match run.images()?.0.path {
@@ -211,14 +167,8 @@ fn sample(arguments: &ImageSample) -> Result<()> {
     let scheme = scheme(arguments.steps);
     let made = model.sample(arguments.n, arguments.seed, scheme, like.as_ref())?;
     let path = &arguments.output;
-    match target {
-        Target::Grid => {
-            let columns = (arguments.n as f64).sqrt().ceil() as usize;
-            made.images.write_grid(path, columns)?;
-        }
-        Target::Npz => made.images.write_npz(path)?,
-        Target::Folder => made.images.write_folder(path)?,
-    }
+    let columns = (arguments.n as f64).sqrt().ceil() as usize;
+    (target.write)(&made.images, path, columns)?;
     output::line(&format!(
         "{}: {}, {} evaluations of the velocity",
         path.display(),
@@ -229,7 +179,7 @@ fn sample(arguments: &ImageSample) -> Result<()> {
 }
 
 fn restore(arguments: &ImageRestore) -> Result<()> {
-    let target = Target::of(&arguments.output)?;
+    let target = ImageTarget::of(&arguments.output)?;
     let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
     let images = first(
@@ -238,29 +188,17 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
     )?;
     let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
     let temperature = arguments.temperature;
-    let what = match target {
-        Target::Grid => {
-            let (picture, columns) = model.beside(&images, temperature, seed, scheme)?;
-            picture.write_grid(path, columns)?;
-            match columns {
-                4 => {
-                    " beside each other: what the model observes, the baseline, restored, the image"
-                }
-                _ => " beside each other: what the model observes, the baseline, restored",
-            }
+    let what = if target.is_grid {
+        let (picture, columns) = model.beside(&images, temperature, seed, scheme)?;
+        (target.write)(&picture, path, columns)?;
+        match columns {
+            4 => " beside each other: what the model observes, the baseline, restored, the image",
+            _ => " beside each other: what the model observes, the baseline, restored",
         }
-        Target::Npz => {
-            model
-                .restore(&images, temperature, seed, scheme)?
-                .images
-                .write_npz(path)?;
-            " restored"
-        }
-        Target::Folder => {
-            let restored = model.restore(&images, temperature, seed, scheme)?.images;
-            restored.write_folder(path)?;
-            " restored"
-        }
+    } else {
+        let restored = model.restore(&images, temperature, seed, scheme)?.images;
+        (target.write)(&restored, path, 1)?;
+        " restored"
     };
     output::line(&format!(
         "{}: {}{what}",

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use actum::data::Keys;
+
 /// Prints a line. A reader that has gone away (`| head`) is no error; a full disk ends the program.
 pub fn line(text: &str) {
     let mut out = io::stdout().lock();
@@ -85,6 +87,14 @@ pub fn quoted(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// A message of the library that names the program's flags.
+pub fn with_flags(text: &str) -> String {
+    Keys::ALL.iter().fold(text.to_owned(), |text, key| {
+        let flag = format!("--{}", key.name.replace('_', "-"));
+        text.replace(&format!("`Keys::{}`", key.name), &flag)
+    })
 }
 
 /// A path as a shell takes it.

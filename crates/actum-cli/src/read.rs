@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use actum::{
-    data::{ReadOptions, Snapshots, Split, TableReader},
+    data::{Keys, Snapshots, Split, TableReader},
     error::Result,
 };
 
@@ -13,7 +13,7 @@ use crate::{output, progress::Meter};
 const SEED: u64 = 0;
 
 /// All rows of a file that has at most `shard` of them at each time, else so many at random.
-pub fn sample(path: &Path, options: &ReadOptions, shard: usize) -> Result<Snapshots> {
+pub fn sample(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
     let how = Split {
         shard,
         seed: SEED,
@@ -24,7 +24,7 @@ pub fn sample(path: &Path, options: &ReadOptions, shard: usize) -> Result<Snapsh
         meter.at(done, of, "");
         ControlFlow::Continue(())
     };
-    let table = TableReader::open(path, options)?;
+    let table = TableReader::open(path, keys)?;
     table
         .shards(&how, &std::env::temp_dir(), &mut tell)?
         .shard(0)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, ParticleWeights, ReadOptions, Snapshots},
+    data::{self, Keys, ParticleWeights, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme, Trajectories},
     run::Run,
@@ -104,7 +104,7 @@ fn start(
     let (settings, seen) = run.snapshots()?;
     let first = seen.times[0];
     if let Some(path) = &arguments.start {
-        let (cloud, time) = data::read_cloud(path, &settings.data.read_options(), from)?;
+        let (cloud, time) = data::read_cloud(path, &settings.data.keys, from)?;
         let cloud = run
             .view_cloud(&cloud)
             .map_err(|e| e.within(path.display()))?;
@@ -146,13 +146,12 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
 /// Reads a file as the run sees it, or a sample of a large one.
 pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
     let (settings, _) = run.snapshots()?;
-    let options = settings.data.read_options();
-    let shard = settings.data.shard;
-    let snapshots = read::sample(path, &options, shard).or_else(|error| {
+    let (keys, shard) = (&settings.data.keys, settings.data.shard);
+    let snapshots = read::sample(path, keys, shard).or_else(|error| {
         // The drift is in the run: a file without velocities will do.
-        let without = ReadOptions {
+        let without = Keys {
             velocity_key: None,
-            ..options
+            ..keys.clone()
         };
         match error.kind() {
             ErrorKind::Missing => read::sample(path, &without, shard).map_err(|_| error),

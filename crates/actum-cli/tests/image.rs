@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use actum::data::{Images, Shapes};
+use actum::{data::Images, gallery::Shapes};
 use tempfile::TempDir;
 
 struct Bench(TempDir);
@@ -280,6 +280,30 @@ fn images_are_restored() {
         let hidden = (2..5).contains(&y) && (3..6).contains(&x);
         assert!(hidden || truth == filled, "{y} {x}");
     }
+}
+
+#[test]
+fn the_order_of_settings_does_not_matter() {
+    let bench = Bench::new();
+    let settings = |flags: &str| {
+        let fit = format!("fit -o run --overwrite --data whole.npz {flags} {SMALL}");
+        bench.done(&fit);
+        fs::read_to_string(bench.path("run/settings.toml")).unwrap()
+    };
+    let expected = settings("--set task=inpaint --set mask=top");
+    assert!(expected.contains("mask = \"top\""), "{expected}");
+    for flags in [
+        "--set mask=top --set task=inpaint",
+        "--set mask=top --task inpaint",
+        "--mask top --set task=superres --task inpaint",
+    ] {
+        assert_eq!(settings(flags), expected, "{flags}");
+    }
+    bench.error("fit -o other --set mask=top", &["inpaint"]);
+    bench.error(
+        "fit -o other --set tusk=inpaint",
+        &["tusk=inpaint", "`task`"],
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use actum::data::{self, Branching};
+use actum::{data, gallery::Branching};
 use tempfile::TempDir;
 
 struct Outcome {
@@ -627,6 +627,39 @@ fn bad_settings_are_errors_that_say_what_is_possible() {
     fit("--config broken.toml").error(&["broken.toml"]);
     fit("--overwrite --resume").error(&["--resume"]);
     assert!(!bench.path("run").exists(), "an error left a run behind");
+}
+
+#[test]
+fn the_order_of_settings_does_not_matter() {
+    let bench = Bench::new();
+    let settings = |flags: &str| {
+        let fit = format!("fit population.npz -o run --overwrite {flags} {SMALL}");
+        bench.run(&fit).done();
+        fs::read_to_string(bench.path("run/settings.toml")).unwrap()
+    };
+    bench.write("counts.toml", "[data]\nmass = \"counts\"\n");
+    let (mass, growth) = ("--set data.mass=counts", "--set lagrangian.growth=auto");
+    let expected = settings(&format!("{growth} {mass}"));
+    assert!(expected.contains("mass = \"counts\""), "{expected}");
+    for flags in [
+        format!("{mass} {growth}"),
+        format!("{mass} --growth auto"),
+        format!("--growth auto {mass}"),
+        format!("--config counts.toml {growth}"),
+    ] {
+        assert_eq!(settings(&flags), expected, "{flags}");
+    }
+    // What was typed as a flag is the last word.
+    let time = settings("--set data.time_key=day --time-key t --set fit.seed=4 --seed 5");
+    assert!(
+        time.contains("time_key = \"t\"") && time.contains("seed = 5"),
+        "{time}"
+    );
+    let fit = |flags: &str| bench.run(&format!("fit population.npz -o other {flags}"));
+    fit(mass).error(&["growth"]);
+    fit("--set data.dim=3").error(&["data.dim=3", "`dims`", "`time_key`", "`shard`"]);
+    fit("--set data.time_key=3").error(&["data.time_key=3", "expected a string"]);
+    fit("--set fit.batch=9 --set network.width=wide").error(&["network.width=wide"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Weighted points: `sum_i w_i delta_{x_i}`.
 
+use std::sync::Arc;
+
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::{Rng, RngExt};
 
@@ -9,7 +11,7 @@ use crate::error::{Result, ensure};
 ///
 /// Invariants: `n >= 1`, `d >= 1`, all numbers finite, weights non-negative and not all zero.
 /// The sum of the weights is the [mass](Cloud::mass); metrics and transport use the weights
-/// divided by it.
+/// divided by it. Clones share their numbers, so a clone costs nothing.
 ///
 /// ```
 /// use actum::cloud::Cloud;
@@ -22,8 +24,8 @@ use crate::error::{Result, ensure};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cloud {
-    points: Array2<f64>,
-    weights: Array1<f64>,
+    points: Arc<Array2<f64>>,
+    weights: Arc<Array1<f64>>,
 }
 
 impl Cloud {
@@ -63,15 +65,26 @@ impl Cloud {
                 n * d
             );
         }
-        let mut each = weights.iter().enumerate();
-        each.try_for_each(|(i, weight)| check_weight(i, *weight))?;
-        ensure!(weights.sum() > 0.0, Value, "all {n} weights are zero");
-        // Passes over rows rely on row-major order.
+        // Row-major order is what every pass over rows relies on.
         let points = if points.is_standard_layout() {
             points
         } else {
             points.as_standard_layout().into_owned()
         };
+        Self::shared(Arc::new(points), weights)
+    }
+
+    /// Points that are checked, with as many weights.
+    fn shared(points: Arc<Array2<f64>>, weights: Array1<f64>) -> Result<Self> {
+        let mut each = weights.iter().enumerate();
+        each.try_for_each(|(i, weight)| check_weight(i, *weight))?;
+        ensure!(
+            weights.sum() > 0.0,
+            Value,
+            "all {} weights are zero",
+            weights.len()
+        );
+        let weights = Arc::new(weights);
         Ok(Self { points, weights })
     }
 
@@ -117,14 +130,14 @@ impl Cloud {
 
     /// The weighted mean of every column, `[d]`.
     pub fn mean(&self) -> Array1<f64> {
-        self.weights.dot(&self.points) / self.mass()
+        self.weights.dot(&*self.points) / self.mass()
     }
 
     /// The weighted standard deviation of every column (divided by the mass, not by n - 1), `[d]`.
     pub fn std_dev(&self) -> Array1<f64> {
         let mean = self.mean();
         let mut square = Array1::<f64>::zeros(self.dimension());
-        for (row, w) in self.points.outer_iter().zip(&self.weights) {
+        for (row, w) in self.points.outer_iter().zip(self.weights.iter()) {
             for ((s, x), m) in square.iter_mut().zip(row).zip(&mean) {
                 *s += w * (x - m) * (x - m);
             }
@@ -168,7 +181,7 @@ impl Cloud {
         );
         let weights = self.relative_weights();
         let sum = weights.sum();
-        Self::weighted(self.points.clone(), weights.mapv(|w| mass * w / sum))
+        Self::shared(self.points.clone(), weights.mapv(|w| mass * w / sum))
     }
 
     /// A cloud of `count` points of equal weight and the same mass, drawn by systematic resampling
@@ -211,7 +224,7 @@ impl Cloud {
     /// overflows.
     fn relative_weights(&self) -> Array1<f64> {
         let greatest = self.weights.iter().copied().fold(0.0, f64::max);
-        &self.weights / greatest
+        &*self.weights / greatest
     }
 
     /// The cloud in the coordinates `(x - center) / scale`, column by column.
@@ -220,7 +233,7 @@ impl Cloud {
     /// If `center` or `scale` is not of length d.
     pub fn rescaled(&self, center: &Array1<f64>, scale: &Array1<f64>) -> Self {
         Self {
-            points: (&self.points - center) / scale,
+            points: Arc::new((&*self.points - center) / scale),
             weights: self.weights.clone(),
         }
     }

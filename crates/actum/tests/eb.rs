@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use actum::{
-    data::{ReadOptions, read},
+    data::{Keys, read},
     metric::{wasserstein_1, wasserstein_2},
 };
 
@@ -18,7 +18,7 @@ fn wasserstein_distances_agree_with_pot() {
         eprintln!("NOT CHECKED: {file} is absent");
         return;
     }
-    let all = read(Path::new(file), &ReadOptions::default()).unwrap();
+    let all = read(Path::new(file), &Keys::default()).unwrap();
     for (dims, w1, w2) in [
         (5, 1.3148588356, 1.6065810710),
         (20, 3.6130102939, 3.8017913737),

@@ -9,7 +9,7 @@ use std::{
 
 use actum::{
     action::Mlp,
-    data::{self, ReadOptions, Shards, Snapshots, Split, TableReader},
+    data::{self, Keys, Shards, Snapshots, Split, TableReader},
     error::{Error, ErrorKind, Result},
     fit::{Checkpoint, Observer, Options, Step, fit, resume},
     lagrangian::Lagrangian,
@@ -53,15 +53,15 @@ fn population() -> Snapshots {
 }
 
 /// A folder with the population in every format.
-fn files() -> (TempDir, Vec<(PathBuf, ReadOptions)>) {
+fn files() -> (TempDir, Vec<(PathBuf, Keys)>) {
     let folder = tempfile::tempdir().unwrap();
     let all = ["npz", "csv", "tsv", "parquet"].map(|extension| {
         let path = folder.path().join(format!("a.{extension}"));
         data::write(&path, &population()).unwrap();
         let key = if extension == "npz" { "V" } else { "v_x0,v_x1" };
-        let options = ReadOptions {
+        let options = Keys {
             velocity_key: Some(key.to_owned()),
-            ..ReadOptions::default()
+            ..Keys::default()
         };
         (path, options)
     });
@@ -76,7 +76,7 @@ fn split(shard: usize, most: usize) -> Split {
     }
 }
 
-fn sharded(path: &FilePath, options: &ReadOptions, how: Split) -> Result<Shards> {
+fn sharded(path: &FilePath, options: &Keys, how: Split) -> Result<Shards> {
     let folder = path.parent().unwrap();
     let mut on = |_, _| ControlFlow::Continue(());
     TableReader::open(path, options)?.shards(&how, folder, &mut on)
@@ -185,7 +185,7 @@ fn text_that_comes_late_is_left_out_of_shards_too() {
         text += &format!("{},{i},{who},{}\n", i % 2, 2 * i);
     }
     fs::write(&path, &text).unwrap();
-    let options = ReadOptions::default();
+    let options = Keys::default();
     let shard = sharded(&path, &options, split(20, 1)).unwrap().shard(0);
     let shard = shard.unwrap();
     assert_eq!(shard.columns(), ["x", "y"]);
@@ -231,7 +231,7 @@ fn assert_refused(result: Result<Shards>, kind: ErrorKind, parts: &[&str]) {
 fn bad_files_are_told_as_when_they_are_read_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.npz");
-    let options = ReadOptions::default();
+    let options = Keys::default();
     let n = 40_000;
     let times = || bytes((0..n).map(|i| (i % 2) as f64));
     let points = || (0..2 * n).map(|i| i as f64);
@@ -358,7 +358,7 @@ fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     settings.network.width = 32;
     settings.fit.steps = 2 * Sharded::STEPS + 500;
     settings.fit.batch = 128;
-    let shards = sharded(&path, &ReadOptions::default(), settings.split()).unwrap();
+    let shards = sharded(&path, &Keys::default(), settings.split()).unwrap();
     assert_eq!((shards.count(), shards.kept()), (5, 3));
     let fitted = |shards: &Shards| {
         let folder = folder.path().join("run");
@@ -373,7 +373,7 @@ fn a_fit_on_shards_reaches_the_level_of_a_translation() {
             &mut (),
         )
     };
-    let few = sharded(&path, &ReadOptions::default(), split(2000, 2)).unwrap();
+    let few = sharded(&path, &Keys::default(), split(2000, 2)).unwrap();
     let error = fitted(&few).unwrap_err().to_string();
     assert!(
         error.contains("3 shards") && error.contains("2 of 5"),
@@ -422,7 +422,7 @@ fn resuming_on_shards_equals_never_having_stopped_whatever_the_number_of_threads
         batch: 8,
         ..Options::default()
     };
-    let shards = sharded(&path, &ReadOptions::default(), split(40, 9)).unwrap();
+    let shards = sharded(&path, &Keys::default(), split(40, 9)).unwrap();
     assert_eq!(shards.count(), 3);
     let run =
         |threads: usize, resumed: Option<&Checkpoint>, observer: &mut (dyn Observer + Send)| {
@@ -458,7 +458,7 @@ fn the_shard_is_a_matter_of_the_step() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.npz");
     translation(&file, 120);
-    let shards = sharded(&file, &ReadOptions::default(), split(40, 9)).unwrap();
+    let shards = sharded(&file, &Keys::default(), split(40, 9)).unwrap();
     let path = through(&shards);
     let draw = |step: usize| {
         path.advance(step).unwrap();

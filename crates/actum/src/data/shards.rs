@@ -11,8 +11,8 @@ use crate::{
     cloud::check_weight,
     data::{
         Snapshots, TableReader, TimeAxis,
+        reader::Gathered,
         snapshots::{Whole, hexadecimal},
-        table_reader::{grouped, kept},
     },
     error::{Error, ErrorKind, Result, ensure},
     store,
@@ -125,10 +125,6 @@ impl Shards {
 impl OnDisk {
     fn shard(&self, i: usize) -> Result<Snapshots> {
         let bytes = store::read(&self.folder.path().join(i.to_string()))?;
-        let numbers: Vec<f64> = bytes
-            .chunks_exact(8)
-            .map(|x| f64::from_le_bytes(x.try_into().expect("eight bytes")))
-            .collect();
         let d = self.columns.len();
         let moving = if self.has_velocities {
             d - self.text.len()
@@ -136,23 +132,19 @@ impl OnDisk {
             0
         };
         let width = 1 + d + usize::from(self.masses.is_some()) + moving;
-        let (mut index, mut points) = (vec![], vec![]);
-        let (mut weights, mut velocities) = (vec![], vec![]);
-        for row in numbers.chunks_exact(width) {
-            index.push(row[0] as usize);
-            points.extend_from_slice(&row[1..=d]);
-            weights.extend_from_slice(&row[1 + d..width - moving]);
-            velocities.extend_from_slice(&row[width - moving..]);
+        let number = |x: &[u8]| f64::from_le_bytes(x.try_into().expect("eight bytes"));
+        let rows = || bytes.chunks_exact(8 * width);
+        let mut counts = vec![0; self.axis.values().len()];
+        rows().for_each(|row| counts[number(&row[..8]) as usize] += 1);
+        let (mut gathered, mut row) = (Gathered::new(&counts, d), vec![0.0; width]);
+        for bytes in rows() {
+            let numbers = row.iter_mut().zip(bytes.chunks_exact(8));
+            numbers.for_each(|(x, bytes)| *x = number(bytes));
+            let (point, rest) = row[1..].split_at(d);
+            let (weight, velocity) = rest.split_at(rest.len() - moving);
+            gathered.push(row[0] as usize, point, weight, velocity);
         }
-        let (points, columns) = kept(points, &self.columns, &self.text)?;
-        let snapshots = grouped(
-            &self.axis,
-            &index,
-            points,
-            self.masses.is_some().then_some(weights),
-            self.has_velocities.then_some(velocities),
-            columns,
-        )?;
+        let snapshots = gathered.snapshots(&self.axis, &self.columns, &self.text)?;
         let snapshots = match &self.masses {
             Some(masses) => snapshots.with_masses(masses)?,
             None => snapshots,
@@ -215,7 +207,7 @@ impl Writer<'_> {
                 Error::new(
                     ErrorKind::Io,
                     format!(
-                        "cannot write the shards of a large file to {}; a disk with more room helps, \
+                        "cannot write the shards of a large file to {}; take a disk with more room, \
                          or fewer steps, which see fewer shards",
                         self.folder.display()
                     ),
@@ -264,47 +256,37 @@ pub(super) fn split(
     // The reader may know better where in the file it is, so it has the first word.
     let mut wrong: Option<Error> = None;
 
-    let total = table.index.len();
-    let (d, mut at, mut bytes) = (table.columns.len(), 0, vec![]);
-    let has_velocities = table.file.options.velocity_key.is_some();
-    let text = table.file.each(total, d, true, &mut |chunk| {
-        let n = chunk.points.len() / d;
-        let moving = chunk.velocities.map_or(0, <[f64]>::len) / n;
-        for i in 0..n {
-            let time = table.index[at];
-            let weight = chunk.weights.map(|weights| weights[i]);
-            if let Some(weight) = weight {
-                masses[time] += weight;
-                let label = &table.axis.labels()[time];
-                let checked = check_weight(seen[time], weight);
-                wrong = wrong.take().or(checked
-                    .err()
-                    .map(|e| e.within(format_args!("time {label}"))));
+    let (total, mut bytes) = (table.index.len(), vec![]);
+    let text = table.each(|row, time, point, weight, velocity| {
+        for weight in weight {
+            masses[time] += weight;
+            let label = &table.axis.labels()[time];
+            let checked = check_weight(seen[time], *weight);
+            wrong = wrong.take().or(checked
+                .err()
+                .map(|e| e.within(format_args!("time {label}"))));
+        }
+        seen[time] += 1;
+        bytes.clear();
+        for x in [&[time as f64], point, weight, velocity]
+            .into_iter()
+            .flatten()
+        {
+            bytes.extend_from_slice(&x.to_le_bytes());
+        }
+        hash.update(&bytes);
+        for shard in assigners[time].split(&mut rng) {
+            if shard < here {
+                writer.push(shard, &bytes)?;
             }
-            seen[time] += 1;
-            bytes.clear();
-            let velocity = chunk.velocities.unwrap_or_default();
-            let numbers = [time as f64].into_iter();
-            let numbers = numbers.chain(chunk.points[i * d..(i + 1) * d].iter().copied());
-            let numbers = numbers.chain(weight);
-            let velocity = &velocity[i * moving..(i + 1) * moving];
-            for x in numbers.chain(velocity.iter().copied()) {
-                bytes.extend_from_slice(&x.to_le_bytes());
-            }
-            hash.update(&bytes);
-            for shard in assigners[time].split(&mut rng) {
-                if shard < here {
-                    writer.push(shard, &bytes)?;
-                }
-            }
-            at += 1;
-            if at.is_multiple_of(ASK) || at == total {
-                ensure!(
-                    progress(at, total).is_continue(),
-                    Interrupted,
-                    "stopped after {at} of {total} rows were read; nothing is kept"
-                );
-            }
+        }
+        let done = row + 1;
+        if done.is_multiple_of(ASK) || done == total {
+            ensure!(
+                progress(done, total).is_continue(),
+                Interrupted,
+                "stopped after {done} of {total} rows were read; nothing is kept"
+            );
         }
         Ok(())
     })?;
@@ -323,7 +305,7 @@ pub(super) fn split(
         columns: table.columns.clone(),
         text,
         masses: table.has_weights.then_some(masses),
-        has_velocities,
+        has_velocities: table.has_velocities(),
         whole: Whole {
             counts: table.counts.clone(),
             fingerprint: hexadecimal(hash),

@@ -1,4 +1,4 @@
-//! Populations whose motion is known, from the papers on Action Matching.
+//! Made-up populations: where the papers apply Action Matching, with the truth beside the answer.
 //!
 //! | name | population | truth |
 //! |---|---|---|
@@ -14,7 +14,8 @@
 //! | `cycle` | [`Cycle`], a cloud that goes round | a rotation: no gradient |
 //!
 //! Each is a [`Path`], so it can be fitted from samples at any time, or observed through
-//! [`snapshots`]. Times and points have no units.
+//! [`snapshots`]. Times and points have no units. [`Branching`] is a population of cells and
+//! [`Shapes`] one of images, for a start without data.
 //!
 //! ```
 //! use actum::gallery;
@@ -27,11 +28,13 @@
 //! ```
 
 mod bernoulli;
+mod branching;
 mod cycle;
 mod fokker_planck;
 pub mod gaussian;
 mod hydrogen;
 mod modes;
+mod shapes;
 mod spreading;
 mod vlasov;
 
@@ -41,10 +44,12 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::{
     bernoulli::Bernoulli,
+    branching::{Branching, Fate, Latent},
     cycle::Cycle,
     fokker_planck::FokkerPlanck,
     hydrogen::Hydrogen,
     modes::Modes,
+    shapes::Shapes,
     spreading::{NonlinearHeat, PorousMedium},
     vlasov::Vlasov,
 };

@@ -1,11 +1,13 @@
 //! The options of a motion between snapshots: the tables `data`, `path` and `lagrangian` of a TOML
 //! file.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{Growth, Mass};
 use crate::{
-    data::{ReadOptions, Snapshots},
+    data::{Keys, Snapshots},
     error::{Result, ensure},
     lagrangian::{Cost, Drift, Lagrangian, Noise},
     path::{Coupling, Interpolation},
@@ -25,16 +27,11 @@ pub struct SnapshotOptions {
 
 /// What to read and how to see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct DataOptions {
-    /// The array or column of times; found by its name if not given.
-    pub time_key: Option<String>,
-    /// The array of points, or the columns of coordinates separated by commas.
-    pub points_key: Option<String>,
-    /// The array or column of weights.
-    pub weight_key: Option<String>,
-    /// The array of velocities, or their columns separated by commas.
-    pub velocity_key: Option<String>,
+    /// Where in the file the numbers are.
+    #[serde(flatten, deserialize_with = "keys")]
+    pub keys: Keys,
     /// What the masses of the snapshots are, where mass grows.
     pub mass: Mass,
     /// Only the first so many columns.
@@ -51,10 +48,7 @@ pub struct DataOptions {
 impl Default for DataOptions {
     fn default() -> Self {
         Self {
-            time_key: None,
-            points_key: None,
-            weight_key: None,
-            velocity_key: None,
+            keys: Keys::default(),
             mass: Mass::default(),
             dims: None,
             standardize: false,
@@ -62,6 +56,30 @@ impl Default for DataOptions {
             shard: 10_000,
         }
     }
+}
+
+/// The keys, out of what the other settings of a section leave: nothing else may be there.
+fn keys<'de, D: Deserializer<'de>>(rest: D) -> std::result::Result<Keys, D::Error> {
+    const KNOWN: [&str; 9] = [
+        Keys::ALL[0].name,
+        Keys::ALL[1].name,
+        Keys::ALL[2].name,
+        Keys::ALL[3].name,
+        "mass",
+        "dims",
+        "standardize",
+        "hold_out",
+        "shard",
+    ];
+    let mut keys = Keys::default();
+    for (name, value) in BTreeMap::<String, toml::Value>::deserialize(rest)? {
+        let known = Keys::ALL.iter().find(|key| key.name == name);
+        let key = known.ok_or_else(|| D::Error::unknown_field(&name, &KNOWN))?;
+        let value = String::deserialize(value)
+            .map_err(|cause| D::Error::custom(format!("`{name}`: {}", cause.message())))?;
+        *(key.field)(&mut keys) = Some(value);
+    }
+    Ok(keys)
 }
 
 /// How the population is joined up between snapshots.
@@ -180,16 +198,6 @@ impl SnapshotOptions {
 }
 
 impl DataOptions {
-    /// The names to read by.
-    pub fn read_options(&self) -> ReadOptions {
-        ReadOptions {
-            time_key: self.time_key.clone(),
-            points_key: self.points_key.clone(),
-            weight_key: self.weight_key.clone(),
-            velocity_key: self.velocity_key.clone(),
-        }
-    }
-
     /// The snapshots with the chosen columns and masses, all times.
     ///
     /// # Errors

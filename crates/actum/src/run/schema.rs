@@ -60,15 +60,7 @@ pub trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
     /// Not TOML, an unknown key (the known ones are listed), a value of the wrong type or outside
     /// its range.
     fn parse(text: &str) -> Result<Self> {
-        let broken = |cause: toml::de::Error| {
-            Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
-        };
-        // From the text itself, for messages that show the line.
-        toml::from_str::<Self>(text).map_err(broken)?;
-        // A kind of run has defaults of its own for parts that it shares with others.
-        let mut tree = table(&Self::default());
-        lay_over(&mut tree, toml::from_str(text).map_err(broken)?);
-        let settings: Self = tree.try_into().map_err(broken)?;
+        let settings: Self = unchecked(text)?;
         settings.check()?;
         Ok(settings)
     }
@@ -78,12 +70,9 @@ pub trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
     /// # Errors
     /// As [`parse`](Self::parse), naming the file; a file that cannot be read.
     fn read(path: &FilePath) -> Result<Self> {
-        let bytes = store::read(path)?;
-        let text = String::from_utf8(bytes).map_err(|cause| {
-            let what = format!("{} is not text", path.display());
-            Error::new(ErrorKind::Format, what).because(cause)
-        })?;
-        Self::parse(&text).map_err(|e| e.within(path.display()))
+        let settings: Self = unchecked_file(path)?;
+        settings.check().map_err(|e| e.within(path.display()))?;
+        Ok(settings)
     }
 
     /// The settings as TOML; feeding it back gives equal settings.
@@ -91,30 +80,74 @@ pub trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
         toml::to_string(self).expect("settings are plain data")
     }
 
-    /// The settings with one changed: `key` is dotted (`fit.batch`), `value` is TOML, or a string
-    /// without quotes.
+    /// These settings, or those of a file, with some changed: dotted keys (`fit.batch`) and values
+    /// in TOML, or strings without quotes.
+    ///
+    /// Not [checked](Self::check) yet, because more may be changed;
+    /// [`Run::fit`](super::Run::fit) checks them in the end.
     ///
     /// # Errors
-    /// An unknown key (the known ones are listed) or a value that does not fit it.
-    fn with(&self, key: &str, value: &str) -> Result<Self> {
-        let mut tree = table(self);
-        let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
-        let mut table = &mut tree;
-        for part in parents.split('.').filter(|p| !p.is_empty()) {
-            let names: Vec<String> = table.keys().cloned().collect();
-            table = table
-                .get_mut(part)
-                .and_then(toml::Value::as_table_mut)
-                .ok_or_else(|| Error::missing(format!("the setting `{key}`"), names))?;
-        }
-        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
-            .ok()
-            .and_then(|mut t| t.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-        table.insert(last.to_owned(), parsed);
-        let text = toml::to_string(&tree).expect("a table is TOML");
-        Self::parse(&text).map_err(|e| e.within(format!("{key}={value}")))
+    /// As [`read`](Self::read) except for ranges; an unknown key (the known ones are listed) or a
+    /// value that does not fit it.
+    fn collect(&self, file: Option<&FilePath>, changes: &[(&str, &str)]) -> Result<Self> {
+        let base = match file {
+            Some(path) => unchecked_file(path)?,
+            None => self.clone(),
+        };
+        let changed = |changes: &[(&str, &str)]| -> Result<Self> {
+            let mut tree = table(&base);
+            let mut changes = changes.iter();
+            changes.try_for_each(|(key, value)| insert(&mut tree, key, value))?;
+            unchecked(&toml::to_string(&tree).expect("a table is TOML"))
+        };
+        changed(changes).map_err(|error| {
+            // The first that cannot be made alone, for the message.
+            let alone = changes.iter().find_map(|change| {
+                let error = changed(&[*change]).err()?;
+                Some(error.within(format_args!("{}={}", change.0, change.1)))
+            });
+            alone.unwrap_or(error)
+        })
     }
+}
+
+fn unchecked<S: Schema>(text: &str) -> Result<S> {
+    let broken = |cause: toml::de::Error| {
+        Error::new(ErrorKind::Setting, "these settings cannot be read").because(cause)
+    };
+    // From the text itself, for messages that show the line.
+    toml::from_str::<S>(text).map_err(broken)?;
+    // A kind of run has defaults of its own for parts that it shares with others.
+    let mut tree = table(&S::default());
+    lay_over(&mut tree, toml::from_str(text).map_err(broken)?);
+    tree.try_into().map_err(broken)
+}
+
+fn unchecked_file<S: Schema>(path: &FilePath) -> Result<S> {
+    let bytes = store::read(path)?;
+    let text = String::from_utf8(bytes).map_err(|cause| {
+        let what = format!("{} is not text", path.display());
+        Error::new(ErrorKind::Format, what).because(cause)
+    })?;
+    unchecked(&text).map_err(|e| e.within(path.display()))
+}
+
+fn insert(tree: &mut toml::Table, key: &str, value: &str) -> Result<()> {
+    let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut table = tree;
+    for part in parents.split('.').filter(|p| !p.is_empty()) {
+        let names: Vec<String> = table.keys().cloned().collect();
+        table = table
+            .get_mut(part)
+            .and_then(toml::Value::as_table_mut)
+            .ok_or_else(|| Error::missing(format!("the setting `{key}`"), names))?;
+    }
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut t| t.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    table.insert(last.to_owned(), parsed);
+    Ok(())
 }
 
 pub(super) fn check_options(options: &Options) -> Result<()> {

@@ -100,7 +100,7 @@ impl Schema for SnapshotSettings {
         self.options().check()?;
         self.network.check()?;
         ensure!(
-            !self.lagrangian.drift || self.data.velocity_key.is_some(),
+            !self.lagrangian.drift || self.data.keys.velocity_key.is_some(),
             Setting,
             "a drift needs the velocities of the points: name their array in `velocity_key`"
         );

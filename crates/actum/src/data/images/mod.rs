@@ -1,6 +1,6 @@
 //! Images: levels 0 to 255, and the points they are.
 
-mod read;
+mod formats;
 mod write;
 
 use std::path::Path;
@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 use super::{snapshots::hexadecimal, within};
 use crate::error::{Result, ensure};
 
+pub use write::{IMAGE_TARGETS, ImageTarget};
+
 /// Images of one size: levels 0 to 255, `[n, height, width, channels]`, of one channel (gray) or
 /// three (red, green, blue), and where they came from.
 ///
@@ -22,7 +24,7 @@ use crate::error::{Result, ensure};
 /// [`Images::BIN`] apart, the bin that `likelihood::bits_per_dimension` asks for.
 ///
 /// ```
-/// use actum::data::{Images, Shapes};
+/// use actum::{data::Images, gallery::Shapes};
 ///
 /// let images = Shapes { height: 16, width: 20, channels: 3 }.draw(5, 0)?;
 /// let points = images.points(0);
@@ -74,14 +76,9 @@ impl Images {
         })
     }
 
-    /// Reads images, of a format that the content tells:
-    ///
-    /// | what | holds |
-    /// |---|---|
-    /// | IDX, the format of MNIST, plain or in gzip | bytes `[n, height, width]` |
-    /// | a folder | PNG and JPEG files of one size, in the order of their names; other files are left out |
-    /// | `.npz` | one array of uint8, `[n, height, width]` or `[n, height, width, channels]` |
-    /// | PNG or JPEG | one image |
+    /// Reads images from a folder of PNG and JPEG files of one size, in the order of their names
+    /// (other files are left out), or from a file of a format that the content tells, see
+    /// [`Images::readable`].
     ///
     /// Palettes and fewer than 8 bits are spread to levels; a channel of opacity is left out where
     /// all is opaque. Profiles, gamma and orientation are not applied.
@@ -92,8 +89,13 @@ impl Images {
     /// different sizes or an array of another shape (`Shape`). Messages name the file.
     pub fn read(path: &Path) -> Result<Self> {
         let source = path.display().to_string();
-        let pixels = read::read(path)?;
+        let pixels = formats::read(path)?;
         within(path, || Self::new(pixels, source))
+    }
+
+    /// What can be read, as a person reads it.
+    pub fn readable() -> String {
+        formats::readable()
     }
 
     /// The levels, `[n, height, width, channels]`, in row-major order.

@@ -6,7 +6,7 @@ use png::{BitDepth, ColorType, Encoder};
 use tempfile::tempdir;
 
 use super::*;
-use crate::{data::Shapes, error::ErrorKind};
+use crate::error::ErrorKind;
 
 fn ramp(n: usize, h: usize, w: usize, c: usize) -> Images {
     let level = |(i, y, x, k)| ((50 * i + 31 * y + 7 * x + 90 * k) % 256) as u8;
@@ -171,7 +171,7 @@ fn folders_that_are_no_images_of_one_size() {
     fails(
         Images::read(path),
         ErrorKind::Format,
-        &["b.PNG", "neither PNG nor JPEG"],
+        &["b.PNG", "not PNG or JPEG"],
     );
     fails(Images::read(&path.join("none")), ErrorKind::Io, &["none"]);
 }
@@ -256,7 +256,8 @@ fn arrays_of_levels() {
         ErrorKind::Shape,
         &["channels first", "transpose(0, 2, 3, 1)"],
     );
-    let numbers = crate::data::Branching.snapshots(&[0.0, 1.0], 5, 0).unwrap();
+    let points = Array2::zeros((10, 2));
+    let numbers = crate::data::Snapshots::from_rows(points, &[0.0; 10], None, None).unwrap();
     crate::data::write(&path, &numbers).unwrap();
     fails(
         Images::read(&path),
@@ -266,7 +267,7 @@ fn arrays_of_levels() {
 }
 
 fn npz_with(path: &Path, levels: &Array4<u8>) {
-    super::super::npz::write_levels(path, "x", levels).unwrap();
+    super::formats::npz::write(path, "x", levels).unwrap();
 }
 
 #[test]
@@ -353,43 +354,6 @@ fn points_are_channels_first_between_their_levels() {
         ErrorKind::Value,
         &["image 3"],
     );
-}
-
-#[test]
-fn shapes_are_varied_and_repeat() {
-    let shapes = Shapes {
-        height: 20,
-        width: 24,
-        channels: 3,
-    };
-    let images = shapes.draw(200, 5).unwrap();
-    assert_eq!(shapes.draw(200, 5).unwrap().pixels(), images.pixels());
-    let few = shapes.draw(7, 5).unwrap();
-    assert_eq!(few.pixels(), images.pixels().slice(s![..7, .., .., ..]));
-    assert_ne!(shapes.draw(7, 6).unwrap().pixels(), few.pixels());
-    let gray = Shapes {
-        channels: 1,
-        ..shapes
-    };
-    let gray = gray.draw(200, 5).unwrap();
-    let both = gray.pixels().iter().zip(images.gray().pixels().clone());
-    // Rounded before gray is taken, and after it.
-    assert!(both.into_iter().all(|(a, b)| a.abs_diff(b) <= 1));
-    // Every pixel of the middle changes from image to image, in every channel.
-    let numbers = images.pixels().mapv(f64::from);
-    let std_dev = numbers.std_axis(Axis(0), 0.0);
-    assert!(
-        std_dev
-            .slice(s![8..12, 8..16, ..])
-            .iter()
-            .all(|d| *d > 30.0)
-    );
-    let no = Shapes {
-        channels: 2,
-        ..shapes
-    };
-    assert_eq!(no.draw(1, 0).unwrap_err().kind(), ErrorKind::Shape);
-    assert_eq!(shapes.draw(0, 0).unwrap_err().kind(), ErrorKind::Shape);
 }
 
 #[test]

@@ -1,21 +1,85 @@
 //! Images into files.
 
-use std::{
-    fs,
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use ndarray::Array3;
-use png::{BitDepth, ColorType, Encoder};
 use rayon::prelude::*;
 
-use super::Images;
+use super::{
+    Images,
+    formats::{npz, png},
+};
 use crate::{
-    data::npz,
-    error::{Error, Result, ensure},
+    data::listed,
+    error::{Error, ErrorKind, Result, ensure},
     store,
 };
+
+/// What images can be written as.
+pub struct ImageTarget {
+    /// How the names of such files end, without the dot; none for a folder.
+    pub extension: Option<&'static str>,
+    /// What is written, in a few words.
+    pub about: &'static str,
+    /// Whether all images are in one picture.
+    pub is_grid: bool,
+    /// Writes images, the picture in so many columns.
+    pub write: fn(&Images, &Path, usize) -> Result<()>,
+}
+
+/// All that images can be written as.
+pub static IMAGE_TARGETS: &[ImageTarget] = &[
+    ImageTarget {
+        extension: Some("png"),
+        about: "one picture (.png)",
+        is_grid: true,
+        write: Images::write_grid,
+    },
+    ImageTarget {
+        extension: Some("npz"),
+        about: "an array (.npz: arr_0, uint8 [n, height, width, channels])",
+        is_grid: false,
+        write: |images, path, _| images.write_npz(path),
+    },
+    ImageTarget {
+        extension: None,
+        about: "a new folder of PNG files (no extension)",
+        is_grid: false,
+        write: |images, path, _| images.write_folder(path),
+    },
+];
+
+impl ImageTarget {
+    /// What the extension of a path names, in upper or lower case.
+    ///
+    /// # Errors
+    /// There is no such target (`Setting`); they are listed. There is such a folder already
+    /// (`Exists`).
+    pub fn of(path: &Path) -> Result<&'static Self> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+        let named = |target: &&Self| target.extension == extension.as_deref();
+        let target = IMAGE_TARGETS.iter().find(named).ok_or_else(|| {
+            let what = format!(
+                "cannot write images to .{}; expected {}",
+                extension.as_deref().unwrap_or_default(),
+                Self::listed()
+            );
+            Error::new(ErrorKind::Setting, what)
+        })?;
+        ensure!(
+            target.extension.is_some() || !path.exists(),
+            Exists,
+            "{} is there already; choose another folder",
+            path.display()
+        );
+        Ok(target)
+    }
+
+    /// All targets as a person reads them.
+    pub fn listed() -> String {
+        listed(IMAGE_TARGETS.iter().map(|target| target.about))
+    }
+}
 
 /// Pixels between the images of a grid, and around them.
 const GAP: usize = 2;
@@ -53,7 +117,7 @@ impl Images {
             }
         }
         let levels = grid.into_raw_vec_and_offset().0;
-        store::replace(path, |out| encode(out, &levels, size))
+        store::replace(path, |out| png::encode(out, &levels, size))
     }
 
     /// Writes a new folder of PNG files, `00000.png` and so on, that [`Images::read`] gives back.
@@ -67,7 +131,7 @@ impl Images {
             (0..self.len()).into_par_iter().try_for_each(|i| {
                 let file = folder.join(format!("{i:0digits$}.png"));
                 let mut bytes = vec![];
-                encode(&mut bytes, self.image(i), self.shape())
+                png::encode(&mut bytes, self.image(i), self.shape())
                     .and_then(|()| fs::write(&file, bytes))
                     .map_err(|cause| Error::io("write", &file, cause))
             })
@@ -80,19 +144,6 @@ impl Images {
     /// # Errors
     /// The file cannot be written; what was at `path` is then untouched.
     pub fn write_npz(&self, path: &Path) -> Result<()> {
-        npz::write_levels(path, "arr_0", &self.pixels)
+        npz::write(path, "arr_0", &self.pixels)
     }
-}
-
-fn encode(out: &mut dyn Write, levels: &[u8], [h, w, c]: [usize; 3]) -> io::Result<()> {
-    let mut encoder = Encoder::new(out, w as u32, h as u32);
-    encoder.set_color(if c == 1 {
-        ColorType::Grayscale
-    } else {
-        ColorType::Rgb
-    });
-    encoder.set_depth(BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(levels)?;
-    Ok(writer.finish()?)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    data::ReadOptions,
+    data::Keys,
     error::{Error, ErrorKind, Result, ensure},
 };
 
@@ -30,7 +30,7 @@ pub(super) struct Roles {
     pub notes: Vec<String>,
 }
 
-pub(super) fn choose(names: &[String], options: &ReadOptions) -> Result<Roles> {
+pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
     let mut seen = HashSet::new();
     if let Some(name) = names
         .iter()
@@ -42,35 +42,35 @@ pub(super) fn choose(names: &[String], options: &ReadOptions) -> Result<Roles> {
             "two columns are named {name:?}; give each its own name"
         );
     }
-    let velocity = match &options.velocity_key {
-        Some(keys) => find_all(names, keys),
+    let velocity = match &keys.velocity_key {
+        Some(key) => find_all(names, key),
         None => Ok(Vec::new()),
     };
     // A velocity (u, v, w) is not a weight for its name.
     let velocities = velocity.as_deref().unwrap_or_default();
-    let time = match &options.time_key {
+    let time = match &keys.time_key {
         Some(key) => find(names, key),
-        None => one_of(names, &TIME, velocities, "--time-key")?.ok_or_else(|| {
+        None => one_of(names, &TIME, velocities, "time_key")?.ok_or_else(|| {
             let advice = if names.iter().all(|name| name.parse::<f64>().is_ok()) {
                 "the first line must give the names of the columns"
             } else {
-                "choose the time with --time-key"
+                "choose the time with `Keys::time_key`"
             };
             let known = TIME.join(", ");
             Error::missing(format!("a column named one of {known} ({advice})"), names)
         }),
     };
     let time_index = time.as_ref().ok().copied();
-    let weight = match &options.weight_key {
+    let weight = match &keys.weight_key {
         Some(key) => Some(find(names, key)?),
         None => {
-            one_of(names, &WEIGHT, velocities, "--weight-key")?.filter(|i| Some(*i) != time_index)
+            one_of(names, &WEIGHT, velocities, "weight_key")?.filter(|i| Some(*i) != time_index)
         }
     };
     let is_taken = |i: usize| Some(i) == time_index || Some(i) == weight || velocities.contains(&i);
     let mut notes = Vec::new();
-    let points = match &options.points_key {
-        Some(keys) => find_all(names, keys)?,
+    let points = match &keys.points_key {
+        Some(key) => find_all(names, key)?,
         None => {
             let is_index = |i: usize| INDEX.contains(&names[i].to_lowercase().as_str());
             let rest: Vec<usize> = (0..names.len()).filter(|i| !is_taken(*i)).collect();
@@ -86,7 +86,7 @@ pub(super) fn choose(names: &[String], options: &ReadOptions) -> Result<Roles> {
     if let Some(i) = all.find(|i| !used.insert(**i)) {
         ensure!(false, Setting, "column {:?} is asked for twice", names[*i]);
     }
-    if options.points_key.is_none() && options.velocity_key.is_none() {
+    if keys.points_key.is_none() && keys.velocity_key.is_none() {
         notes.extend(possible_velocities(names, &points));
     }
     Ok(Roles {
@@ -94,7 +94,7 @@ pub(super) fn choose(names: &[String], options: &ReadOptions) -> Result<Roles> {
         weight,
         velocity,
         points,
-        named: options.points_key.is_some(),
+        named: keys.points_key.is_some(),
         notes,
     })
 }
@@ -114,7 +114,8 @@ fn possible_velocities(names: &[String], points: &[usize]) -> Option<String> {
             .map(|name| format!("{VELOCITY}{name}"))
             .collect();
         format!(
-            "took {} for coordinates; if they are velocities of {}, say --velocity-key {}",
+            "took {} for coordinates; if they are velocities of {}, read them with \
+             `Keys::velocity_key` {}",
             names.join(", "),
             found.join(", "),
             names.join(",")
@@ -136,7 +137,7 @@ fn find(names: &[String], key: &str) -> Result<usize> {
 }
 
 /// The one column with a `known` name that is not among those `taken`.
-fn one_of(names: &[String], known: &[&str], taken: &[usize], flag: &str) -> Result<Option<usize>> {
+fn one_of(names: &[String], known: &[&str], taken: &[usize], key: &str) -> Result<Option<usize>> {
     let is_known = |i: &usize| known.contains(&names[*i].to_lowercase().as_str());
     let found: Vec<usize> = (0..names.len())
         .filter(is_known)
@@ -145,7 +146,8 @@ fn one_of(names: &[String], known: &[&str], taken: &[usize], flag: &str) -> Resu
     ensure!(
         found.len() <= 1,
         Setting,
-        "{} could all be meant; choose one with {flag} (and the coordinates with --points-key)",
+        "{} could all be meant; choose one with `Keys::{key}` (and the coordinates with \
+         `Keys::points_key`)",
         found
             .iter()
             .map(|i| format!("{:?}", names[*i]))
@@ -155,17 +157,6 @@ fn one_of(names: &[String], known: &[&str], taken: &[usize], flag: &str) -> Resu
     Ok(found.first().copied())
 }
 
-/// Checks that there are coordinates.
-pub(super) fn check_some(count: usize) -> Result<()> {
-    ensure!(
-        count > 0,
-        Value,
-        "no column of numbers is left for the coordinates besides those of time, weight and \
-         velocity"
-    );
-    Ok(())
-}
-
 /// Checks that there is a velocity in the columns `names` for each of the coordinates.
 pub(super) fn check_velocities(names: &[String], coordinates: &[String]) -> Result<()> {
     let (d, count) = (coordinates.len(), names.len());
@@ -173,26 +164,15 @@ pub(super) fn check_velocities(names: &[String], coordinates: &[String]) -> Resu
         count == d,
         Shape,
         "expected {d} columns of velocities, one for each of {}, got {count}: {}; name them in the \
-         order of the coordinates with --velocity-key",
+         order of the coordinates in `Keys::velocity_key`",
         coordinates.join(", "),
         names.join(", ")
     );
     Ok(())
 }
 
-pub(super) fn left_out(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| {
-        let (which, are) = if names.len() == 1 {
-            ("column", "it is")
-        } else {
-            ("columns", "they are")
-        };
-        format!("left out {which} {}: {are} not numbers", names.join(", "))
-    })
-}
-
 /// Checks that coordinates can stand beside the `reserved` columns of a written table.
-pub(super) fn check_reserved(columns: &[String], reserved: &[&str]) -> Result<()> {
+pub(in crate::data) fn check_reserved(columns: &[String], reserved: &[&str]) -> Result<()> {
     match columns
         .iter()
         .find(|name| reserved.contains(&name.as_str()))
@@ -205,17 +185,24 @@ pub(super) fn check_reserved(columns: &[String], reserved: &[&str]) -> Result<()
     }
 }
 
+fn velocities_of(columns: &[String]) -> Vec<String> {
+    let names = columns.iter().map(|name| format!("{VELOCITY}{name}"));
+    names.collect()
+}
+
+/// The key of the velocities in a written table.
+pub(super) fn velocity_key(columns: &[String]) -> String {
+    velocities_of(columns).join(",")
+}
+
 /// The names of the velocities' columns in a written table, `[d]`.
-pub(super) fn velocity_names(columns: &[String]) -> Result<Vec<String>> {
-    let names: Vec<String> = columns
-        .iter()
-        .map(|name| format!("{VELOCITY}{name}"))
-        .collect();
+pub(in crate::data) fn velocity_names(columns: &[String]) -> Result<Vec<String>> {
+    let names = velocities_of(columns);
     check_reserved(
         columns,
         &names.iter().map(String::as_str).collect::<Vec<_>>(),
     )?;
-    // --velocity-key could not name it.
+    // The key of velocities, in which commas separate columns, could not name it.
     if let Some(name) = columns.iter().find(|name| name.contains(',')) {
         ensure!(
             false,

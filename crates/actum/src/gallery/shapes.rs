@@ -7,8 +7,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{Images, LUMA};
-use crate::error::{Result, ensure};
+use crate::{
+    data::{Images, LUMA},
+    error::{Result, ensure},
+};
 
 /// A generator of images of one or two shapes, so that anyone can start without data.
 ///
@@ -168,5 +170,50 @@ impl Shapes {
                 *level = (255.0 * seen).round() as u8;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Axis, s};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn shapes_are_varied_and_repeat() {
+        let shapes = Shapes {
+            height: 20,
+            width: 24,
+            channels: 3,
+        };
+        let images = shapes.draw(200, 5).unwrap();
+        assert_eq!(shapes.draw(200, 5).unwrap().pixels(), images.pixels());
+        let few = shapes.draw(7, 5).unwrap();
+        assert_eq!(few.pixels(), images.pixels().slice(s![..7, .., .., ..]));
+        assert_ne!(shapes.draw(7, 6).unwrap().pixels(), few.pixels());
+        let gray = Shapes {
+            channels: 1,
+            ..shapes
+        };
+        let gray = gray.draw(200, 5).unwrap();
+        let both = gray.pixels().iter().zip(images.gray().pixels().clone());
+        // Rounded before gray is taken, and after it.
+        assert!(both.into_iter().all(|(a, b)| a.abs_diff(b) <= 1));
+        // Every pixel of the middle changes from image to image, in every channel.
+        let numbers = images.pixels().mapv(f64::from);
+        let std_dev = numbers.std_axis(Axis(0), 0.0);
+        assert!(
+            std_dev
+                .slice(s![8..12, 8..16, ..])
+                .iter()
+                .all(|d| *d > 30.0)
+        );
+        let no = Shapes {
+            channels: 2,
+            ..shapes
+        };
+        assert_eq!(no.draw(1, 0).unwrap_err().kind(), ErrorKind::Shape);
+        assert_eq!(shapes.draw(0, 0).unwrap_err().kind(), ErrorKind::Shape);
     }
 }

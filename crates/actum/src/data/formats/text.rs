@@ -1,4 +1,4 @@
-//! Tables as text.
+//! Tables as text: comma or tab separated.
 
 use std::{
     fs::File,
@@ -7,19 +7,21 @@ use std::{
 };
 
 use csv::{ByteRecord, ErrorKind as Cause, StringRecord};
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 
+use super::columns;
 use crate::{
     data::{
-        Chunk, Head, Labels, ParticleWeights, ReadOptions, Snapshots, Take, Times, chunk_rows,
-        columns, has_default_weights,
+        Keys,
+        reader::{Chunk, Head, Labels, Take, Times, chunk_rows},
+        writer::{Cells, Contents},
     },
     error::{Error, ErrorKind, Result, ensure},
     store,
 };
 
 /// The numbers of a table without a header, `[rows, columns]`.
-pub(super) fn read_matrix(path: &Path, delimiter: u8) -> Result<Array2<f64>> {
+pub(super) fn matrix(path: &Path, delimiter: u8) -> Result<Array2<f64>> {
     let text = store::read(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -88,7 +90,7 @@ impl Column {
                     ErrorKind::Format,
                     format!(
                         "line {line}, column {name:?}: expected a number, got {cell:?}; correct \
-                         it, or name the columns of the coordinates with --points-key"
+                         it, or name the columns of the coordinates in `Keys::points_key`"
                     ),
                 ));
             }
@@ -161,9 +163,9 @@ impl Table {
 }
 
 /// Goes through the whole table for its times.
-pub(super) fn head(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<Head> {
+pub(super) fn head(path: &Path, keys: &Keys, delimiter: u8) -> Result<Head> {
     let mut table = Table::open(path, delimiter)?;
-    let roles = columns::choose(&table.names, options)?;
+    let roles = columns::choose(&table.names, keys)?;
     let (mut rows, mut labels, mut missing) = (0, Labels::default(), Column::default());
     let mut row = StringRecord::new();
     while let Some(line) = table.next(&mut row)? {
@@ -199,13 +201,13 @@ pub(super) fn head(path: &Path, options: &ReadOptions, delimiter: u8) -> Result<
 
 pub(super) fn rows(
     path: &Path,
-    options: &ReadOptions,
+    keys: &Keys,
     delimiter: u8,
     velocities: bool,
     take: &mut Take,
 ) -> Result<Vec<usize>> {
     let mut table = Table::open(path, delimiter)?;
-    let roles = columns::choose(&table.names, options)?;
+    let roles = columns::choose(&table.names, keys)?;
     let velocity = if velocities { roles.velocity? } else { vec![] };
     // Coordinates may turn out to be text unless they are named; the others must be numbers.
     let groups = [
@@ -303,84 +305,34 @@ fn shortest(x: f64) -> String {
     }
 }
 
-pub(super) fn write(path: &Path, snapshots: &Snapshots, delimiter: u8) -> Result<()> {
-    columns::check_reserved(snapshots.columns(), &["t", "w"])?;
-    let weighted = !has_default_weights(snapshots);
-    let velocities = snapshots.velocities();
-    let velocity_names = match velocities {
-        Some(_) => columns::velocity_names(snapshots.columns())?,
-        None => Vec::new(),
-    };
+pub(super) fn write(path: &Path, contents: &Contents, delimiter: u8) -> Result<()> {
+    let mut table = contents.table()?;
     store::replace(path, |out| {
         let mut writer = csv::WriterBuilder::new()
             .delimiter(delimiter)
             .from_writer(out);
+        writer.write_record(table.iter().map(|column| column.name.as_bytes()))?;
         let mut row = ByteRecord::new();
-        row.push_field(b"t");
-        snapshots
-            .columns()
-            .iter()
-            .chain(&velocity_names)
-            .for_each(|name| row.push_field(name.as_bytes()));
-        if weighted {
-            row.push_field(b"w");
-        }
-        writer.write_byte_record(&row)?;
-        for (time, (label, cloud)) in snapshots
-            .labels()
-            .iter()
-            .zip(snapshots.clouds())
-            .enumerate()
-        {
-            for (i, (point, w)) in cloud.points().outer_iter().zip(cloud.weights()).enumerate() {
-                row.clear();
-                row.push_field(label.as_bytes());
-                let velocity = velocities.map(|v| v[time].row(i));
-                point
-                    .iter()
-                    .chain(velocity.iter().flatten())
-                    .chain(weighted.then_some(w))
-                    .for_each(|x| row.push_field(shortest(*x).as_bytes()));
-                writer.write_byte_record(&row)?;
+        loop {
+            row.clear();
+            for column in &mut table {
+                match &mut column.cells {
+                    Cells::Counts(cells) => cells.next().map(|n| push(&mut row, &n.to_string())),
+                    Cells::Numbers(cells) => cells.next().map(|x| push(&mut row, &shortest(x))),
+                    Cells::Times(cells, _) => cells.next().map(|(_, label)| push(&mut row, label)),
+                };
             }
+            if row.is_empty() {
+                return writer.flush();
+            }
+            writer.write_byte_record(&row)?;
         }
-        writer.flush()
     })
 }
 
-pub(super) fn write_trajectories(
-    path: &Path,
-    times: &[f64],
-    points: &Array3<f64>,
-    weights: ParticleWeights,
-    names: &[String],
-    delimiter: u8,
-) -> Result<()> {
-    columns::check_reserved(names, &["particle", "t", "w"])?;
-    store::replace(path, |out| {
-        let mut writer = csv::WriterBuilder::new()
-            .delimiter(delimiter)
-            .from_writer(out);
-        let header = ["particle", "t"]
-            .into_iter()
-            .chain(names.iter().map(String::as_str))
-            .chain(weights.are_given().then_some("w"));
-        writer.write_record(header)?;
-        let mut row = ByteRecord::new();
-        for (particle, path) in points.axis_iter(ndarray::Axis(1)).enumerate() {
-            for (k, (t, point)) in times.iter().zip(path.outer_iter()).enumerate() {
-                row.clear();
-                row.push_field(particle.to_string().as_bytes());
-                row.push_field(shortest(*t).as_bytes());
-                point
-                    .iter()
-                    .for_each(|x| row.push_field(shortest(*x).as_bytes()));
-                if let Some(w) = weights.of(k, particle) {
-                    row.push_field(shortest(w).as_bytes());
-                }
-                writer.write_byte_record(&row)?;
-            }
-        }
-        writer.flush()
-    })
+fn push(row: &mut ByteRecord, cell: &str) {
+    row.push_field(cell.as_bytes());
 }
+
+#[cfg(test)]
+mod tests;

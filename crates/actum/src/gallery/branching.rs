@@ -20,7 +20,7 @@ use crate::{
 /// curves share their first three control points, so that the fates part smoothly.
 ///
 /// ```
-/// use actum::data::Branching;
+/// use actum::gallery::Branching;
 ///
 /// let snapshots = Branching.snapshots(&Branching::TIMES, 500, 0)?;
 /// assert_eq!((snapshots.len(), snapshots.dimension()), (6, 2));

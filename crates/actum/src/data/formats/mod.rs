@@ -1,0 +1,155 @@
+//! The formats of files of snapshots: one module and one row of [`FORMATS`] for each.
+
+mod columns;
+pub(super) mod npz;
+mod parquet;
+mod text;
+
+use std::path::Path;
+
+use ndarray::Array2;
+
+pub(super) use columns::{check_reserved, velocity_names};
+
+use super::{
+    Keys,
+    reader::{Head, Take},
+    writer::Contents,
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A format of files.
+pub struct Format {
+    /// How the names of its files end, without the dot.
+    pub extension: &'static str,
+    /// What is read from a file and written to it, in a few words.
+    pub snapshots: &'static str,
+    /// What [trajectories](super::write_trajectories) are written as, in a few words.
+    pub trajectories: &'static str,
+    /// The [`velocity_key`](Keys::velocity_key) of the velocities that are written, if the
+    /// coordinates have these names.
+    pub velocity_key: fn(&[String]) -> String,
+    /// What is known of a file before its rows are read.
+    pub(super) head: fn(&Path, &Keys) -> Result<Head>,
+    /// Hands out all rows in order, the velocities only if they are asked for; returns which of the
+    /// coordinates turned out to be text.
+    pub(super) rows: fn(&Path, &Keys, bool, &mut Take) -> Result<Vec<usize>>,
+    pub(super) write: fn(&Path, &Contents) -> Result<()>,
+    /// Reads rows of numbers without a header.
+    pub(super) matrix: Option<fn(&Path) -> Result<Array2<f64>>>,
+}
+
+const TABLE: &str = "a time column, coordinates, optional weight";
+const LONG_TABLE: &str = "a row for each particle and time";
+
+/// All formats. In `.npz` times may be text and `X` `[k, n, d]` are trajectories at times `t` `[k]`
+/// with weights `[n]` or `[k, n]`, also called `weights`. In tables the time is a column `t`,
+/// `time`, `timepoint`, `time_point`, `day` or `hour`, the weight `w`, `weight` or `weights`, in
+/// upper or lower case, and all other columns of numbers are coordinates.
+pub static FORMATS: &[Format] = &[
+    Format {
+        extension: "npz",
+        snapshots: "X [n, d], t [n], optional w [n]",
+        trajectories: "X [times, n, d], t [times], w [n] or, with growth, [times, n]",
+        velocity_key: |_| npz::VELOCITIES.to_owned(),
+        head: npz::head,
+        rows: npz::rows,
+        write: npz::write,
+        matrix: None,
+    },
+    Format {
+        extension: "csv",
+        snapshots: TABLE,
+        trajectories: LONG_TABLE,
+        velocity_key: columns::velocity_key,
+        head: |path, keys| text::head(path, keys, b','),
+        rows: |path, keys, velocities, take| text::rows(path, keys, b',', velocities, take),
+        write: |path, contents| text::write(path, contents, b','),
+        matrix: Some(|path| text::matrix(path, b',')),
+    },
+    Format {
+        extension: "tsv",
+        snapshots: TABLE,
+        trajectories: LONG_TABLE,
+        velocity_key: columns::velocity_key,
+        head: |path, keys| text::head(path, keys, b'\t'),
+        rows: |path, keys, velocities, take| text::rows(path, keys, b'\t', velocities, take),
+        write: |path, contents| text::write(path, contents, b'\t'),
+        matrix: Some(|path| text::matrix(path, b'\t')),
+    },
+    Format {
+        extension: "parquet",
+        snapshots: TABLE,
+        trajectories: LONG_TABLE,
+        velocity_key: columns::velocity_key,
+        head: parquet::head,
+        rows: parquet::rows,
+        write: parquet::write,
+        matrix: None,
+    },
+];
+
+/// What to do with files of some formats that are not read.
+const ADVICE: [(&str, &str); 2] = [
+    (
+        "h5ad",
+        "AnnData is not read; save what you need of it, in Python: \
+         numpy.savez('cells.npz', X=adata.obsm['X_pca'], \
+         t=adata.obs['day'].astype(str).to_numpy('U'))",
+    ),
+    ("gz", "compressed files are not read; unpack it first"),
+];
+
+impl Format {
+    /// The format that the extension of a path names, in upper or lower case.
+    ///
+    /// # Errors
+    /// There is none; the formats are listed.
+    pub fn of(path: &Path) -> Result<&'static Self> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let extension = extension.to_lowercase();
+        let format = FORMATS.iter().find(|f| f.extension == extension);
+        format.ok_or_else(|| {
+            let advice = ADVICE.iter().find(|(known, _)| *known == extension);
+            let what = match advice {
+                Some((_, advice)) => (*advice).to_owned(),
+                None => {
+                    let expected = extensions(|_| true);
+                    format!("the extension does not tell the format; expected {expected}")
+                }
+            };
+            Error::new(ErrorKind::Format, what)
+        })
+    }
+}
+
+/// The extensions of some formats as a person reads them: `.npz, .csv or .parquet`.
+pub fn extensions(chosen: fn(&Format) -> bool) -> String {
+    let chosen = FORMATS.iter().filter(|format| chosen(format));
+    listed(chosen.map(|format| format!(".{}", format.extension)))
+}
+
+/// `a, b or c`.
+pub(super) fn listed(names: impl Iterator<Item = impl ToString>) -> String {
+    let mut names: Vec<String> = names.map(|name| name.to_string()).collect();
+    let last = names.pop().unwrap_or_default();
+    match names.is_empty() {
+        true => last,
+        false => format!("{} or {last}", names.join(", ")),
+    }
+}
+
+/// All extensions, each run of formats that are alike followed by what `about` says of it:
+/// `.npz (arrays), .csv or .parquet (a table)`.
+pub fn described(about: impl Fn(&Format) -> &'static str) -> String {
+    let alike = |a: &Format, b: &Format| about(a) == about(b);
+    let runs = FORMATS.chunk_by(alike).map(|run| {
+        let names = run.iter().map(|format| format!(".{}", format.extension));
+        format!(
+            "{} ({})",
+            names.collect::<Vec<_>>().join(", "),
+            about(&run[0])
+        )
+    });
+    listed(runs)
+}

@@ -1,0 +1,250 @@
+//! Arrays in the `.npy` format (NumPy Enhancement Proposal 1).
+
+use std::io::Read;
+
+use ndarray::{Array2, Array3, ShapeBuilder};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// What an array says of itself before its data.
+pub struct Header {
+    pub name: String,
+    big_endian: bool,
+    /// NumPy's letter: `f`, `i`, `u`, `U`, `S`, `O`, ...
+    pub kind: char,
+    /// Bytes of one number, characters of one text.
+    pub size: usize,
+    pub fortran: bool,
+    pub shape: Vec<usize>,
+}
+
+impl Header {
+    /// Reads the header and leaves `source` at the first item.
+    pub fn read(name: &str, source: &mut dyn Read) -> Result<Self> {
+        let cut = |cause| broken(name, "is truncated").because(cause);
+        let mut start = [0; 8];
+        source.read_exact(&mut start).map_err(cut)?;
+        let length = match (&start[..6], start[6]) {
+            (b"\x93NUMPY", 1) => {
+                let mut length = [0; 2];
+                source.read_exact(&mut length).map_err(cut)?;
+                u16::from_le_bytes(length).into()
+            }
+            (b"\x93NUMPY", 2 | 3) => {
+                let mut length = [0; 4];
+                source.read_exact(&mut length).map_err(cut)?;
+                u32::from_le_bytes(length)
+            }
+            _ => return Err(broken(name, "is not in the .npy format, version 1 to 3")),
+        };
+        let mut text = String::new();
+        (&mut *source)
+            .take(length.into())
+            .read_to_string(&mut text)
+            .map_err(cut)?;
+        Self::parse(name, &text).ok_or_else(|| {
+            broken(
+                name,
+                &format!("has a type that is not understood: {}", text.trim()),
+            )
+        })
+    }
+
+    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
+    fn parse(name: &str, text: &str) -> Option<Self> {
+        let after = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
+        let description = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0;
+        let (order, rest) = description.split_at_checked(1)?;
+        let kind = rest.chars().next()?;
+        // No number and no label is longer; a damaged header must not ask for all memory.
+        let size = rest[kind.len_utf8()..]
+            .parse()
+            .ok()
+            .filter(|size| *size <= 1 << 20);
+        let shape = after("shape")?
+            .strip_prefix('(')?
+            .split_once(')')?
+            .0
+            .split(',');
+        Some(Self {
+            name: name.to_owned(),
+            big_endian: order == ">",
+            kind,
+            size: if kind == 'O' { 8 } else { size? },
+            fortran: after("fortran_order")?.starts_with("True"),
+            shape: shape
+                .map(str::trim)
+                .filter(|n| !n.is_empty())
+                .map(|n| n.parse().ok())
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    pub fn type_name(&self) -> String {
+        let bits = self.size.saturating_mul(8);
+        match self.kind {
+            'f' => format!("float{bits}"),
+            'i' => format!("int{bits}"),
+            'u' => format!("uint{bits}"),
+            'U' | 'S' => "text".to_owned(),
+            'O' => "object".to_owned(),
+            kind => format!("{kind}{}", self.size),
+        }
+    }
+
+    pub fn count(&self) -> Result<usize> {
+        let count = self.shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
+        count.ok_or_else(|| {
+            broken(
+                &self.name,
+                &format!("has an impossible shape {:?}", self.shape),
+            )
+        })
+    }
+
+    /// All items as numbers, in the order of the file.
+    pub fn numbers(&self, source: &mut dyn Read) -> Result<Vec<f64>> {
+        self.next_numbers(source, self.count()?)
+    }
+
+    /// The next so many items as numbers.
+    pub fn next_numbers(&self, source: &mut dyn Read, count: usize) -> Result<Vec<f64>> {
+        let decode: fn(&[u8]) -> f64 = match (self.kind, self.size) {
+            ('f', 4) => |b| f32::from_le_bytes(fixed(b)).into(),
+            ('f', 8) => |b| f64::from_le_bytes(fixed(b)),
+            ('i', 1) => |b| i8::from_le_bytes(fixed(b)).into(),
+            ('i', 2) => |b| i16::from_le_bytes(fixed(b)).into(),
+            ('i', 4) => |b| i32::from_le_bytes(fixed(b)).into(),
+            ('i', 8) => |b| i64::from_le_bytes(fixed(b)) as f64,
+            ('u', 1) => |b| b[0].into(),
+            ('u', 2) => |b| u16::from_le_bytes(fixed(b)).into(),
+            ('u', 4) => |b| u32::from_le_bytes(fixed(b)).into(),
+            ('u', 8) => |b| u64::from_le_bytes(fixed(b)) as f64,
+            _ => return Err(self.unsupported()),
+        };
+        let mut numbers = Vec::new();
+        self.each(source, count, self.size, self.size, |item| {
+            numbers.push(decode(item))
+        })?;
+        Ok(numbers)
+    }
+
+    /// Vectors of d numbers, `(k, n, d)`; k is 1 unless they are of trajectories.
+    pub fn vectors(&self) -> Result<(usize, usize, usize)> {
+        match self.shape[..] {
+            [n] => Ok((1, n, 1)),
+            [n, d] => Ok((1, n, d)),
+            [k, n, d] => Ok((k, n, d)),
+            _ => Err(wrong_shape(self, "[n, d] (or trajectories, [times, n, d])")),
+        }
+    }
+
+    /// All vectors, one after another in time, `[k n, d]`.
+    pub fn rows(&self, source: &mut dyn Read) -> Result<Array2<f64>> {
+        let (k, n, d) = self.vectors()?;
+        let shape = (k, n, d).set_f(self.fortran);
+        let cube =
+            Array3::from_shape_vec(shape, self.numbers(source)?).expect("a number for each place");
+        Ok(cube
+            .as_standard_layout()
+            .into_owned()
+            .into_shape_with_order((k * n, d))
+            .expect("the same numbers in the same order"))
+    }
+
+    /// Whether the vectors follow each other, so that a few can be read at a time.
+    pub fn is_row_by_row(&self) -> bool {
+        let sides = self.shape.iter().filter(|n| **n > 1).count();
+        !self.fortran || sides <= 1
+    }
+
+    pub fn is_text(&self) -> bool {
+        ['U', 'S'].contains(&self.kind)
+    }
+
+    /// Calls `take` with each item of an array that [is text](Self::is_text).
+    pub fn texts(&self, source: &mut dyn Read, mut take: impl FnMut(&str)) -> Result<()> {
+        let count = self.count()?;
+        match self.kind {
+            'U' => self.each(source, count, 4 * self.size, 4, |item| {
+                let letters = item.chunks_exact(4).map(|b| u32::from_le_bytes(fixed(b)));
+                let text: String = letters
+                    .take_while(|c| *c != 0)
+                    .map(|c| char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect();
+                take(&text);
+            }),
+            _ => self.each(source, count, self.size, 1, |item| {
+                let text = String::from_utf8_lossy(item);
+                take(text.trim_end_matches('\0'));
+            }),
+        }
+    }
+
+    /// Calls `take` with the little-endian bytes of each of the next `left` items of `width` bytes,
+    /// whose numbers are of `unit` bytes.
+    pub fn each(
+        &self,
+        source: &mut dyn Read,
+        mut left: usize,
+        width: usize,
+        unit: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<()> {
+        if width == 0 {
+            (0..left).for_each(|_| take(&[]));
+            return Ok(());
+        }
+        let mut chunk = vec![0; width * (1 + (1 << 16) / width).min(left.max(1))];
+        while left > 0 {
+            let items = left.min(chunk.len() / width);
+            let bytes = &mut chunk[..items * width];
+            source.read_exact(bytes).map_err(|cause| {
+                let shape = format!("is truncated or damaged, expected shape {:?}", self.shape);
+                broken(&self.name, &shape).because(cause)
+            })?;
+            if self.big_endian {
+                bytes.chunks_exact_mut(unit).for_each(<[u8]>::reverse);
+            }
+            bytes.chunks_exact(width).for_each(&mut take);
+            left -= items;
+        }
+        Ok(())
+    }
+
+    fn unsupported(&self) -> Error {
+        let name = &self.name;
+        let (what, remedy) = match self.kind {
+            'O' => (
+                "pickled Python objects".to_owned(),
+                format!("{name}.astype(float), or {name}.astype(str) if it is text"),
+            ),
+            _ => (
+                format!("of type {}", self.type_name()),
+                format!("{name}.astype(float)"),
+            ),
+        };
+        Error::new(
+            ErrorKind::Format,
+            format!("array {name:?}: expected numbers, it is {what}; save it as {remedy}"),
+        )
+    }
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.try_into().expect("items of the size in the header")
+}
+
+fn broken(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::Format, format!("array {name:?} {what}"))
+}
+
+pub fn wrong_shape(header: &Header, expected: &str) -> Error {
+    Error::new(
+        ErrorKind::Shape,
+        format!(
+            "array {:?}: expected shape {expected}, got {:?}",
+            header.name, header.shape
+        ),
+    )
+}

@@ -1,0 +1,192 @@
+//! Tables as Apache Parquet.
+
+mod pages;
+mod source;
+
+use std::{path::Path, sync::Arc};
+
+use parquet::{
+    basic::{Compression, LogicalType, Repetition, Type as Physical},
+    column::reader::ColumnReader,
+    data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type},
+    errors::ParquetError,
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::Type,
+};
+
+use self::source::{Source, is_flat, is_number, unbroken};
+use super::columns::{self, Roles};
+use crate::{
+    data::{
+        Keys,
+        reader::{Chunk, Head, Take, Times, chunk_rows, decimal, left_out},
+        snapshots::Finite,
+        writer::{Cells, Column, Contents},
+    },
+    error::{Error, ErrorKind, Result, ensure},
+    store,
+};
+
+/// Which columns are numbers of the coordinates, and which text.
+fn coordinates(source: &Source, roles: &Roles) -> (Vec<usize>, Vec<usize>) {
+    let points = roles.points.iter();
+    points.partition(|i| roles.named || is_number(&source.column(**i)))
+}
+
+pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
+    let source = Source::open(path)?;
+    let roles = columns::choose(&source.names, keys)?;
+    let (points, text) = coordinates(&source, &roles);
+    let mut notes = roles.notes;
+    notes.extend(left_out(&source.named(&text)));
+    let times = |time: usize| {
+        let column = source.column(time);
+        Ok(match column.physical_type() {
+            Physical::BYTE_ARRAY if is_flat(&column) => Times::Labels(source.labels(time)?),
+            Physical::FLOAT => {
+                let numbers = source.all_numbers(time)?.into_iter();
+                Times::Numbers(numbers.map(decimal).collect())
+            }
+            _ => Times::Numbers(source.all_numbers(time)?),
+        })
+    };
+    let times = match roles.time {
+        Ok(time) => Ok(unbroken(|| times(time))?),
+        Err(absent) => Err(absent),
+    };
+    let rows = source.groups()?.iter().sum();
+    ensure!(rows > 0, Format, "expected rows, got none");
+    Ok(Head {
+        rows,
+        times,
+        columns: source.named(&points),
+        has_weights: roles.weight.is_some(),
+        by_columns: vec![],
+        notes,
+    })
+}
+
+pub(super) fn rows(
+    path: &Path,
+    keys: &Keys,
+    velocities: bool,
+    take: &mut Take,
+) -> Result<Vec<usize>> {
+    let source = Source::open(path)?;
+    let roles = columns::choose(&source.names, keys)?;
+    let (points, _) = coordinates(&source, &roles);
+    let weight: Vec<usize> = roles.weight.into_iter().collect();
+    let velocity = if velocities { roles.velocity? } else { vec![] };
+    let names = [&points, &velocity].map(|group| source.named(group));
+    if velocities {
+        columns::check_velocities(&names[1], &names[0])?;
+    }
+    let all: Vec<usize> = [&points[..], &weight, &velocity].concat();
+    all.iter().try_for_each(|i| source.check_number(*i))?;
+    let mut finite = [Finite::default(), Finite::default()];
+    let (d, most) = (points.len(), chunk_rows(points.len()));
+    for (group, rows) in source.groups()?.into_iter().enumerate() {
+        let open = || all.iter().map(|i| source.part(group, *i)).collect();
+        let mut readers: Vec<ColumnReader> = unbroken(open)?;
+        for start in (0..rows).step_by(most) {
+            let count = most.min(rows - start);
+            // Row by row, coordinates, weight, velocities.
+            let mut side_by_side = [vec![0.0; count * d], vec![0.0; count], vec![]];
+            side_by_side[2].resize(count * velocity.len(), 0.0);
+            for (k, (i, reader)) in all.iter().zip(&mut readers).enumerate() {
+                let column = unbroken(|| source.numbers(*i, reader, count))?;
+                let (part, width, j) = match k {
+                    k if k < d => (0, d, k),
+                    k if k < d + weight.len() => (1, 1, 0),
+                    k => (2, velocity.len(), k - d - weight.len()),
+                };
+                let places = side_by_side[part][j..].iter_mut().step_by(width);
+                places.zip(column).for_each(|(place, x)| *place = x);
+            }
+            let [points, weights, moving] = &side_by_side;
+            for (finite, (rows, width)) in finite
+                .iter_mut()
+                .zip([(points, d), (moving, velocity.len())])
+            {
+                let rows = rows.chunks_exact(width.max(1));
+                rows.for_each(|row| finite.look(row));
+            }
+            take(Chunk {
+                points,
+                weights: (!weight.is_empty()).then_some(weights),
+                velocities: velocities.then_some(moving),
+            })?;
+        }
+    }
+    for (finite, names) in finite.iter().zip(&names) {
+        finite.check(names)?;
+    }
+    Ok(vec![])
+}
+
+fn encode(table: Vec<Column>) -> Result<Vec<u8>, ParquetError> {
+    let fields = table.iter().map(|column| {
+        let (physical, logical) = match column.cells {
+            Cells::Numbers(_) | Cells::Times(_, true) => (Physical::DOUBLE, None),
+            Cells::Counts(_) => (Physical::INT64, None),
+            Cells::Times(_, false) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        };
+        let field = Type::primitive_type_builder(&column.name, physical)
+            .with_repetition(Repetition::REQUIRED)
+            .with_logical_type(logical);
+        Ok(Arc::new(field.build()?))
+    });
+    let fields = fields.collect::<Result<_, ParquetError>>()?;
+    let schema = Type::group_type_builder("schema").with_fields(fields);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .build();
+    let mut bytes = Vec::new();
+    let (schema, properties) = (Arc::new(schema.build()?), Arc::new(properties));
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, properties)?;
+    let mut group = writer.next_row_group()?;
+    for column in table {
+        let mut out = group
+            .next_column()?
+            .expect("a column for each field of the schema");
+        let doubles = |cells: &mut dyn Iterator<Item = f64>| cells.collect::<Vec<_>>();
+        match column.cells {
+            Cells::Numbers(mut cells) => {
+                let values = doubles(&mut cells);
+                out.typed::<DoubleType>().write_batch(&values, None, None)?
+            }
+            Cells::Times(cells, true) => {
+                let values = doubles(&mut cells.map(|(t, _)| t));
+                out.typed::<DoubleType>().write_batch(&values, None, None)?
+            }
+            Cells::Counts(cells) => {
+                let values: Vec<_> = cells.map(|n| n as i64).collect();
+                out.typed::<Int64Type>().write_batch(&values, None, None)?
+            }
+            Cells::Times(cells, false) => {
+                let values: Vec<_> = cells.map(|(_, label)| ByteArray::from(label)).collect();
+                out.typed::<ByteArrayType>()
+                    .write_batch(&values, None, None)?
+            }
+        };
+        out.close()?;
+    }
+    group.close()?;
+    writer.close()?;
+    Ok(bytes)
+}
+
+pub(super) fn write(path: &Path, contents: &Contents) -> Result<()> {
+    let table = contents.table()?;
+    let bytes = encode(table).map_err(|error| {
+        Error::new(
+            ErrorKind::Format,
+            format!("cannot write {}", path.display()),
+        )
+        .because(error)
+    })?;
+    store::replace(path, |out| out.write_all(&bytes))
+}
+
+#[cfg(test)]
+mod tests;

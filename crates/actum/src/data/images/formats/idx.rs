@@ -1,0 +1,63 @@
+//! IDX, the format of MNIST, plain or in gzip.
+
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use ndarray::Array4;
+
+use crate::error::{Error, ErrorKind, Result, ensure};
+
+pub(super) fn read_packed(bytes: &[u8]) -> Result<Array4<u8>> {
+    let mut unpacked = vec![];
+    let mut decoder = MultiGzDecoder::new(bytes);
+    decoder.read_to_end(&mut unpacked).map_err(|cause| {
+        let what = "the file cannot be unpacked; it may be truncated";
+        Error::new(ErrorKind::Format, what).because(cause)
+    })?;
+    read(&unpacked)
+}
+
+/// The format of MNIST (yann.lecun.com/exdb/mnist): two zeros, the type, the number of dimensions,
+/// the dimensions in four bytes each, the bytes.
+pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
+    let truncated = || Error::new(ErrorKind::Format, "the IDX file ends within its header");
+    let (magic, rest) = bytes.split_first_chunk::<4>().ok_or_else(truncated)?;
+    let [0, 0, kind, dimensions] = *magic else {
+        let what = format!("expected an IDX file, which begins with 00 00; got {magic:02x?}");
+        return Err(Error::new(ErrorKind::Format, what));
+    };
+    ensure!(
+        kind == 8,
+        Format,
+        "expected an IDX file of unsigned bytes (type 08), got type {kind:02x}"
+    );
+    ensure!(
+        dimensions == 3,
+        Shape,
+        "expected an IDX file of images [n, height, width], got {dimensions} dimension(s){}",
+        match dimensions {
+            1 =>
+                ": these are labels; the images are beside them, in the file with idx3 in its name",
+            _ => "",
+        }
+    );
+    let (sides, levels) = rest.split_first_chunk::<12>().ok_or_else(truncated)?;
+    let side = |k: usize| {
+        let bytes = sides[4 * k..][..4].try_into().expect("four bytes");
+        u32::from_be_bytes(bytes) as usize
+    };
+    let [n, h, w] = [side(0), side(1), side(2)];
+    let expected = n.checked_mul(h).and_then(|size| size.checked_mul(w));
+    ensure!(
+        expected == Some(levels.len()),
+        Format,
+        "expected {n} images of {h} x {w} bytes, there are {} bytes; the file is {}",
+        levels.len(),
+        if expected.is_some_and(|size| size < levels.len()) {
+            "damaged"
+        } else {
+            "truncated"
+        }
+    );
+    Ok(Array4::from_shape_vec((n, h, w, 1), levels.to_vec()).expect("as many as expected"))
+}

@@ -1,0 +1,80 @@
+//! PNG: one picture.
+
+use std::io::{self, Cursor, Write};
+
+use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
+
+use super::Picture;
+use crate::error::{Error, ErrorKind, Result, ensure};
+
+/// More levels than any image here has; a damaged header must not ask for all memory.
+const MOST: usize = 1 << 30;
+
+pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
+    let damaged = |cause: png::DecodingError| {
+        let what = "the PNG cannot be read; it may be truncated or damaged";
+        Error::new(ErrorKind::Format, what).because(cause)
+    };
+    let mut decoder = Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let (color, depth) = reader.output_color_type();
+    ensure!(
+        depth == BitDepth::Eight,
+        Format,
+        "expected at most 8 bits a channel, the PNG has 16; convert it to 8"
+    );
+    let size = reader.output_buffer_size().filter(|size| *size <= MOST);
+    let mut levels = vec![
+        0;
+        size.ok_or_else(|| Error::new(
+            ErrorKind::Format,
+            "the PNG says that it has more than 2^30 numbers; it may be damaged"
+        ))?
+    ];
+    let info = reader.next_frame(&mut levels).map_err(damaged)?;
+    reader.finish().map_err(damaged)?;
+    let (opacity, channels) = match color {
+        ColorType::Grayscale => (false, 1),
+        ColorType::GrayscaleAlpha => (true, 1),
+        ColorType::Rgb => (false, 3),
+        ColorType::Rgba => (true, 3),
+        ColorType::Indexed => unreachable!("palettes are expanded"),
+    };
+    if opacity {
+        let opaque = levels
+            .chunks_exact(channels + 1)
+            .all(|pixel| pixel[channels] == 255);
+        ensure!(
+            opaque,
+            Format,
+            "the PNG has transparent pixels; put it on a background first"
+        );
+        let pixels = levels.chunks_exact(channels + 1);
+        levels = pixels
+            .flat_map(|pixel| &pixel[..channels])
+            .copied()
+            .collect();
+    }
+    Ok(Picture {
+        shape: [info.height as usize, info.width as usize, channels],
+        levels,
+    })
+}
+
+pub(in crate::data::images) fn encode(
+    out: &mut dyn Write,
+    levels: &[u8],
+    [h, w, c]: [usize; 3],
+) -> io::Result<()> {
+    let mut encoder = Encoder::new(out, w as u32, h as u32);
+    encoder.set_color(if c == 1 {
+        ColorType::Grayscale
+    } else {
+        ColorType::Rgb
+    });
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(levels)?;
+    Ok(writer.finish()?)
+}

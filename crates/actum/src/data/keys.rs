@@ -1,0 +1,55 @@
+//! Where in a file the numbers are.
+
+use serde::Serialize;
+
+/// Where in a file the times, points, weights and velocities are, if not where a
+/// [format](super::FORMATS) has them by default. The fields are settings under their own names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Keys {
+    /// The array or column of times.
+    pub time_key: Option<String>,
+    /// The array of points; in a table the columns of the coordinates, separated by commas.
+    pub points_key: Option<String>,
+    /// The array or column of weights.
+    pub weight_key: Option<String>,
+    /// The array of velocities, of the shape of the points; in a table their columns, one for each
+    /// coordinate and in that order, separated by commas. Without it no velocities are read.
+    pub velocity_key: Option<String>,
+}
+
+/// One of the [`Keys`].
+#[derive(Debug)]
+pub struct Key {
+    /// The name of the field, and of the setting.
+    pub name: &'static str,
+    /// What it names.
+    pub about: &'static str,
+    /// The field.
+    pub field: fn(&mut Keys) -> &mut Option<String>,
+}
+
+impl Keys {
+    /// All keys.
+    pub const ALL: [Key; 4] = [
+        Key {
+            name: "time_key",
+            about: "The array or column of times",
+            field: |keys| &mut keys.time_key,
+        },
+        Key {
+            name: "points_key",
+            about: "The array of points, or the columns of coordinates separated by commas",
+            field: |keys| &mut keys.points_key,
+        },
+        Key {
+            name: "weight_key",
+            about: "The array or column of weights",
+            field: |keys| &mut keys.weight_key,
+        },
+        Key {
+            name: "velocity_key",
+            about: "The array of velocities, or their columns separated by commas",
+            field: |keys| &mut keys.velocity_key,
+        },
+    ];
+}

@@ -1,0 +1,256 @@
+//! How files are read, whatever their format: the times first, then the rows, some at a time.
+
+mod gathered;
+mod table;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use ndarray::Array2;
+
+pub(super) use self::gathered::Gathered;
+use self::gathered::{Rows, check_some, numeric};
+pub use self::table::TableReader;
+use super::{
+    Keys, Snapshots, TimeAxis,
+    formats::{Format, extensions},
+    within,
+};
+use crate::{
+    cloud::Cloud,
+    error::{Error, ErrorKind, Result, ensure},
+};
+
+/// What a format knows of a file before it reads the rows.
+pub(super) struct Head {
+    /// How many rows there are.
+    pub rows: usize,
+    /// One for each row; the error is why there are none, for those who need them.
+    pub times: Result<Times>,
+    /// The names of the coordinates, those included that may yet turn out to be text.
+    pub columns: Vec<String>,
+    pub has_weights: bool,
+    /// Arrays that are stored column by column: their rows cannot be read a few at a time.
+    pub by_columns: Vec<String>,
+    pub notes: Vec<String>,
+}
+
+/// Some rows of a file, in its order: points `[m, columns]`, weights `[m]` and velocities `[m, d]`,
+/// row by row.
+pub(super) struct Chunk<'a> {
+    pub points: &'a [f64],
+    pub weights: Option<&'a [f64]>,
+    pub velocities: Option<&'a [f64]>,
+}
+
+/// Is called with one chunk after another.
+pub(super) type Take<'a> = dyn FnMut(Chunk) -> Result<()> + 'a;
+
+/// About how many numbers a chunk has.
+pub(super) const CHUNK: usize = 1 << 16;
+
+/// How many rows a chunk has.
+pub(super) fn chunk_rows(columns: usize) -> usize {
+    (CHUNK / columns.max(1)).max(1)
+}
+
+pub(super) enum Times {
+    Numbers(Vec<f64>),
+    Labels(Labels),
+}
+
+/// A label for each row, each kept once.
+#[derive(Default)]
+pub(super) struct Labels {
+    code_of: HashMap<String, u32>,
+    distinct: Vec<String>,
+    codes: Vec<u32>,
+}
+
+impl Labels {
+    pub(super) fn push(&mut self, label: &str) {
+        let code = match self.code_of.get(label) {
+            Some(code) => *code,
+            None => {
+                let code = self.distinct.len() as u32;
+                self.code_of.insert(label.to_owned(), code);
+                self.distinct.push(label.to_owned());
+                code
+            }
+        };
+        self.codes.push(code);
+    }
+}
+
+impl Times {
+    fn axis(self) -> Result<(TimeAxis, Vec<usize>)> {
+        match self {
+            Self::Numbers(times) => TimeAxis::from_values(&times),
+            Self::Labels(labels) => {
+                let (axis, time_of) = TimeAxis::from_labels(&labels.distinct)?;
+                let index = labels.codes.iter().map(|code| time_of[*code as usize]);
+                Ok((axis, index.collect()))
+            }
+        }
+    }
+}
+
+/// The number a person wrote who now has it in single precision: 0.1, not 0.10000000149.
+pub(super) fn decimal(single: f64) -> f64 {
+    (single as f32).to_string().parse().unwrap_or(single)
+}
+
+/// A note on columns that are not numbers.
+pub(super) fn left_out(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| {
+        let (which, are) = if names.len() == 1 {
+            ("column", "it is")
+        } else {
+            ("columns", "they are")
+        };
+        format!("left out {which} {}: {are} not numbers", names.join(", "))
+    })
+}
+
+/// A file and where in it things are.
+struct Source {
+    path: PathBuf,
+    keys: Keys,
+    format: &'static Format,
+}
+
+impl Source {
+    fn of(path: &Path, keys: &Keys) -> Result<Self> {
+        let format = Format::of(path)?;
+        let about = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
+        ensure!(
+            about.is_file(),
+            Io,
+            "cannot read {}: it is not a file",
+            path.display()
+        );
+        ensure!(about.len() > 0, Format, "the file is empty");
+        Ok(Self {
+            path: path.to_owned(),
+            keys: keys.clone(),
+            format,
+        })
+    }
+
+    fn head(&self) -> Result<Head> {
+        (self.format.head)(&self.path, &self.keys)
+    }
+
+    /// Hands out all `rows` in order, of so many coordinates, the velocities only if the keys name
+    /// them and they are asked for; returns which of the coordinates turned out to be text.
+    fn each(
+        &self,
+        rows: usize,
+        width: usize,
+        velocities: bool,
+        take: &mut Take,
+    ) -> Result<Vec<usize>> {
+        check_some(width)?;
+        let velocities = velocities && self.keys.velocity_key.is_some();
+        let changed = || Error::new(ErrorKind::Format, "the file changed while it was read");
+        let mut seen = 0;
+        let take: &mut Take = &mut |chunk: Chunk| {
+            seen += chunk.points.len() / width;
+            if !chunk.points.len().is_multiple_of(width) || seen > rows {
+                return Err(changed());
+            }
+            take(chunk)
+        };
+        let text = (self.format.rows)(&self.path, &self.keys, velocities, take)?;
+        if seen == rows {
+            Ok(text)
+        } else {
+            Err(changed())
+        }
+    }
+}
+
+/// Reads snapshots from a file of one of the [formats](super::FORMATS).
+///
+/// Columns of tables that are not numbers, and the row index pandas writes, are left out;
+/// [`Snapshots::notes`] says which, and whether the weights in the file give the times unequal
+/// masses.
+///
+/// # Errors
+/// The file is missing, truncated or of another format, a key is not in it, lengths disagree, a
+/// number is missing or not finite, a time is not understood or has a single point. The message
+/// names the file and the array, column, row or line.
+pub fn read(path: &Path, keys: &Keys) -> Result<Snapshots> {
+    TableReader::open(path, keys)?.read()
+}
+
+/// Reads one cloud, and its time where the file tells one: all points of a file without times or
+/// with a single one, else those at `time`. Velocities are left out, and need not be there.
+///
+/// # Errors
+/// As [`read`], and a file with several times of which `time` is none or not given.
+pub fn read_cloud(path: &Path, keys: &Keys, time: Option<f64>) -> Result<(Cloud, Option<f64>)> {
+    within(path, || {
+        let file = Source::of(path, keys)?;
+        let head = file.head()?;
+        let n = head.rows;
+        let (index, chosen, found) = match head.times {
+            Err(_) => (vec![0; n], 0, None),
+            Ok(times) => {
+                let (axis, index) = times.axis()?;
+                let chosen = match (axis.values(), time) {
+                    (_, Some(time)) => axis.index_of(&time.to_string())?,
+                    ([_], None) => 0,
+                    (_, None) => {
+                        let times = axis.labels().join(", ");
+                        let what = format!("there are points at {times}; say at which to start");
+                        return Err(Error::new(ErrorKind::Value, what));
+                    }
+                };
+                (index, chosen, Some(axis.values()[chosen]))
+            }
+        };
+        let width = head.columns.len();
+        let (mut rows, mut at) = (Rows::default(), 0);
+        let text = file.each(n, width, false, &mut |chunk| {
+            for (i, point) in chunk.points.chunks_exact(width).enumerate() {
+                if index[at] == chosen {
+                    rows.push(
+                        point,
+                        &[chunk.weights.map_or(1.0 / n as f64, |w| w[i])],
+                        &[],
+                    );
+                }
+                at += 1;
+            }
+            Ok(())
+        })?;
+        let (cloud, _) = rows.cloud(&numeric(width, &text))?;
+        // Without weights in the file the mass is 1, however many rows other times have.
+        let cloud = if head.has_weights || found.is_none() {
+            cloud
+        } else {
+            cloud.with_mass(1.0)?
+        };
+        Ok((cloud, found))
+    })
+}
+
+/// Reads the numbers of a table without a header, `.csv` or `.tsv`: `[rows, columns]`.
+///
+/// # Errors
+/// Another extension, a file that cannot be read, rows of different lengths, or a cell that is not
+/// a number.
+pub fn read_matrix(path: &Path) -> Result<Array2<f64>> {
+    within(path, || {
+        let read = Format::of(path).ok().and_then(|format| format.matrix);
+        let read = read.ok_or_else(|| {
+            let known = extensions(|format| format.matrix.is_some());
+            let what = format!("a matrix is read from {known}: rows of numbers without a header");
+            Error::new(ErrorKind::Format, what)
+        })?;
+        read(path)
+    })
+}

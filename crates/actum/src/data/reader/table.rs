@@ -1,0 +1,165 @@
+//! A file of any size.
+
+use std::{ops::ControlFlow, path::Path};
+
+use super::{Gathered, Source, left_out};
+use crate::{
+    data::{
+        Keys, Shards, Snapshots, Split, TimeAxis, shards::split, snapshots::check_sizes, within,
+    },
+    error::Result,
+};
+
+/// A file whose times are known and whose rows are still to be read, at 8 bytes a row.
+pub struct TableReader {
+    file: Source,
+    pub(in crate::data) axis: TimeAxis,
+    /// The time of each row, as an index.
+    pub(in crate::data) index: Vec<usize>,
+    pub(in crate::data) counts: Vec<usize>,
+    /// The coordinates, those included that may yet turn out to be text.
+    pub(in crate::data) columns: Vec<String>,
+    pub(in crate::data) has_weights: bool,
+    notes: Vec<String>,
+    by_columns: Vec<String>,
+}
+
+impl TableReader {
+    /// Reads which times there are.
+    ///
+    /// # Errors
+    /// The file is missing, truncated or of another format, a key is not in it, a time is missing,
+    /// not understood, or has a single point.
+    pub fn open(path: &Path, keys: &Keys) -> Result<Self> {
+        within(path, || {
+            let file = Source::of(path, keys)?;
+            let head = file.head()?;
+            let (axis, index) = head.times?.axis()?;
+            let mut counts = vec![0; axis.values().len()];
+            for time in &index {
+                counts[*time] += 1;
+            }
+            Ok(Self {
+                file,
+                axis,
+                index,
+                counts,
+                columns: head.columns,
+                has_weights: head.has_weights,
+                notes: head.notes,
+                by_columns: head.by_columns,
+            })
+        })
+    }
+
+    /// The times.
+    pub fn axis(&self) -> &TimeAxis {
+        &self.axis
+    }
+
+    /// The number of rows at each time, `[K]`.
+    pub fn counts(&self) -> &[usize] {
+        &self.counts
+    }
+
+    pub(in crate::data) fn has_velocities(&self) -> bool {
+        self.file.keys.velocity_key.is_some()
+    }
+
+    /// Calls `take` with the place of every row, its time, coordinates, weight and velocity, the
+    /// last two empty where there are none. Returns which of the coordinates turned out to be text.
+    pub(in crate::data) fn each(
+        &self,
+        mut take: impl FnMut(usize, usize, &[f64], &[f64], &[f64]) -> Result<()>,
+    ) -> Result<Vec<usize>> {
+        let (width, mut row) = (self.columns.len(), 0);
+        self.file.each(self.index.len(), width, true, &mut |chunk| {
+            let points = chunk.points.chunks_exact(width);
+            let moving = chunk.velocities.map_or(0, <[f64]>::len) / points.len();
+            for (i, point) in points.enumerate() {
+                let weight = chunk.weights.map_or(&[][..], |weights| &weights[i..=i]);
+                let velocity = chunk.velocities.unwrap_or_default();
+                let velocity = &velocity[i * moving..(i + 1) * moving];
+                take(row, self.index[row], point, weight, velocity)?;
+                row += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// All rows, in memory.
+    ///
+    /// # Errors
+    /// As [`read`](crate::data::read()).
+    pub fn read(&self) -> Result<Snapshots> {
+        within(&self.file.path, || {
+            let mut gathered = Gathered::new(&self.counts, self.columns.len());
+            let text = self.each(|_, time, point, weight, velocity| {
+                gathered.push(time, point, weight, velocity);
+                Ok(())
+            })?;
+            let snapshots = gathered.snapshots(&self.axis, &self.columns, &text)?;
+            let notes = self.notes(&text, &snapshots);
+            Ok(snapshots.with_notes(notes))
+        })
+    }
+
+    /// All rows in memory where no time has more than `how.shard` of them, else split into shards.
+    /// `progress` is told how many rows of how many are read, and may stop it.
+    ///
+    /// The shards lie in a new folder in `folder`, which is removed with them: 8 bytes for every
+    /// number that is kept. Memory is bounded by a shard, beside 16 bytes a row while the file is
+    /// read, and 8 more with weights in `.npz`. An array in Fortran order is read whole, and a note
+    /// says so.
+    ///
+    /// # Errors
+    /// As [`read`](crate::data::read()); a `folder` that cannot be written to, or is full;
+    /// [`Interrupted`](crate::error::ErrorKind::Interrupted) if `progress` asked to stop.
+    pub fn shards(
+        mut self,
+        how: &Split,
+        folder: &Path,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Shards> {
+        how.check()?;
+        if self.counts.iter().all(|count| *count <= how.shard) {
+            return self.read().map(Shards::from);
+        }
+        let notes = self.by_columns.iter().map(|name| {
+            format!(
+                "array {name:?} is stored column by column (Fortran order) and was read whole; saved \
+                 as numpy.ascontiguousarray({name}) it takes less memory"
+            )
+        });
+        self.notes.extend(notes);
+        let path = self.file.path.clone();
+        within(&path, || {
+            check_sizes(&self.axis, self.counts.iter().copied())?;
+            split(&self, how, folder, progress)
+        })
+    }
+
+    pub(in crate::data) fn notes(&self, text: &[usize], snapshots: &Snapshots) -> Vec<String> {
+        let names: Vec<String> = text.iter().map(|j| self.columns[*j].clone()).collect();
+        let masses = self.has_weights.then(|| unequal_masses(snapshots));
+        let found = [left_out(&names), masses.flatten()];
+        let notes = self.notes.iter().cloned();
+        notes.chain(found.into_iter().flatten()).collect()
+    }
+}
+
+fn unequal_masses(snapshots: &Snapshots) -> Option<String> {
+    let masses = snapshots.masses();
+    let least = masses.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = masses.iter().copied().fold(0.0, f64::max);
+    let shown = |mass: f64| format!("{mass:.4e}").parse().unwrap_or(mass);
+    // Weights in single precision that were made to sum to 1 do so to about 1e-7.
+    (greatest > least * (1.0 + 1e-6)).then(|| {
+        format!(
+            "the weights in the file give the snapshots unequal masses ({} to {}): they count in a \
+             fit only with growth, where mass can change",
+            shown(least),
+            shown(greatest)
+        )
+    })
+}

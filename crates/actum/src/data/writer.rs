@@ -1,0 +1,217 @@
+//! Snapshots and trajectories out to files.
+
+use std::{borrow::Cow, iter::repeat_n, path::Path};
+
+use ndarray::{Array1, Array2, Array3};
+
+use super::{
+    Snapshots,
+    formats::{Format, check_reserved, velocity_names},
+    snapshots::check_columns,
+    within,
+};
+use crate::error::{Result, ensure};
+
+/// Writes snapshots so that [`read`](super::read()) gives them back, bit for bit, in the
+/// [format](super::FORMATS) that the extension of `path` names.
+///
+/// Times are numbers, or the labels where these are more than numbers (`Day 2`). Weights are
+/// written unless every time has equal weights and mass 1. In `.npz`, names of the coordinates
+/// are in `columns` `[d]`, if they have any. Velocities are the array `V` `[n, d]`, in tables the
+/// columns `v_` and the name of the coordinate; [`Format::velocity_key`] is the key to read them by.
+///
+/// # Errors
+/// An unknown extension, a column of a table named as the time, the weight or a velocity is, or a
+/// file that cannot be written; what was at `path` is then untouched.
+pub fn write(path: &Path, snapshots: &Snapshots) -> Result<()> {
+    let format = within(path, || Format::of(path))?;
+    (format.write)(path, &Contents::Snapshots(snapshots))
+}
+
+/// Weights of n particles at k times.
+#[derive(Debug, Clone, Copy)]
+pub enum ParticleWeights<'a> {
+    /// All equal, at all times.
+    Equal,
+    /// One for each particle, `[n]`, at all times.
+    Constant(&'a Array1<f64>),
+    /// One for each time and particle, `[k, n]`.
+    Changing(&'a Array2<f64>),
+}
+
+impl ParticleWeights<'_> {
+    fn check(&self, k: usize, n: usize) -> Result<()> {
+        match self {
+            Self::Equal => (),
+            Self::Constant(weights) => ensure!(
+                weights.len() == n,
+                Shape,
+                "expected one weight for each of {n} particles, got {}",
+                weights.len()
+            ),
+            Self::Changing(weights) => ensure!(
+                weights.dim() == (k, n),
+                Shape,
+                "expected weights of shape [{k}, {n}], one for each time and particle, got {:?}",
+                weights.shape()
+            ),
+        }
+        Ok(())
+    }
+}
+
+/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, with their weights,
+/// coordinates named `columns` `[d]`; [`read`](super::read()) takes the file for snapshots.
+///
+/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]` or `[k, n]`. In tables one row for each
+/// particle and time, particle by particle: `particle` (from 0), `t`, the coordinates, `w`.
+/// Constant weights that are equal are left out; changing ones are written as they are.
+///
+/// # Errors
+/// Lengths that disagree, and as [`write()`].
+pub fn write_trajectories(
+    path: &Path,
+    times: &[f64],
+    points: &Array3<f64>,
+    weights: ParticleWeights,
+    columns: &[String],
+) -> Result<()> {
+    let (k, n, d) = points.dim();
+    weights.check(k, n)?;
+    let weights = match weights {
+        ParticleWeights::Constant(w) if w.iter().all(|x| *x == w[0]) => ParticleWeights::Equal,
+        given => given,
+    };
+    ensure!(
+        times.len() == k,
+        Shape,
+        "expected one time for each of {k} steps, got {}",
+        times.len()
+    );
+    check_columns(columns, d)?;
+    let format = within(path, || Format::of(path))?;
+    let particles = Particles {
+        times,
+        points,
+        weights,
+        columns,
+    };
+    (format.write)(path, &Contents::Particles(particles))
+}
+
+/// What a file is to hold.
+pub(super) enum Contents<'a> {
+    Snapshots(&'a Snapshots),
+    Particles(Particles<'a>),
+}
+
+/// Particles through time, of lengths that agree.
+pub(super) struct Particles<'a> {
+    pub times: &'a [f64],
+    pub points: &'a Array3<f64>,
+    pub weights: ParticleWeights<'a>,
+    pub columns: &'a [String],
+}
+
+/// A column of a table that is written.
+pub(super) struct Column<'a> {
+    pub name: Cow<'a, str>,
+    pub cells: Cells<'a>,
+}
+
+type Each<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
+
+/// The cells of a column, from the first row to the last.
+pub(super) enum Cells<'a> {
+    Counts(Each<'a, usize>),
+    Numbers(Each<'a, f64>),
+    /// Times and their labels, and whether the labels are only numbers.
+    Times(Each<'a, (f64, &'a str)>, bool),
+}
+
+impl<'a> Column<'a> {
+    fn numbers(name: impl Into<Cow<'a, str>>, cells: impl Iterator<Item = f64> + 'a) -> Self {
+        Self {
+            name: name.into(),
+            cells: Cells::Numbers(Box::new(cells)),
+        }
+    }
+}
+
+impl<'a> Contents<'a> {
+    /// The columns of a table.
+    pub(super) fn table(&self) -> Result<Vec<Column<'a>>> {
+        match self {
+            Self::Snapshots(snapshots) => snapshots_table(snapshots),
+            Self::Particles(particles) => particles_table(particles),
+        }
+    }
+}
+
+fn snapshots_table(snapshots: &Snapshots) -> Result<Vec<Column<'_>>> {
+    let (names, clouds) = (snapshots.columns(), snapshots.clouds());
+    check_reserved(names, &["t", "w"])?;
+    let times = snapshots.times().iter().zip(snapshots.labels()).zip(clouds);
+    let times = times.flat_map(|((t, label), cloud)| repeat_n((*t, label.as_str()), cloud.len()));
+    let mut table = vec![Column {
+        name: "t".into(),
+        cells: Cells::Times(Box::new(times), snapshots.axis().is_plain()),
+    }];
+    for (j, name) in names.iter().enumerate() {
+        let column = clouds.iter().flat_map(move |c| c.points().column(j));
+        table.push(Column::numbers(name, column.copied()));
+    }
+    if let Some(velocities) = snapshots.velocities() {
+        for (j, name) in velocity_names(names)?.into_iter().enumerate() {
+            let column = velocities.iter().flat_map(move |v| v.column(j));
+            table.push(Column::numbers(name, column.copied()));
+        }
+    }
+    if !has_default_weights(snapshots) {
+        let weights = clouds.iter().flat_map(|cloud| cloud.weights());
+        table.push(Column::numbers("w", weights.copied()));
+    }
+    Ok(table)
+}
+
+fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
+    let Particles {
+        times,
+        points,
+        weights,
+        columns,
+    } = *particles;
+    check_reserved(columns, &["particle", "t", "w"])?;
+    let (k, n, _) = points.dim();
+    let each = move || (0..n).flat_map(move |i| (0..k).map(move |k| (i, k)));
+    let mut table = vec![
+        Column {
+            name: "particle".into(),
+            cells: Cells::Counts(Box::new(each().map(|(i, _)| i))),
+        },
+        Column::numbers("t", each().map(|(_, k)| times[k])),
+    ];
+    for (j, name) in columns.iter().enumerate() {
+        let column = each().map(move |(i, k)| points[[k, i, j]]);
+        table.push(Column::numbers(name, column));
+    }
+    match weights {
+        ParticleWeights::Equal => {}
+        ParticleWeights::Constant(w) => table.push(Column::numbers("w", each().map(|(i, _)| w[i]))),
+        ParticleWeights::Changing(w) => {
+            table.push(Column::numbers("w", each().map(|(i, k)| w[[k, i]])));
+        }
+    }
+    Ok(table)
+}
+
+/// Whether the weights are those that [`read`](super::read()) supplies when a file has none.
+pub(super) fn has_default_weights(snapshots: &Snapshots) -> bool {
+    snapshots.clouds().iter().all(|cloud| {
+        let expected = 1.0 / cloud.len() as f64;
+        cloud.weights().iter().all(|w| *w == expected)
+    })
+}
+
+#[cfg(test)]
+mod tests;

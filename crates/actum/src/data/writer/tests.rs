@@ -1,0 +1,258 @@
+use std::fs;
+
+use ndarray::{Array1, Array3, Axis, array};
+
+use crate::{
+    data::{tests::*, *},
+    error::ErrorKind,
+};
+
+fn written() -> Vec<Snapshots> {
+    let points = array![
+        [0.1, -0.0, 5e-324],
+        [1.0 / 3.0, f64::MAX, -7.25],
+        [1e-7, 1e17, 123456.789],
+        [5.5, -6.5, std::f64::consts::PI],
+        [f64::EPSILON, 2e-5, 9007199254740993.0]
+    ];
+    let times = [-0.5, 0.1 + 0.2, -0.5, 0.1 + 0.2, -0.5];
+    let labels = ["Day 2", "day10", "Day 2", "day10", "d2"];
+    let weights = Some(array![0.1, 0.2, 1e-9, 3.0, 0.7]);
+    let names = Some(vec![
+        "PC1".to_owned(),
+        "größe, \"mm\"".to_owned(),
+        "z".to_owned(),
+    ]);
+    vec![
+        Snapshots::from_rows(points.clone(), &times, None, None).unwrap(),
+        Snapshots::from_rows(points.clone(), &times, weights.clone(), names.clone()).unwrap(),
+        Snapshots::from_labelled_rows(points, &labels, weights, names).unwrap(),
+    ]
+}
+
+#[test]
+fn what_is_written_reads_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, snapshots) in written().iter().enumerate() {
+        for extension in ["npz", "csv", "tsv", "parquet"] {
+            let path = folder.path().join(format!("{i}.{extension}"));
+            write(&path, snapshots).unwrap();
+            let again = read(&path, &Keys::default()).unwrap();
+            assert_eq!(
+                again.fingerprint(),
+                snapshots.fingerprint(),
+                "{}",
+                path.display()
+            );
+            assert_eq!(again.axis(), snapshots.axis(), "{}", path.display());
+            assert_eq!(again.columns(), snapshots.columns(), "{}", path.display());
+            assert_eq!(again.notes().len(), usize::from(i > 0));
+            let masses = |note: &String| note.contains("unequal masses (0.8 to 3.2)");
+            assert!(again.notes().iter().all(masses), "{:?}", again.notes());
+        }
+    }
+}
+
+#[test]
+fn weights_and_names_are_written_only_when_there_are_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    write(&path, &written()[0].first_columns(1).unwrap()).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        text,
+        "t,x0\n-0.5,0.1\n-0.5,1e-7\n-0.5,2.220446049250313e-16\n\
+         0.30000000000000004,0.3333333333333333\n0.30000000000000004,5.5\n"
+    );
+    let taken = Some(vec!["t".to_owned()]);
+    let points = array![[1.0], [2.0]];
+    let snapshots = Snapshots::from_rows(points, &[0.0, 0.0], None, taken).unwrap();
+    assert_holds(&write(&path, &snapshots).unwrap_err(), &["\"t\"", ".npz"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    assert!(write(&folder.path().join("a.npz"), &snapshots).is_ok());
+}
+
+#[test]
+fn trajectories_are_long_in_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64 / 4.0);
+    let path = |extension| folder.path().join(format!("paths.{extension}"));
+    let names = ["x".to_owned()];
+    for extension in ["csv", "parquet", "npz"] {
+        write_trajectories(
+            &path(extension),
+            &[0.0, 1.5],
+            &points,
+            ParticleWeights::Constant(&Array1::ones(3)),
+            &names,
+        )
+        .unwrap();
+    }
+    assert_eq!(
+        fs::read_to_string(path("csv")).unwrap(),
+        "particle,t,x\n0,0,0\n0,1.5,2.5\n1,0,0.25\n1,1.5,2.75\n2,0,0.5\n2,1.5,3\n"
+    );
+    for extension in ["csv", "parquet", "npz"] {
+        let snapshots = read(&path(extension), &Keys::default()).unwrap();
+        assert_eq!(snapshots.times(), [0.0, 1.5]);
+        assert_eq!(snapshots.cloud(1).points(), array![[2.5], [2.75], [3.0]]);
+        assert_eq!(snapshots.columns(), ["x"]);
+        let notes: &[&str] = match extension {
+            "npz" => &[],
+            _ => &["left out column \"particle\": it numbers the rows"],
+        };
+        assert_eq!(snapshots.notes(), notes);
+    }
+    let data: Vec<u8> = points.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let bytes = fs::read(path("npz")).unwrap();
+    assert!(bytes.windows(data.len()).any(|part| part == data));
+    let error = write_trajectories(
+        &path("csv"),
+        &[0.0],
+        &points,
+        ParticleWeights::Constant(&Array1::ones(3)),
+        &names,
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    let error = write_trajectories(
+        &path("csv"),
+        &[0.0, 1.0],
+        &points,
+        ParticleWeights::Constant(&Array1::ones(3)),
+        &[],
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+}
+
+#[test]
+fn particles_keep_their_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    let weights = array![0.5, 0.25, 2.0];
+    for extension in ["csv", "parquet", "npz"] {
+        let path = folder.path().join(format!("paths.{extension}"));
+        write_trajectories(
+            &path,
+            &[0.0, 1.5],
+            &points,
+            ParticleWeights::Constant(&weights),
+            &["x".to_owned()],
+        )
+        .unwrap();
+        let snapshots = read(&path, &Keys::default()).unwrap();
+        for cloud in snapshots.clouds() {
+            assert_eq!(cloud.weights(), &weights, "{extension}");
+        }
+        assert_eq!(snapshots.columns(), ["x"]);
+    }
+}
+
+#[test]
+fn velocities_are_written_and_read_back_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]];
+    let columns = Some(vec!["PC1".to_owned(), "größe \"mm\"".to_owned()]);
+    let all = velocity_rows();
+    let of = |rows: &[usize]| all.select(Axis(0), rows).select(Axis(1), &[1, 2]);
+    let velocities = vec![of(&[0, 2]), of(&[1, 3])];
+    let weights = Some(array![0.5, 0.25, 0.5, 0.75]);
+    let times = [2.0, 4.5, 2.0, 4.5];
+    let labels = ["Day 2", "day4.5", "d2", "day4.5"];
+    let numbered = Snapshots::from_rows(points.clone(), &times, None, None).unwrap();
+    let labelled = Snapshots::from_labelled_rows(points, &labels, weights, columns).unwrap();
+    for (snapshots, key) in [(numbered, "v_x0,v_x1"), (labelled, "v_PC1,v_größe \"mm\"")] {
+        let with = snapshots
+            .clone()
+            .with_velocities(velocities.clone())
+            .unwrap();
+        assert_ne!(with.fingerprint(), snapshots.fingerprint());
+        for extension in ["npz", "csv", "tsv", "parquet"] {
+            let path = folder.path().join(format!("a.{extension}"));
+            write(&path, &with).unwrap();
+            let is_npz = extension == "npz";
+            let again = read(&path, &velocity(if is_npz { "V" } else { key })).unwrap();
+            assert_eq!(again.fingerprint(), with.fingerprint(), "{extension}");
+            for (again, with) in again.velocities().unwrap().iter().zip(&velocities) {
+                assert_bits(again, with);
+            }
+            assert_eq!(again.columns(), with.columns());
+            assert_eq!(again.axis(), with.axis());
+            let blind = read(&path, &Keys::default()).unwrap();
+            assert!(blind.velocities().is_none());
+            if is_npz {
+                assert_eq!(blind.fingerprint(), snapshots.fingerprint());
+            } else {
+                assert_eq!(blind.dimension(), 4);
+                let note = format!("`Keys::velocity_key` {key}");
+                assert!(blind.notes().iter().any(|n| n.contains(&note)));
+            }
+        }
+    }
+}
+
+#[test]
+fn velocities_that_no_key_could_name_are_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for names in [["x", "v_x"], ["x, in mm", "y"]] {
+        let columns = Some(names.map(str::to_owned).to_vec());
+        let points = array![[1.0, 2.0], [3.0, 4.0]];
+        let snapshots = Snapshots::from_rows(points.clone(), &[0.0; 2], None, columns).unwrap();
+        let with = snapshots.with_velocities(vec![points]).unwrap();
+        for extension in ["csv", "parquet"] {
+            let path = folder.path().join(format!("a.{extension}"));
+            let error = write(&path, &with).unwrap_err();
+            assert_holds(&error, &["write .npz or rename it"]);
+            assert!(!path.exists());
+        }
+        let path = folder.path().join("a.npz");
+        write(&path, &with).unwrap();
+        let again = read(&path, &velocity("V")).unwrap();
+        assert_eq!(again.fingerprint(), with.fingerprint());
+    }
+}
+
+#[test]
+fn weights_that_change_are_written_at_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    let names = ["x".to_owned()];
+    let weights = array![[0.5, 1.0 / 3.0, 2.0], [1e-300, 0.25, 8.0]];
+    let path = |extension| folder.path().join(format!("paths.{extension}"));
+    // In the order of the columns, as after a transpose.
+    let turned = weights.t().as_standard_layout().into_owned();
+    let turned = turned.reversed_axes();
+    for extension in ["csv", "tsv", "parquet", "npz"] {
+        for weights in [&weights, &turned] {
+            let changing = ParticleWeights::Changing(weights);
+            write_trajectories(&path(extension), &[0.0, 1.5], &points, changing, &names).unwrap();
+            let snapshots = read(&path(extension), &Keys::default()).unwrap();
+            for k in 0..2 {
+                assert_eq!(snapshots.cloud(k).weights(), weights.row(k), "{extension}");
+            }
+            assert!(snapshots.notes().iter().any(|n| n.contains("growth")));
+            assert_eq!(snapshots.columns(), ["x"]);
+        }
+    }
+    assert_eq!(
+        fs::read_to_string(path("csv")).unwrap().lines().nth(2),
+        Some("0,1.5,10,1e-300")
+    );
+    // As many particles as times: still one row of weights for each time.
+    let square = array![[1.0, 2.0], [3.0, 4.0]];
+    let pair = points.slice_axis(Axis(1), (0..2).into()).to_owned();
+    let changing = ParticleWeights::Changing(&square);
+    write_trajectories(&path("npz"), &[0.0, 1.5], &pair, changing, &names).unwrap();
+    let snapshots = read(&path("npz"), &Keys::default()).unwrap();
+    assert_eq!(snapshots.cloud(1).weights(), array![3.0, 4.0]);
+    let wrong = ParticleWeights::Changing(&square);
+    let error = write_trajectories(&path("npz"), &[0.0, 1.5], &points, wrong, &names).unwrap_err();
+    assert_holds(&error, &["[2, 3]", "got [2, 2]"]);
+    for extension in ["csv", "parquet", "npz"] {
+        let equal = ParticleWeights::Equal;
+        write_trajectories(&path(extension), &[0.0, 1.5], &points, equal, &names).unwrap();
+        let snapshots = read(&path(extension), &Keys::default()).unwrap();
+        assert_eq!(snapshots.masses(), [1.0, 1.0]);
+    }
+}
