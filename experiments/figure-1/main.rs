@@ -9,7 +9,7 @@
 use std::path::Path as Folder;
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Engine, Mlp, Shape},
     data::Snapshots,
     error::Result,
     fit::{Options, fit},
@@ -20,7 +20,6 @@ use actum::{
     objective::{Estimator, Problem},
     plot::{Axis, Chart, Curve, Look, curves},
     score,
-    tensor::Device,
     units::Units,
 };
 use ndarray::Array2;
@@ -83,14 +82,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn network() -> Result<Mlp> {
-    Mlp::new(
-        1,
-        128,
-        3,
-        &Device::flex(),
-        &mut ChaCha8Rng::seed_from_u64(0),
-    )
+fn network() -> Result<Box<dyn Engine>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let size = Mlp {
+        width: 128,
+        depth: 3,
+    };
+    size.engine(Shape::Columns(1), &mut rng)
 }
 
 fn action<'a>(

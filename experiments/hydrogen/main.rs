@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     cloud::Cloud,
     data::Snapshots,
     error::Result,
@@ -20,7 +20,6 @@ use actum::{
     objective::{Estimator, Problem},
     path::Path,
     score,
-    tensor::Device,
     units::Units,
 };
 use rand::SeedableRng;
@@ -46,13 +45,8 @@ fn main() -> Result<()> {
 
     let units = Units::of(&fresh, false)?;
     let network = || {
-        Mlp::new(
-            3,
-            width,
-            3,
-            &Device::flex(),
-            &mut ChaCha8Rng::seed_from_u64(seed as u64),
-        )
+        let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
+        Mlp { width, depth: 3 }.engine(Shape::Columns(3), &mut rng)
     };
     let options = Options {
         steps,

@@ -1,26 +1,22 @@
-//! The U-Net fitted, stored and resumed like any other action, in f32.
-
-use std::ops::ControlFlow;
+//! The U-Net fitted, stored and resumed like any other action.
 
 use actum::{
-    action::{Scalar, Sizes, UNet},
+    action::{Device, Engine, Saved, Scalar, Sizes},
     dynamics::Dynamics,
-    error::{ErrorKind, Result},
-    fit::{Checkpoint, Observer, Options, Step, fit, resume},
-    gaussian::{Gaussian, Moments},
+    error::ErrorKind,
+    fit::{Options, fit, resume},
+    gallery::gaussian::{Gaussian, Moments},
     lagrangian::Lagrangian,
-    objective::{Estimator, Objective, Problem},
+    objective::{Estimator, Problem},
     path::Path,
-    tensor::Device,
     units::Units,
 };
-use burn::tensor::Tensor;
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+
+use crate::support::{StopAt, drifting, learn::level_of, networks::unet, within};
 
 const SIZES: Sizes = Sizes {
-    moved: 1,
+    target: 1,
     conditioning: 0,
     height: 4,
     width: 4,
@@ -37,21 +33,11 @@ fn path(noise_rate: f64) -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     let rates: Vec<f64> = (0..16)
         .map(|j| if j % 4 < 2 { 1.0 } else { -1.0 })
         .collect();
-    Gaussian::new(16, move |t| Moments {
-        mean: rates.iter().map(|r| r * t).collect(),
-        mean_rate: rates.clone(),
-        std_dev: 1.0 + noise_rate * t,
-        std_dev_rate: noise_rate,
-    })
+    Gaussian::new(16, move |t| drifting(t, &rates, noise_rate))
 }
 
-fn network_of(scalar: Scalar, seed: u64) -> UNet {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    UNet::new(Sizes { scalar, ..SIZES }, &Device::flex(), &mut rng).unwrap()
-}
-
-fn network(seed: u64) -> UNet {
-    network_of(Scalar::Product, seed)
+fn network(seed: u64) -> Box<dyn Engine> {
+    unet(SIZES, seed)
 }
 
 fn problem(path: &dyn Path) -> Problem<'_> {
@@ -82,18 +68,9 @@ fn both_estimators_and_scalars_reach_the_least_objective() {
                 estimator,
                 ..options(350)
             };
-            let network = network_of(scalar, 0);
+            let network = unet(Sizes { scalar, ..SIZES }, 0);
             let dynamics = fit(network, &problem(&path), &options, &mut ()).unwrap();
-            let problem = problem(&path);
-            let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
-            let n = 4000;
-            let times = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-            let mut rng = ChaCha8Rng::seed_from_u64(1);
-            let batch = objective.batch(times, vec![1.0; n], &mut rng);
-            let action = &dynamics.action;
-            let level = objective
-                .estimate(action, action, &batch, &Device::flex())
-                .value;
+            let level = level_of(&**dynamics.action(), &problem(&path), 4000);
             println!("{scalar:?}, {estimator:?}: {level}");
             assert!(
                 (level + 10.0).abs() < 0.4,
@@ -104,7 +81,7 @@ fn both_estimators_and_scalars_reach_the_least_objective() {
 }
 
 /// What a dynamics does, to the last bit.
-fn bits(dynamics: &Dynamics<UNet>) -> Vec<u64> {
+fn bits(dynamics: &Dynamics) -> Vec<u64> {
     let points = Array2::from_shape_fn((3, 16), |(i, j)| (i * 16 + j) as f64 * 0.05 - 1.0);
     let velocity = dynamics.velocity(0.3, &points).unwrap();
     velocity.iter().map(|v| v.to_bits()).collect()
@@ -114,9 +91,9 @@ fn bits(dynamics: &Dynamics<UNet>) -> Vec<u64> {
 fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
     let path = path(0.5);
     let run = |threads, seed| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.unwrap()
-            .install(|| bits(&fit(network(seed), &problem(&path), &options(4), &mut ()).unwrap()))
+        within(threads, || {
+            bits(&fit(network(seed), &problem(&path), &options(4), &mut ()).unwrap())
+        })
     };
     let one = run(1, 0);
     assert_eq!(one, run(2, 0));
@@ -126,26 +103,13 @@ fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
 
 #[test]
 fn a_fit_goes_on_and_a_dynamics_comes_back_with_the_same_bits() {
-    struct StopAt(usize, Option<Checkpoint>);
-    impl Observer for StopAt {
-        fn step(&mut self, step: &Step) -> ControlFlow<()> {
-            if step.step == self.0 {
-                return ControlFlow::Break(());
-            }
-            ControlFlow::Continue(())
-        }
-        fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-            self.1 = Some(checkpoint.clone());
-            Ok(())
-        }
-    }
     let path = path(0.5);
     let (problem, options) = (problem(&path), options(56));
     let whole = fit(network(0), &problem, &options, &mut ()).unwrap();
-    let mut stop = StopAt(53, None);
+    let mut stop = StopAt::step(53);
     let stopped = fit(network(0), &problem, &options, &mut stop).unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Interrupted);
-    let checkpoint = stop.1.unwrap();
+    let checkpoint = stop.kept();
     assert_eq!(checkpoint.step(), 50);
     let resumed = resume(network(9), &problem, &options, &checkpoint, &mut ()).unwrap();
     assert_eq!(bits(&whole), bits(&resumed));
@@ -153,32 +117,8 @@ fn a_fit_goes_on_and_a_dynamics_comes_back_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.safetensors");
     whole.save(&file).unwrap();
-    let device = Device::flex();
-    let back = Dynamics::<UNet>::load(&file, &device).unwrap();
-    assert_eq!(back.action.sizes(), SIZES);
+    let back = Dynamics::load(&file, &Device::cpu()).unwrap();
+    let engine = back.action().as_engine().unwrap();
+    assert_eq!(engine.saved(), Some(Saved::UNet { unet: SIZES }));
     assert_eq!(bits(&whole), bits(&back));
-    let other = Dynamics::<actum::action::Mlp>::load(&file, &device).unwrap_err();
-    assert_eq!(other.kind(), ErrorKind::Format, "{other}");
-}
-
-/// On the CPU's own operations.
-#[test]
-fn the_push_is_the_change_of_the_value_in_single_precision() {
-    use actum::action::Action;
-    let dynamics = fit(network(0), &problem(&path(0.5)), &options(30), &mut ()).unwrap();
-    let network = dynamics.action;
-    let ramp = |scale: f32, offset: f32| {
-        let values: Vec<f32> = (0..48).map(|k| (k as f32 * scale + offset).sin()).collect();
-        Tensor::<1>::from_data(values.as_slice(), &Device::flex()).reshape([3, 16])
-    };
-    let (x, dx) = (ramp(0.7, 0.1), ramp(1.3, 0.5));
-    let t = Tensor::<2>::full([3, 1], 0.4, &Device::flex());
-    let h = 1e-3;
-    let at = |h: f64| network.value(t.clone() + h, x.clone() + dx.clone() * h);
-    let difference = (at(h) - at(-h)) / (2.0 * h);
-    let push = network.push(t.clone(), x.clone(), t.ones_like(), dx.clone());
-    let numbers = |tensor: Tensor<2>| tensor.try_into_vec_as::<f64>().unwrap();
-    for (a, b) in numbers(push).iter().zip(numbers(difference)) {
-        assert!((a - b).abs() < 2e-3 * b.abs().max(1.0), "{a} against {b}");
-    }
 }

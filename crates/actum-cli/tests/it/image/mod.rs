@@ -1,0 +1,64 @@
+//! `actum image` as a person meets it, on images of 8 x 8 pixels.
+
+mod errors;
+mod generate;
+mod restore;
+
+use std::path::{Path, PathBuf};
+
+use actum::data::{Images, Shapes};
+
+use crate::support::{Bench as Folder, Outcome};
+
+/// A folder with whole images of 8 x 8 pixels, `whole.npz`.
+struct Bench(Folder);
+
+const SMALL: &str = "--limit 40 --steps 20 --set network.channels=4 --set fit.batch=8";
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(Folder::empty());
+        let images = shapes(8, 3, 40);
+        images.write_npz(&bench.path("whole.npz")).unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path(name)
+    }
+
+    fn run(&self, line: &str) -> Outcome {
+        self.0.run(&format!("image {line}"))
+    }
+
+    /// All that was printed.
+    #[track_caller]
+    fn done(&self, line: &str) -> String {
+        let outcome = self.run(line);
+        let err = outcome.err.clone();
+        outcome.done() + &err
+    }
+
+    #[track_caller]
+    fn error(&self, line: &str, parts: &[&str]) {
+        self.run(line).error(parts);
+    }
+
+    fn json(&self, line: &str) -> serde_json::Value {
+        serde_json::from_str(&self.done(line)).unwrap()
+    }
+}
+
+fn shapes(side: usize, channels: usize, n: usize) -> Images {
+    let shapes = Shapes {
+        height: side,
+        width: side,
+        channels,
+    };
+    shapes.draw(n, 7).unwrap()
+}
+
+fn shape(path: &Path) -> (usize, [usize; 3]) {
+    let images = Images::read(path).unwrap();
+    (images.len(), images.shape())
+}
