@@ -9,7 +9,7 @@
 use std::path::Path as Folder;
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Engine, Mlp, Shape},
     data::Snapshots,
     error::Result,
     fit::{Options, fit},
@@ -17,10 +17,9 @@ use actum::{
     gallery::{self, Modes, Truth},
     lagrangian::Lagrangian,
     metric::wasserstein_1,
-    objective::{Estimator, Problem},
     plot::{Axis, Chart, Curve, Look, curves},
-    score,
-    tensor::Device,
+    problem::{Estimator, Problem},
+    score::{self, Score},
     units::Units,
 };
 use ndarray::Array2;
@@ -83,14 +82,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn network() -> Result<Mlp> {
-    Mlp::new(
-        1,
-        128,
-        3,
-        &Device::flex(),
-        &mut ChaCha8Rng::seed_from_u64(0),
-    )
+fn network() -> Result<Box<dyn Engine>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let size = Mlp {
+        width: 128,
+        depth: 3,
+    };
+    size.engine(Shape::Columns(1), &mut rng)
 }
 
 fn action<'a>(
@@ -128,15 +126,15 @@ fn baseline<'a>(
 ) -> Result<Learned<'a>> {
     let units = Units::of(fresh, false)?;
     let problem = match sliced {
-        true => score::Problem::sliced(modes, units)?,
+        true => Problem::sliced(modes, units)?,
         // Less than half of the standard deviation of a mode.
-        false => score::Problem::blurred(modes, 0.02, units)?,
+        false => Problem::blurred(modes, 0.02, units)?,
     };
     let options = Options {
         steps,
         ..Options::default()
     };
-    let learned = score::fit(network()?, &problem, &options, &mut ())?;
+    let learned = Score::of(&problem, fit(network()?, &problem, &options, &mut ())?)?;
     let step = score::Step::SignalToNoise(0.16);
     let field = |t: f64, x: &Array2<f64>| learned.at(t, x);
     let moved = score::langevin(field, fresh.cloud(0).points(), fresh.times(), 50, step, 0)?;

@@ -9,7 +9,7 @@
 use std::{path::Path as Folder, time::Instant};
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     cloud::Cloud,
     data::Snapshots,
     error::Result,
@@ -18,9 +18,8 @@ use actum::{
     gallery::{self, FokkerPlanck, Truth, Vlasov},
     lagrangian::{Cost, Lagrangian},
     metric::wasserstein_1,
-    objective::{Estimator, Problem},
     plot::{self, Panel, Projection},
-    tensor::Device,
+    problem::{Estimator, Problem},
     units::Units,
 };
 use ndarray::{Array2, array, s};
@@ -79,7 +78,12 @@ fn main() -> Result<()> {
             ..Options::default()
         };
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let network = Mlp::new(truth.dimension(), 128, 3, &Device::flex(), &mut rng)?;
+        let shape = Shape::Columns(truth.dimension());
+        let network = Mlp {
+            width: 128,
+            depth: 3,
+        }
+        .engine(shape, &mut rng)?;
         let dynamics = fit(network, &problem, &options, &mut ())?;
         let seconds = started.elapsed().as_secs_f64();
         let field = |t: f64, x: &Array2<f64>| dynamics.velocity(t, x);

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     cloud::Cloud,
     data::Snapshots,
     error::Result,
@@ -17,10 +17,9 @@ use actum::{
     gallery::{self, Hydrogen},
     lagrangian::Lagrangian,
     metric::mmd_squared_with,
-    objective::{Estimator, Problem},
     path::Path,
-    score,
-    tensor::Device,
+    problem::{Estimator, Problem},
+    score::{self, Score},
     units::Units,
 };
 use rand::SeedableRng;
@@ -46,13 +45,8 @@ fn main() -> Result<()> {
 
     let units = Units::of(&fresh, false)?;
     let network = || {
-        Mlp::new(
-            3,
-            width,
-            3,
-            &Device::flex(),
-            &mut ChaCha8Rng::seed_from_u64(seed as u64),
-        )
+        let mut rng = ChaCha8Rng::seed_from_u64(seed as u64);
+        Mlp { width, depth: 3 }.engine(Shape::Columns(3), &mut rng)
     };
     let options = Options {
         steps,
@@ -79,11 +73,11 @@ fn main() -> Result<()> {
     for name in ["sliced", "denoising"] {
         let began = Instant::now();
         let problem = match name {
-            "sliced" => score::Problem::sliced(&Hydrogen, units.clone())?,
+            "sliced" => Problem::sliced(&Hydrogen, units.clone())?,
             // A twentieth of the standard deviation of a column.
-            _ => score::Problem::blurred(&Hydrogen, 0.05 * units.length(), units.clone())?,
+            _ => Problem::blurred(&Hydrogen, 0.05 * units.length(), units.clone())?,
         };
-        let learned = score::fit(network()?, &problem, &options, &mut ())?;
+        let learned = Score::of(&problem, fit(network()?, &problem, &options, &mut ())?)?;
         let seconds = began.elapsed().as_secs_f64();
         let step = score::Step::SignalToNoise(0.16);
         let moved = score::langevin(

@@ -1,16 +1,15 @@
 //! A density that turns: no gradient can follow its trajectories, until the turn is known.
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     cloud::Cloud,
     evaluate::path_gradient_fraction,
     fit::{Options, fit},
     flow::{Scheme, simulate},
     lagrangian::{Drift, Lagrangian},
     metric::wasserstein_1,
-    objective::Problem,
     path::{FnPath, Path, PathSample},
-    tensor::Device,
+    problem::Problem,
     units::Units,
 };
 use ndarray::{Array2, array};
@@ -46,7 +45,11 @@ fn main() -> actum::error::Result<()> {
     for (name, lagrangian) in [("plain", Lagrangian::kinetic()), ("turn known", known)] {
         let units = Units::isotropic(vec![0.3, 0.2], 0.5, [0.0, 1.0])?;
         let problem = Problem::new(&path, lagrangian, units);
-        let network = Mlp::new(2, 32, 2, &Device::flex(), &mut rng)?;
+        let network = Mlp {
+            width: 32,
+            depth: 2,
+        }
+        .engine(Shape::Columns(2), &mut rng)?;
         let options = Options {
             steps: 400,
             batch: 128,

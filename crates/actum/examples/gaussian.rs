@@ -1,16 +1,15 @@
 //! From two snapshots in memory to a moving population, and back.
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     cloud::Cloud,
     data::Snapshots,
     fit::{Options, fit},
     flow::{Scheme, simulate},
     lagrangian::Lagrangian,
     metric,
-    objective::Problem,
     path::{Coupling, Interpolant, Interpolation},
-    tensor::Device,
+    problem::Problem,
     units::Units,
 };
 use ndarray::Array2;
@@ -42,7 +41,11 @@ fn main() -> actum::error::Result<()> {
         batch: 256,
         ..Options::default()
     };
-    let network = Mlp::new(2, 64, 2, &Device::flex(), &mut rng)?;
+    let network = Mlp {
+        width: 64,
+        depth: 2,
+    }
+    .engine(Shape::Columns(2), &mut rng)?;
     let dynamics = fit(network, &problem, &options, &mut ())?;
 
     let forward = simulate(&dynamics, &early, 0.0, &[18.0, 36.0], Scheme::default(), 0)?;

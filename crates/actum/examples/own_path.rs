@@ -3,12 +3,11 @@
 //! Five modes that travel together: the density is complicated, the field is the constant 5.
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     fit::{Options, fit},
     lagrangian::Lagrangian,
-    objective::{Estimator, Problem},
     path::{FnPath, PathSample},
-    tensor::Device,
+    problem::{Estimator, Problem},
     units::Units,
 };
 use ndarray::{Array2, array};
@@ -22,7 +21,6 @@ fn main() -> actum::error::Result<()> {
             mode + 0.2 * rng.random::<f64>() + 5.0 * times[i]
         }))
     })?;
-    let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let options = Options {
         steps: 600,
@@ -37,7 +35,11 @@ fn main() -> actum::error::Result<()> {
         Lagrangian::kinetic(),
         Units::isotropic(vec![4.5], 3.0, [0.0, 1.0])?,
     );
-    let network = Mlp::new(1, 32, 2, &device, &mut rng)?;
+    let network = Mlp {
+        width: 32,
+        depth: 2,
+    }
+    .engine(Shape::Columns(1), &mut rng)?;
     let dynamics = fit(network, &problem, &options, &mut ())?;
     let velocity = dynamics.velocity(0.5, &array![[3.0], [4.5], [6.0]])?;
     println!("velocity at three points, 5 in truth: {velocity:.2}");

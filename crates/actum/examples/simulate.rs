@@ -4,12 +4,11 @@
 use std::time::Instant;
 
 use actum::{
-    action::Mlp,
+    action::{Mlp, MlpEngine},
     cloud::Cloud,
     dynamics::Dynamics,
     flow::{Scheme, simulate},
     lagrangian::Lagrangian,
-    tensor::Device,
     units::Units,
 };
 use ndarray::Array2;
@@ -25,10 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [dim, width, particles, steps] = arguments[..] else {
         return Err("usage: simulate DIM WIDTH PARTICLES STEPS".into());
     };
-    let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = Mlp::new(dim, width, 3, &device, &mut rng)?;
-    let dynamics = Dynamics::new(network, Lagrangian::kinetic(), Units::identity(dim), device)?;
+    let network = MlpEngine::new(dim, Mlp { width, depth: 3 }, &mut rng)?;
+    let dynamics = Dynamics::new(network, Lagrangian::kinetic(), Units::identity(dim))?;
     let start = Cloud::new(Array2::from_shape_fn((particles, dim), |_| {
         rng.sample(StandardNormal)
     }))?;

@@ -9,13 +9,12 @@ use std::{
 };
 
 use actum::{
-    action::Mlp,
+    action::{Architecture, Mlp, Shape},
     error::ErrorKind,
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
-    objective::{Estimator, Problem},
     path::{FnPath, PathSample},
-    tensor::Device,
+    problem::{Estimator, Problem},
     units::Units,
 };
 use ndarray::Array2;
@@ -67,7 +66,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             part(1.0 - times[i]) + part(times[i]) + times[i]
         }))
     })?;
-    let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let options = Options {
         steps: usize::MAX / 2,
@@ -83,7 +81,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         elapsed: Duration::ZERO,
     };
     let problem = Problem::new(&path, Lagrangian::kinetic(), Units::identity(dim));
-    let network = Mlp::new(dim, width, 3, &device, &mut rng)?;
+    let network = Mlp { width, depth: 3 }.engine(Shape::Columns(dim), &mut rng)?;
     let stopped = fit(network, &problem, &options, &mut watch);
     if let Err(error) = stopped
         && error.kind() != ErrorKind::Interrupted

@@ -8,13 +8,12 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use actum::{
-    action::{Scalar, Sizes, UNet},
+    action::{Device, Scalar, Sizes, UNetEngine},
     error::ErrorKind,
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
-    objective::Problem,
     path::{FnPath, PathSample},
-    tensor::device,
+    problem::Problem,
     units::Units,
 };
 use ndarray::{Array2, Zip};
@@ -48,9 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [channels, levels, size, batch, rest @ ..] = arguments.as_slice() else {
         return Err("usage: unet_step CHANNELS LEVELS SIZE BATCH [SECONDS]".into());
     };
-    let device = device(&std::env::var("DEVICE").unwrap_or("cpu".into()))?;
+    let device = Device::named(&std::env::var("DEVICE").unwrap_or("cpu".into()))?;
     let sizes = Sizes {
-        moved: 1,
+        target: 1,
         conditioning: 0,
         height: *size as usize,
         width: *size as usize,
@@ -75,7 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         batch: *batch as usize,
         ..Options::default()
     };
-    let network = UNet::new(sizes, &device, &mut rng)?;
+    let network = device.place(Box::new(UNetEngine::new(sizes, &mut rng)?))?;
     let mut watch = Stopwatch {
         seconds: rest.first().copied().unwrap_or(5.0),
         started: Instant::now(),

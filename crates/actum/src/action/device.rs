@@ -49,8 +49,12 @@ impl Device {
         ))
     }
 
-    /// A built-in network there.
-    pub(crate) fn place(&self, engine: Box<dyn Engine>) -> Result<Box<dyn Engine>> {
+    /// A built-in network there: on the CPU the engine as it is, elsewhere one of tensors with the
+    /// same parameters.
+    ///
+    /// # Errors
+    /// A network of the user's own, which is where it was made.
+    pub fn place(&self, engine: Box<dyn Engine>) -> Result<Box<dyn Engine>> {
         match &self.0 {
             Place::Cpu => Ok(engine),
             #[cfg(feature = "tensor")]

@@ -243,7 +243,7 @@ pub type Choose<'a> = dyn Fn(Range<usize>, At<'_>, Choice<'_>) + Sync + 'a;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Terms {
     /// The directional derivative and the curvature, less the excess, at every interior row,
-    /// `[n]`, without the coefficient. Where that is 0 the curvature is left out.
+    /// `[n]`, without the coefficient. Where that is 0 any finite number may stand here.
     pub interior: Vec<f64>,
     /// `s` at every interior row, `[n]`.
     pub values: Vec<f64>,

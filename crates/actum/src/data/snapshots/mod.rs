@@ -279,6 +279,11 @@ impl Snapshots {
         &self.clouds
     }
 
+    /// The cloud at the first time.
+    pub fn first(&self) -> &Cloud {
+        &self.clouds[0]
+    }
+
     /// The cloud at time `i`.
     ///
     /// # Panics

@@ -2,31 +2,28 @@
 //! against the densities whose scores they are given.
 
 use actum::{
-    action::{Action, Mlp},
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
     error::{ErrorKind, Result},
     fit::Options,
-    flow::{Scheme, Trajectories, diffuse, simulate},
-    gaussian::{Gaussian, Moments},
+    flow::{
+        Scheme, Trajectories, diffuse,
+        likelihood::{TraceEstimator, log_density, standard_gaussian},
+        simulate,
+    },
+    gallery::gaussian::{Gaussian, Moments},
     lagrangian::Lagrangian,
-    likelihood::{Divergence, log_density, standard_gaussian},
-    objective::{Estimator, Objective},
+    objective::Estimator,
     path::{Diffusion, FnPath, Path, PathSample, Process},
     score::{Problem, Score, Step, fit, langevin, probability_flow, reverse},
     units::Units,
 };
-use burn::tensor::{Device, Tensor};
-use ndarray::{Array1, Array2, Axis, array};
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use ndarray::{Array1, Array2, Axis, array, aview2};
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-fn normal(shape: (usize, usize), seed: u64) -> Array2<f64> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    Array2::from_shape_simple_fn(shape, || rng.sample(StandardNormal))
-}
+use crate::support::{learn::level_of, networks::mlp, normal, rng};
 
 fn processes() -> [Process; 4] {
     let exploding = Process::variance_exploding(0.1, 4.0).unwrap();
@@ -139,7 +136,7 @@ fn a_diffusion_draws_by_weight_and_its_velocity_is_the_derivative() {
     for process in processes() {
         let path = Diffusion::new(process, data.clone(), 0.01).unwrap();
         assert_eq!((path.span(), path.dimension()), ([0.01, 1.0], 2));
-        let at = |t| path.sample(&vec![t; 8000], &mut ChaCha8Rng::seed_from_u64(1));
+        let at = |t| path.sample(&vec![t; 8000], &mut rng(1));
         let (t, h) = (0.4, 1e-5);
         let slopes = (at(t + h).points - at(t - h).points) / (2.0 * h);
         let off = slopes - at(t).velocities.unwrap();
@@ -163,34 +160,25 @@ fn options(steps: usize) -> Options {
     }
 }
 
-fn learn(problem: &Problem, columns: usize, steps: usize) -> Score<Mlp> {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = Mlp::new(columns, 64, 2, &Device::flex(), &mut rng).unwrap();
-    fit(network, problem, &options(steps), &mut ()).unwrap()
+fn learn(problem: &Problem, columns: usize, steps: usize) -> Score {
+    fit(mlp(columns, 64, 2, 0), problem, &options(steps), &mut ()).unwrap()
 }
 
 /// The objective of a fitted score on many points, in the units of the cost.
-fn level(score: &Score<Mlp>, problem: &Problem) -> f64 {
-    let motion = problem.as_motion();
-    let objective = Objective::new(&motion, Estimator::Velocity).unwrap();
-    let n = 100_000;
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let times = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-    let batch = objective.batch(times, vec![1.0; n], &mut rng);
-    let action = &score.dynamics().action;
-    let estimate = objective.estimate(action, action, &batch, &Device::flex());
-    estimate.value * motion.units.objective(2.0)
+fn level(score: &Score, problem: &Problem) -> f64 {
+    let action = score.dynamics().action();
+    level_of(&**action, &problem.as_motion(), 100_000)
 }
 
 /// The mean square of `width_t (score - truth)` over that of `width_t truth`, its root, over points
 /// of a path.
 fn error(
-    score: &Score<Mlp>,
+    score: &Score,
     path: &dyn Path,
     width: impl Fn(f64) -> Array1<f64>,
     truth: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
 ) -> f64 {
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut rng = rng(2);
     let [first, last] = path.span();
     let (mut off, mut total) = (0.0, 0.0);
     for k in 0..=20 {
@@ -264,9 +252,7 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
             "{process:?}: {level} {least}"
         );
 
-        let noise = path
-            .sample(&[1.0; 2000], &mut ChaCha8Rng::seed_from_u64(5))
-            .points;
+        let noise = path.sample(&[1.0; 2000], &mut rng(5)).points;
         let at = |t: f64, x: &Array2<f64>| score.at(t, x);
         let scheme = Scheme::StochasticRungeKutta(200);
         let drawn = [
@@ -294,7 +280,7 @@ fn denoising_learns_the_score_of_two_weighted_points_and_samplers_find_them() {
 #[test]
 fn denoising_learns_the_score_of_a_gaussian_in_three_columns() {
     let (mean, std_dev) = (array![2.0, -1.0, 0.5], 0.8);
-    let data = normal((20_000, 3), 7) * std_dev + &mean;
+    let data = normal(20_000, 3, 7) * std_dev + &mean;
     let process = Process::default();
     let path = Diffusion::new(process, Cloud::new(data).unwrap(), 0.05).unwrap();
     let units = Units::isotropic(vec![0.7, -0.3, 0.2], 1.3, path.span()).unwrap();
@@ -336,7 +322,7 @@ fn blurred_and_sliced_scores_are_right_in_any_units() {
         PathSample::new(points)
     })
     .unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut rng = rng(4);
     let cloud = |t| Cloud::new(path.sample(&[t; 4000], &mut rng).points).unwrap();
     let clouds = [2.0, 6.0].map(cloud).to_vec();
     let snapshots = Snapshots::new(vec![2.0, 6.0], clouds).unwrap();
@@ -427,7 +413,7 @@ fn exact(process: Process) -> impl Fn(f64, &Array2<f64>) -> Result<Array2<f64>> 
 
 #[test]
 fn the_probability_flow_carries_points_to_their_closed_form() {
-    let start = normal((50, 2), 1);
+    let start = normal(50, 2, 1);
     for process in processes() {
         // A linear flow between Gaussians keeps the number of standard deviations from the mean.
         let expected = |z: &Array2<f64>, t| {
@@ -477,9 +463,9 @@ fn the_motion_of_a_score_is_that_of_its_process() {
                 std_dev_rate: -length * process.sigma(t)[0] / variance,
             }
         });
-        let learned = Dynamics::new(learned, Lagrangian::kinetic(), units, Device::flex()).unwrap();
+        let learned = Dynamics::new(learned, Lagrangian::kinetic(), units).unwrap();
         let score = Score::new(learned, Some(process));
-        let z = normal((30, 2), 8);
+        let z = normal(30, 2, 8);
         let at = |t: f64| {
             let [mean, variance] = moments(process, t);
             &z * variance.sqrt() + mean
@@ -504,9 +490,12 @@ fn the_motion_of_a_score_is_that_of_its_process() {
             standard_gaussian(&((x - mean) / variance.sqrt())) - variance.ln()
         };
         let base = |x: &Array2<f64>| density(1.0, x);
-        for divergence in [Divergence::Exact, Divergence::Hutchinson { seed: 2 }] {
+        for trace in [
+            TraceEstimator::Exact,
+            TraceEstimator::Hutchinson { seed: 2 },
+        ] {
             let x = at(first);
-            let found = log_density(&motion, &x, first, 1.0, base, divergence, tight).unwrap();
+            let found = log_density(&motion, &x, first, 1.0, base, trace, tight).unwrap();
             let off = (found - density(first, &x)).mapv(f64::abs);
             assert!(off.iter().all(|e| *e < 1e-3), "{process:?}: {off}");
         }
@@ -520,28 +509,19 @@ fn the_motion_of_a_score_is_that_of_its_process() {
             assert!(spread < 1e-4, "{process:?} {spread}");
         }
 
-        let tensor = |values: [f64; 2], rows| {
-            Tensor::<1>::from_data(values, &Device::flex()).reshape([1, rows])
+        let (t, x, dx, h) = (0.4, [0.5, -1.0], [0.3, 0.9], 5e-3);
+        let action = motion.action();
+        let at = |h: f64| [[0, 1].map(|k| x[k] + h * dx[k])];
+        let value = |h: f64| action.value(&[t], aview2(&at(h)))[0];
+        let slope = (value(h) - value(-h)) / (2.0 * h);
+        let along = |h: f64| {
+            let gradient = action.gradient(&[t], aview2(&at(h)));
+            gradient[[0, 0]] * dx[0] + gradient[[0, 1]] * dx[1]
         };
-        let number = |t: Tensor<2>| t.into_scalar::<f64>();
-        let value = |t: f64, x: [f64; 2]| {
-            number(
-                motion
-                    .action
-                    .value(Tensor::full([1, 1], t, &Device::flex()), tensor(x, 2)),
-            )
-        };
-        let (t, x, dt, dx, h) = (0.4, [0.5, -1.0], 0.7, [0.3, 0.9], 5e-3);
-        let along = |h: f64| value(t + h * dt, [0, 1].map(|k| x[k] + h * dx[k]));
-        let slope = (along(h) - along(-h)) / (2.0 * h);
-        let single = |t: f64| Tensor::full([1, 1], t, &Device::flex());
-        let push = number(
-            motion
-                .action
-                .push(single(t), tensor(x, 2), single(dt), tensor(dx, 2)),
-        );
-        println!("{process:?}: push {push}, {slope}");
-        assert!((push / slope - 1.0).abs() < 0.01, "{push} {slope}");
+        assert!((along(0.0) / slope - 1.0).abs() < 1e-6, "{process:?}");
+        let second = (along(h) - along(-h)) / (2.0 * h);
+        let curvature = action.curvature(&[t], aview2(&at(0.0)), aview2(&[dx]))[0];
+        assert!((curvature / second - 1.0).abs() < 1e-6, "{process:?}");
     }
 }
 
@@ -549,7 +529,7 @@ fn the_motion_of_a_score_is_that_of_its_process() {
 fn the_reversed_process_draws_data_with_its_order_of_error() {
     for process in processes() {
         let [mean, variance] = moments(process, 1.0);
-        let noise = normal((20_000, 1), 2) * variance.sqrt() + mean;
+        let noise = normal(20_000, 1, 2) * variance.sqrt() + mean;
         let run = |noise: &Array2<f64>, scheme, seed| {
             reverse(
                 process,
@@ -615,7 +595,7 @@ fn langevin_dynamics_has_the_moments_of_its_recursion() {
         Ok((x - mean) / -variance)
     };
     let (step, steps, times) = (0.3, 4, [0.0, 1.0, 0.5]);
-    let start = normal((40_000, 2), 1) * 0.5 - 1.0;
+    let start = normal(40_000, 2, 1) * 0.5 - 1.0;
     let run = |seed| langevin(score, &start, &times, steps, Step::Fixed(step), seed).unwrap();
     let drawn = run(2);
     assert_eq!(drawn, run(2));
@@ -701,10 +681,7 @@ fn what_makes_no_sense_is_refused() {
         assert!(message(problem, Setting).contains("masses"));
     }
 
-    let network = |columns| {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        Mlp::new(columns, 4, 1, &Device::flex(), &mut rng).unwrap()
-    };
+    let network = |columns| mlp(columns, 4, 1, 0);
     let problem = Problem::denoising(&path, units.clone()).unwrap();
     let samples = Options {
         estimator: Estimator::Samples,
@@ -732,7 +709,7 @@ fn what_makes_no_sense_is_refused() {
     let clouds = [0.0, 1.0].map(|t| Cloud::new(array![[t, 1.0], [2.0, 7.0]]).unwrap());
     let apart = Snapshots::new(vec![0.1, 1.0], clouds.to_vec()).unwrap();
     let apart = Units::of(&apart, true).unwrap();
-    let apart = Dynamics::new(network(2), Lagrangian::kinetic(), apart, Device::flex()).unwrap();
+    let apart = Dynamics::new(network(2), Lagrangian::kinetic(), apart).unwrap();
     assert!(message(Score::new(apart, Some(vp)).motion(), Setting).contains("same unit"));
 
     let score = fit(network(2), &problem, &options(1), &mut ()).unwrap();

@@ -9,7 +9,8 @@ use std::{
 
 use actum::{
     Dynamics, Images, Mlp, Options, Problem, Snapshots, UNet,
-    data::{self, Branching, ReadOptions, Shapes, Split, TableReader},
+    data::{self, Keys, Split, TableReader},
+    gallery::{Branching, Shapes},
     lagrangian::Cost,
     path::{Coupling, Interpolation, Sharded},
     problem::{Growth, Mass, Method, SnapshotProblem, Task},
@@ -52,7 +53,7 @@ impl Bench {
     }
 
     fn read(&self) -> Snapshots {
-        data::read(&self.file(), &ReadOptions::default()).unwrap()
+        data::read(&self.file(), &Keys::default()).unwrap()
     }
 
     /// What the program leaves of a command line that is split at spaces.
@@ -137,7 +138,7 @@ fn a_file_in_shards() {
         seed: 0,
         most: Sharded::needed(options.steps),
     };
-    let table = TableReader::open(&bench.file(), &ReadOptions::default()).unwrap();
+    let table = TableReader::open(&bench.file(), &Keys::default()).unwrap();
     let shards = table.shards(
         &split,
         bench.0.path(),
@@ -202,7 +203,7 @@ fn images() {
 /// The example of the README, as it is there.
 #[test]
 fn the_readme() {
-    let readme = include_str!("../../../README.md");
+    let readme = include_str!("../../../../README.md");
     for line in [
         "let problem = Problem::between(&snapshots).noise(0.5).build()?;",
         "let dynamics = actum::fit(Mlp::default(), &problem, &Options::default())?;",

@@ -1,7 +1,7 @@
 //! Models of images whose answers are known.
 
 use actum::{
-    action::{Scalar, Sizes, UNet},
+    action::{Device, Scalar, Sizes, UNetEngine},
     data::Images,
     dynamics::Dynamics,
     error::ErrorKind,
@@ -9,19 +9,19 @@ use actum::{
     lagrangian::Lagrangian,
     path::{Degradation, Mask, Process},
     run::{IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath},
-    tensor::Device,
     units::Units,
 };
 use ndarray::{Array2, Array4, Axis};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
+
+use crate::support::rng;
 
 /// A network as it starts, which moves nothing.
 fn at_rest(method: Method, degradation: Degradation) -> ImageModel {
-    let [height, width, moved] = degradation.shape();
+    let [height, width, target] = degradation.shape();
     let sizes = Sizes {
-        moved,
+        target,
         conditioning: degradation.conditioning(),
         height,
         width,
@@ -31,18 +31,17 @@ fn at_rest(method: Method, degradation: Degradation) -> ImageModel {
         periodic: false,
         scalar: Scalar::Product,
     };
-    let device = Device::flex();
-    let network = UNet::new(sizes, &device, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+    let network = UNetEngine::new(sizes, &mut rng(0)).unwrap();
     let center = vec![0.0; degradation.dimension()];
     let units = Units::isotropic(center, 1.0, degradation.span()).unwrap();
-    let dynamics = Dynamics::new(network, Lagrangian::kinetic(), units, device).unwrap();
+    let dynamics = Dynamics::new(network, Lagrangian::kinetic(), units).unwrap();
     ImageModel::new(method, dynamics, degradation).unwrap()
 }
 
 /// Gaussian images: level 128 and a standard deviation of 25, half of the variance shared by all
 /// pixels.
 fn clouds(n: usize, seed: u64) -> Images {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = rng(seed);
     let mut pixels = Array4::zeros((n, 4, 4, 1));
     for mut image in pixels.outer_iter_mut() {
         let shared: f64 = rng.sample(StandardNormal);
@@ -158,11 +157,11 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
         "clouds",
         &settings,
         IfExists::Overwrite,
-        &Device::flex(),
+        &Device::cpu(),
         &mut (),
     )
     .unwrap();
-    let model = run.model(&Device::flex()).unwrap();
+    let model = run.model(&Device::cpu()).unwrap();
     let bits = model
         .bits_per_dimension(&fresh, 3, ImageModel::SCHEME)
         .unwrap();

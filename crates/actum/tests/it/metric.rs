@@ -1,24 +1,17 @@
 //! Exact transport against POT 0.9.7 (`ot.emd2`) on the embryoid data, times 1 and 2, every column
 //! standardised with its mean and standard deviation over all rows.
 
-use std::path::Path;
-
 use actum::{
     data::{Keys, read},
     metric::{wasserstein_1, wasserstein_2},
 };
 
+use crate::support::shared;
+
 #[test]
+#[ignore = "needs shared/data/eb"]
 fn wasserstein_distances_agree_with_pot() {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/data/eb/eb.npz"
-    );
-    if !Path::new(file).exists() {
-        eprintln!("NOT CHECKED: {file} is absent");
-        return;
-    }
-    let all = read(Path::new(file), &Keys::default()).unwrap();
+    let all = read(&shared("eb/eb.npz"), &Keys::default()).unwrap();
     for (dims, w1, w2) in [
         (5, 1.3148588356, 1.6065810710),
         (20, 3.6130102939, 3.8017913737),

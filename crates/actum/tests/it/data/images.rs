@@ -1,25 +1,15 @@
 //! Images and densities; baselines on MNIST and CIFAR-10 (`../shared/data`) against NumPy and
 //! scikit-image 0.26.0.
 
-use std::path::{Path, PathBuf};
-
 use actum::{
     data::Images,
-    likelihood::bits_per_dimension,
+    flow::likelihood::bits_per_dimension,
     metric::{psnr, ssim},
     path::{Degradation, Mask},
 };
 use ndarray::{Array1, Array4};
 
-fn shared(name: &str) -> Option<PathBuf> {
-    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
-    let file = Path::new(data).join(name);
-    if !file.exists() {
-        eprintln!("NOT CHECKED: {} is absent", file.display());
-        return None;
-    }
-    Some(file)
-}
+use crate::support::shared;
 
 fn mean(values: Vec<f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
@@ -36,11 +26,9 @@ fn baseline(images: &Images, degradation: &Degradation, expected: [f64; 2]) {
 }
 
 #[test]
+#[ignore = "needs shared/data/mnist"]
 fn digits() {
-    let Some(file) = shared("mnist/t10k-images-idx3-ubyte.gz") else {
-        return;
-    };
-    let images = Images::read(&file).unwrap();
+    let images = Images::read(&shared("mnist/t10k-images-idx3-ubyte.gz")).unwrap();
     assert_eq!((images.len(), images.shape()), (10_000, [28, 28, 1]));
     let sum: f64 = images.pixels().iter().map(|level| f64::from(*level)).sum();
     assert!((sum / 7_840_000.0 - 33.791224489795916).abs() < 1e-9);
@@ -59,18 +47,16 @@ fn digits() {
         &Degradation::inpainting(shape, mask).unwrap(),
         [13.679863440411827, 0.4921540073211972],
     );
-    let labels = shared("mnist/t10k-labels-idx1-ubyte.gz").unwrap();
+    let labels = shared("mnist/t10k-labels-idx1-ubyte.gz");
     let message = Images::read(&labels).unwrap_err().to_string();
     assert!(message.contains("labels"), "{message}");
 }
 
 #[test]
+#[ignore = "needs shared/data/cifar10"]
 fn photographs() {
-    let Some(file) = shared("cifar10/cifar10_batch_0.png") else {
-        return;
-    };
     // A sheet: every row is an image.
-    let sheet = Images::read(&file).unwrap();
+    let sheet = Images::read(&shared("cifar10/cifar10_batch_0.png")).unwrap();
     assert_eq!(sheet.shape(), [1000, 1024, 3]);
     let pixels = sheet.pixels().clone();
     let pixels = pixels.into_shape_with_order((1000, 32, 32, 3)).unwrap();

@@ -2,83 +2,39 @@
 //! known field, and moving q_0 by them gives q_1, weights included.
 
 use actum::{
-    action::Mlp,
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
     evaluate,
     fit::{Options, fit},
     flow::{Scheme, Trajectories, simulate},
-    gaussian::{Gaussian, Moments},
+    gallery::gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian},
     metric,
-    objective::{Estimator, Objective, Problem, Weight},
     path::{Coupling, FnPath, Interpolant, Interpolation, Masses, Path, PathSample},
+    problem::{Estimator, Problem, Weight},
     units::Units,
 };
-use burn::tensor::Device;
 use ndarray::{Array1, Array2, array};
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-fn learn(problem: &Problem, estimator: Estimator) -> Dynamics<Mlp> {
-    let options = Options {
-        steps: 1200,
-        batch: 256,
-        learning_rate: 5e-3,
-        ema_decay: 0.99,
-        estimator,
-        ..Options::default()
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let d = problem.path.dimension();
-    let network = Mlp::new(d, 64, 2, &Device::flex(), &mut rng).unwrap();
-    fit(network, problem, &options, &mut ()).unwrap()
-}
+use crate::support::{
+    learn::{self, field_error, level},
+    networks::mlp,
+    rng,
+};
 
-/// The objective at the fitted action on many points, in the units of the cost.
-fn level(dynamics: &Dynamics<Mlp>, problem: &Problem) -> f64 {
-    let objective = Objective::new(problem, Estimator::Velocity).unwrap();
-    let n = 40_000;
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let times = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-    let batch = objective.batch(times, vec![1.0; n], &mut rng);
-    let estimate = objective.estimate(&dynamics.action, &dynamics.action, &batch, &Device::flex());
-    let exponent = dynamics.lagrangian.cost().exponent();
-    estimate.value * dynamics.units.objective(exponent)
-}
-
-/// The root mean square error of the velocity over that of the true one.
-fn field_error(
-    dynamics: &Dynamics<Mlp>,
-    path: &dyn Path,
-    truth: impl Fn(f64, &[f64]) -> Vec<f64>,
-) -> f64 {
-    let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let [first, last] = path.span();
-    let (mut off, mut total) = (0.0, 0.0);
-    for k in 0..=10 {
-        let t = first + (last - first) * k as f64 / 10.0;
-        let points = path.sample(&vec![t; 2000], &mut rng).points;
-        let velocity = dynamics.velocity(t, &points).unwrap();
-        for (x, v) in points.rows().into_iter().zip(velocity.rows()) {
-            for (v, truth) in v.iter().zip(truth(t, &x.to_vec())) {
-                off += (v - truth) * (v - truth);
-                total += truth * truth;
-            }
-        }
-    }
-    (off / total).sqrt()
+fn learn(problem: &Problem, estimator: Estimator) -> Dynamics {
+    learn::learn(problem, 1200, estimator)
 }
 
 fn start(path: &dyn Path, n: usize) -> Cloud {
-    let mut rng = ChaCha8Rng::seed_from_u64(3);
     let first = path.span()[0];
-    Cloud::new(path.sample(&vec![first; n], &mut rng).points).unwrap()
+    Cloud::new(path.sample(&vec![first; n], &mut rng(3)).points).unwrap()
 }
 
-fn moved(dynamics: &Dynamics<Mlp>, start: &Cloud, times: &[f64]) -> Trajectories {
+fn moved(dynamics: &Dynamics, start: &Cloud, times: &[f64]) -> Trajectories {
     let first = dynamics.units.span()[0];
     let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
     simulate(dynamics, start, first, times, scheme, 4).unwrap()
@@ -332,7 +288,7 @@ fn with_a_known_drift_trajectories_turn() {
     let truth = Array2::from_shape_fn((500, 2), |(i, j)| {
         flow(1.0, [start.points()[[i, 0]], start.points()[[i, 1]]])[j]
     });
-    let apart = |dynamics: &Dynamics<Mlp>| {
+    let apart = |dynamics: &Dynamics| {
         let off = moved(dynamics, &start, &[1.0]).at(0) - &truth;
         off.mapv(|e| e * e).mean().unwrap().sqrt()
     };
@@ -436,9 +392,7 @@ fn a_change_of_units_changes_nothing() {
             batch: 64,
             ..Options::default()
         };
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let network = Mlp::new(2, 16, 2, &Device::flex(), &mut rng).unwrap();
-        let dynamics = fit(network, &problem, &options, &mut ()).unwrap();
+        let dynamics = fit(mlp(2, 16, 2, 0), &problem, &options, &mut ()).unwrap();
         let start = start(&path, 50);
         let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
         let moved = simulate(&dynamics, &start, 0.0, &[time], scheme, 4).unwrap();
@@ -460,15 +414,13 @@ fn a_summary_says_what_the_oracle_does() {
         Gaussian::new(2, moments).under(0.0, lambda).with_mass(mass),
         Lagrangian::kinetic().growth(lambda).unwrap(),
         Units::identity(2),
-        Device::flex(),
     )
     .unwrap();
     let first = start(&oracle, 3000);
     let action = evaluate::total_action(&dynamics, &first).unwrap();
     assert!((action / -least - 1.0).abs() < 0.03, "{action} {least}");
 
-    let mut rng = ChaCha8Rng::seed_from_u64(9);
-    let last = Cloud::new(oracle.sample(&[1.0; 4000], &mut rng).points).unwrap();
+    let last = Cloud::new(oracle.sample(&[1.0; 4000], &mut rng(9)).points).unwrap();
     let snapshots = Snapshots::new(
         vec![0.0, 1.0],
         vec![first.clone(), last.with_mass(mass(1.0)[0]).unwrap()],
@@ -510,7 +462,7 @@ fn a_summary_says_what_the_oracle_does() {
 /// Noise on a handful of points: without a blur the objective has no lower bound.
 #[test]
 fn noise_on_few_points_needs_a_blur() {
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut rng = rng(0);
     let clouds = [0.0, 1.0].map(|shift| {
         let points =
             Array2::from_shape_simple_fn((12, 2), || shift + rng.sample::<f64, _>(StandardNormal));

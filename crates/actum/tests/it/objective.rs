@@ -1,139 +1,25 @@
-//! Derivatives against finite differences, in f64: the gradient and the push of the network, and
-//! the gradient of the objective in its parameters, by both estimators.
-
-use std::sync::OnceLock;
+//! The objective: its gradient against differences, both estimators, the oracle.
 
 use actum::{
-    action::{Action, Mlp},
-    gaussian::{Gaussian, Moments},
+    action::{Action, Engine},
+    gallery::gaussian::{Gaussian, Moments},
     lagrangian::{Cost, Drift, Lagrangian, Noise},
-    objective::{Batch, Estimate, Estimator, Laplacian, Objective, Problem, Weight},
+    objective::{Batch, EXACT_LAPLACIAN, Objective},
     path::{FnPath, Masses, Path, PathSample},
+    problem::{Estimator, Problem, Weight},
     units::Units,
 };
-use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Device, DeviceConfig, FloatDType, Tensor, TensorData},
-};
-use ndarray::{Array1, Array2, array, s};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use ndarray::{Array1, Array2, ArrayView2, array, aview1, aview2, s};
+use rand::RngExt;
 use rand_distr::StandardNormal;
 
-/// This test binary computes in f64: a device's type is set once for the process.
-fn device() -> Device {
-    static DEVICE: OnceLock<Device> = OnceLock::new();
-    DEVICE
-        .get_or_init(|| {
-            let mut device = Device::flex();
-            device
-                .configure(DeviceConfig::default().float_dtype(FloatDType::F64))
-                .unwrap();
-            device
-        })
-        .clone()
-}
-
-struct Map<F>(F);
-
-impl<F: FnMut(Vec<f64>) -> Vec<f64>> ModuleMapper for Map<F> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        param.map(|old| {
-            let shape = old.dims();
-            let values = (self.0)(numbers(old));
-            Tensor::from_data(TensorData::new(values, shape), &device())
-        })
-    }
-}
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as().unwrap()
-}
-
-/// A network all of whose parameters are random: a fresh one ends in zeros.
-fn network(dimension: usize, width: usize, depth: usize) -> Mlp {
-    let mut rng = ChaCha8Rng::seed_from_u64(7);
-    let fresh = Mlp::new(dimension, width, depth, &device(), &mut rng).unwrap();
-    fresh.valid().map(&mut Map(|values: Vec<f64>| {
-        values
-            .iter()
-            .map(|_| rng.sample::<f64, _>(StandardNormal) * 0.5)
-            .collect()
-    }))
-}
-
-fn random(rows: usize, columns: usize, seed: u64) -> Tensor<2> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let values: Vec<f64> = (0..rows * columns)
-        .map(|_| rng.sample(StandardNormal))
-        .collect();
-    Tensor::from_data(TensorData::new(values, [rows, columns]), &device())
-}
-
-fn assert_close(ours: &[f64], theirs: &[f64], tolerance: f64) {
-    assert_eq!(ours.len(), theirs.len());
-    let scale = theirs.iter().fold(1e-3, |m: f64, x| m.max(x.abs()));
-    for (a, b) in ours.iter().zip(theirs) {
-        assert!((a - b).abs() < tolerance * scale, "{a} against {b}");
-    }
-}
-
-#[test]
-fn the_gradient_is_that_of_the_value() {
-    for (d, width, depth) in [(1, 3, 1), (3, 8, 2), (5, 17, 3)] {
-        let network = network(d, width, depth);
-        let (t, x) = (random(4, 1, 1), random(4, d, 2));
-        let gradient = numbers(network.gradient(t.clone(), x.clone()));
-        let h = 1e-5;
-        let mut differences = vec![0.0; 4 * d];
-        for j in 0..d {
-            let mut unit = vec![0.0; 4 * d];
-            (0..4).for_each(|i| unit[i * d + j] = h);
-            let step = Tensor::from_data(TensorData::new(unit, [4, d]), &device());
-            let up = numbers(network.value(t.clone(), x.clone() + step.clone()));
-            let down = numbers(network.value(t.clone(), x.clone() - step));
-            (0..4).for_each(|i| differences[i * d + j] = (up[i] - down[i]) / (2.0 * h));
-        }
-        assert_close(&gradient, &differences, 1e-8);
-    }
-}
-
-#[test]
-fn the_push_is_the_directional_derivative() {
-    for (d, width, depth) in [(1, 3, 1), (3, 8, 2), (5, 17, 3)] {
-        let network = network(d, width, depth);
-        let (t, x, dt, dx) = (
-            random(6, 1, 1),
-            random(6, d, 2),
-            random(6, 1, 3),
-            random(6, d, 4),
-        );
-        let push = network.push(t.clone(), x.clone(), dt.clone(), dx.clone());
-        let h = 1e-5;
-        let at = |sign: f64| {
-            network.value(
-                t.clone() + dt.clone() * sign * h,
-                x.clone() + dx.clone() * sign * h,
-            )
-        };
-        let differences = (at(1.0) - at(-1.0)) / (2.0 * h);
-        assert_close(&numbers(push), &numbers(differences), 1e-8);
-    }
-}
-
-#[test]
-fn the_curvature_is_the_second_directional_derivative() {
-    for (d, width, depth) in [(1, 3, 1), (3, 8, 2), (5, 17, 3)] {
-        let network = network(d, width, depth);
-        let (t, x, e) = (random(6, 1, 1), random(6, d, 2), random(6, d, 4));
-        let curvature = network.curvature(t.clone(), x.clone(), e.clone());
-        // Twice the gradient, which has been tested against the value.
-        let h = 1e-5;
-        let at = |h: f64| network.gradient(t.clone(), x.clone() + e.clone() * h);
-        let differences = (e.clone() * (at(h) - at(-h))).sum_dim(1) / (2.0 * h);
-        assert_close(&numbers(curvature), &numbers(differences), 1e-8);
-    }
-}
+use crate::support::{
+    Known, assert_close, middles,
+    networks::{GRAIN, SIZES, change, gradients, images, random_mlp, random_unet},
+    rng,
+    tensors::in_f64,
+    wide,
+};
 
 fn path() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
     Gaussian::new(3, |t| Moments {
@@ -168,29 +54,22 @@ fn lagrangians() -> Vec<Lagrangian> {
 }
 
 fn batch(objective: &Objective, n: usize) -> Batch {
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let times: Vec<f64> = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
+    let times = middles(n);
     // A density other than 1, as adaptive times have: t^2 has density 1 / (2 sqrt u).
     let squares: Vec<f64> = times.iter().map(|t| t * t).collect();
     let density = times.iter().map(|t| 0.5 / t).collect();
-    objective.batch(squares, density, &mut rng)
+    objective.batch(squares, density, &mut rng(5))
 }
 
-fn estimate(objective: &Objective, network: &Mlp, batch: &Batch) -> Estimate {
-    objective.estimate(&network.clone().train(), network, batch, &device())
+/// The objective of an action from its derivatives alone.
+fn known(objective: &Objective, action: &dyn Action, batch: &Batch) -> f64 {
+    objective.differentiate(&mut Known::of(action), batch).value
 }
 
+/// Steps are exact in the f32 of parameters, and the objective is computed in f64; what is left is
+/// the rounding of the gradient to f32, once for the interior and for either boundary.
 #[test]
 fn the_gradient_of_the_objective_is_that_of_its_value() {
-    struct Gradients<'a>(&'a burn::tensor::Gradients, Vec<f64>);
-    impl ModuleVisitor for Gradients<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let value = param.val();
-            let size = value.dims().iter().product();
-            let gradient = value.grad(self.0).map_or(vec![0.0; size], numbers);
-            self.1.extend(gradient);
-        }
-    }
     let with_mass = || path().with_mass(|t| [1.0 + t, 1.0]);
     for (lagrangian, estimator) in lagrangians()
         .into_iter()
@@ -198,41 +77,78 @@ fn the_gradient_of_the_objective_is_that_of_its_value() {
     {
         let (plain, heavy) = (path(), with_mass());
         let path: &dyn Path = if lagrangian.grows() { &heavy } else { &plain };
+        let what = format!("{estimator:?}, {lagrangian:?}");
         let problem = Problem::new(path, lagrangian, Units::identity(3))
             .weighted(Weight::new(|t| [t * t * (2.0 - t), 4.0 * t - 3.0 * t * t]));
         let objective = Objective::new(&problem, estimator).unwrap();
-        let network = network(3, 6, 2);
+        let mut network = in_f64(random_mlp(3, 6, 2));
         let batch = batch(&objective, 32);
-        let tracked = network.clone().train();
-        let surrogate = objective
-            .estimate(&tracked, &network, &batch, &device())
-            .surrogate;
-        let gradients = surrogate.backward();
-        let mut ours = Gradients(&gradients, vec![]);
-        tracked.visit(&mut ours);
+        objective.differentiate(&mut *network, &batch);
+        let ours = wide(network.parameter_gradient());
 
-        let h = 1e-5;
-        let at = |index: usize, step: f64| {
-            let mut seen = 0;
-            let moved = network.clone().map(&mut Map(|mut values: Vec<f64>| {
-                if (seen..seen + values.len()).contains(&index) {
-                    values[index - seen] += step;
-                }
-                seen += values.len();
-                values
-            }));
-            estimate(&objective, &moved, &batch).value
+        let h = GRAIN / 2.0;
+        let mut at = |index: usize, step: f32| {
+            network.update(&mut |parameters, _| parameters[index] += step);
+            let value = objective.differentiate(&mut *network, &batch).value;
+            network.update(&mut |parameters, _| parameters[index] -= step);
+            value
         };
-        let differences: Vec<f64> = (0..ours.1.len())
-            .map(|i| (at(i, h) - at(i, -h)) / (2.0 * h))
+        let differences: Vec<f64> = (0..ours.len())
+            .map(|i| (at(i, h) - at(i, -h)) / f64::from(2.0 * h))
             .collect();
-        assert_close(&ours.1, &differences, 1e-7);
+        assert_close(&ours, &differences, 1e-3, 2e-7, &what);
+    }
+}
+
+/// With all terms of the Lagrangian, so that value, first and second derivatives count, in every
+/// array of parameters along random directions, so that no layer hides behind a larger one.
+#[test]
+fn the_gradient_of_the_objective_of_images_is_that_of_its_value() {
+    let path = images(SIZES);
+    let lagrangian = Lagrangian::kinetic()
+        .noise(0.8)
+        .and_then(|l| l.growth(0.7))
+        .unwrap();
+    let problem = Problem::new(&path, lagrangian, Units::identity(path.dimension()));
+    for estimator in [Estimator::Samples, Estimator::Velocity] {
+        let objective = Objective::new(&problem, estimator).unwrap();
+        let batch = objective.batch(middles(4), vec![1.0; 4], &mut rng(5));
+        let mut network = in_f64(random_unet(SIZES));
+        objective.differentiate(&mut *network, &batch);
+        let ours = gradients(&*network);
+        let h = GRAIN / 2.0;
+        for (array, (name, gradient)) in ours.iter().enumerate() {
+            let mut rng = rng(array as u64);
+            // Sixteenths, so that steps along them are exact.
+            let direction: Vec<f32> = (0..gradient.len())
+                .map(|_| (16.0 * rng.sample::<f32, _>(StandardNormal)).round() / 16.0)
+                .collect();
+            let mut at = |step: f32| {
+                let along = |network: &mut dyn Engine, step: f32| {
+                    change(network, |arrays| {
+                        let values = arrays[array].values.iter_mut().zip(&direction);
+                        values.for_each(|(value, z)| *value += step * z);
+                    });
+                };
+                along(&mut *network, step);
+                let value = objective.differentiate(&mut *network, &batch).value;
+                along(&mut *network, -step);
+                value
+            };
+            let difference = (at(h) - at(-h)) / f64::from(2.0 * h);
+            let slope = aview1(gradient).dot(&aview1(&wide(&direction)));
+            let scale = difference.abs().max(1e-2);
+            assert!(
+                (slope - difference).abs() < 1e-5 * scale,
+                "{estimator:?}, {name}: {slope} against {difference}"
+            );
+        }
     }
 }
 
 #[test]
 fn both_estimators_have_the_same_level_at_any_action() {
-    let network = network(3, 6, 2);
+    let mut network = random_mlp(3, 6, 2);
     // A weight that is 0 at one end, where the boundary is dropped, and not at the other.
     let weights = || {
         [
@@ -251,7 +167,8 @@ fn both_estimators_have_the_same_level_at_any_action() {
                 Problem::new(path, lagrangian.clone(), Units::identity(3)).weighted(weight);
             let [samples, velocity] = [Estimator::Samples, Estimator::Velocity].map(|estimator| {
                 let objective = Objective::new(&problem, estimator).unwrap();
-                estimate(&objective, &network, &batch(&objective, 100_000)).value
+                let batch = batch(&objective, 100_000);
+                objective.differentiate(&mut *network, &batch).value
             });
             assert!(
                 (samples - velocity).abs() < 0.03 * velocity.abs().max(1.0),
@@ -285,13 +202,16 @@ fn the_oracle_reaches_the_least_objective_and_nothing_is_lower() {
         for estimator in [Estimator::Samples, Estimator::Velocity] {
             let objective = Objective::new(&problem, estimator).unwrap();
             let batch = batch(&objective, 200_000);
-            let value = objective.estimate(&path, &path, &batch, &device()).value;
+            let later = |t: &[f64], x: ArrayView2<f64>| path.time_derivative(t, x);
+            let mut oracle = Known::with_rate(&path, &later);
+            let value = objective.differentiate(&mut oracle, &batch).value;
             assert!(
                 (value - least).abs() < 0.02 * least.abs().max(1.0),
                 "{estimator:?}: {value} {least} with {sigma} {lambda} {rate}"
             );
             // Another action on the same batch is charged more.
-            let other = estimate(&objective, &network(3, 6, 2), &batch).value;
+            let mut other = random_mlp(3, 6, 2);
+            let other = objective.differentiate(&mut *other, &batch).value;
             assert!(other > least, "{other} {least}");
         }
     }
@@ -325,8 +245,6 @@ fn the_oracle_solves_the_equation_of_motion() {
         let square: f64 = x.iter().zip(mean).map(|(x, m)| (x - m) * (x - m)).sum();
         mass(t).ln() - 3.0 * std_dev.ln() - 0.5 * square / (std_dev * std_dev)
     };
-    let row = |x: &[f64]| Tensor::<2>::from_data(TensorData::new(x.to_vec(), [1, 3]), &device());
-    let at = |t: f64| Tensor::<2>::from_data(TensorData::new(vec![t], [1, 1]), &device());
     let h = 1e-4;
     for (t, x) in [(0.2, [0.3, -0.8, 1.0]), (0.7, [-1.0, 0.2, 0.1])] {
         let moved = |j: usize, h: f64| {
@@ -335,17 +253,18 @@ fn the_oracle_solves_the_equation_of_motion() {
             x
         };
         let rate = (log_density(t + h, &x) - log_density(t - h, &x)) / (2.0 * h);
-        let velocity = numbers(oracle.gradient(at(t), row(&x)));
-        let s = numbers(oracle.value(at(t), row(&x)))[0];
+        let row = [x];
+        let velocity = oracle.gradient(&[t], aview2(&row));
+        let s = oracle.value(&[t], aview2(&row))[0];
         let mut right = lambda * s;
         for j in 0..3 {
-            let mut unit = [0.0; 3];
-            unit[j] = 1.0;
+            let mut unit = [[0.0; 3]];
+            unit[0][j] = 1.0;
             let [up, mid, down] = [h, 0.0, -h].map(|h| log_density(t, &moved(j, h)));
-            let (slope, bend) = ((up - down) / (2.0 * h), (up - 2.0 * mid + down) / (h * h));
-            let divergence = numbers(oracle.curvature(at(t), row(&x), row(&unit)))[0];
-            right +=
-                -velocity[j] * slope - divergence + 0.5 * sigma * sigma * (bend + slope * slope);
+            let (slope, second) = ((up - down) / (2.0 * h), (up - 2.0 * mid + down) / (h * h));
+            let divergence = oracle.curvature(&[t], aview2(&row), aview2(&unit))[0];
+            right += -velocity[[0, j]] * slope - divergence
+                + 0.5 * sigma * sigma * (second + slope * slope);
         }
         assert!((rate - right).abs() < 1e-5, "{rate} {right}");
     }
@@ -367,10 +286,9 @@ fn the_laplacian_by_probes_is_right_on_average() {
         let problem = Problem::new(&path, noisy(), Units::identity(d));
         let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
         let batch = batch(&objective, 100_000);
-        objective.estimate(&path, &path, &batch, &device()).value
+        known(&objective, &path, &batch)
     };
-    assert_eq!(Laplacian::of(2), Laplacian::Exact);
-    assert_eq!(Laplacian::of(3), Laplacian::Probe);
+    assert_eq!(EXACT_LAPLACIAN, 2);
     // c = -sigma^2/2 with 0.5 for sigma; per column 1/2 c^2 + 1.44/2 c, and -1/2 for the mean.
     let c = -0.125;
     let column = 0.5 * c * c + 0.72 * c;
@@ -388,7 +306,8 @@ fn the_laplacian_by_probes_is_right_on_average() {
 /// the objective.
 #[test]
 fn the_objective_does_not_depend_on_the_axes() {
-    let (sin, cos) = 0.7f64.sin_cos();
+    // A turn that takes the weights below to numbers of f32.
+    let (sin, cos) = (0.8, 0.6);
     let turn = array![[cos, -sin], [sin, cos]];
     let metric = array![[2.0, 0.5], [0.5, 1.0]];
     let drift = |t: f64, x: &Array1<f64>| array![x[1] * t, x[0] * x[0] + 1.0];
@@ -408,25 +327,21 @@ fn the_objective_does_not_depend_on_the_axes() {
         .unwrap()
         .with_mass()
     };
-    let network = network(2, 6, 2);
-    let turned_network = {
-        let mut first = true;
-        let turn = turn.clone();
-        network.clone().map(&mut Map(move |values: Vec<f64>| {
-            if !std::mem::take(&mut first) {
-                return values;
-            }
-            // W_0, [x and t, width]: its rows for x turn.
-            let weights = Array2::from_shape_vec((3, 6), values).unwrap();
-            let mut turned = weights.clone();
-            turned
-                .slice_mut(s![..2, ..])
-                .assign(&turn.dot(&weights.slice(s![..2, ..])));
-            turned.into_raw_vec_and_offset().0
-        }))
+    // W_0, [x and t, width]: its rows for x turn.
+    let network = |turn: &Array2<f64>| {
+        let mut network = random_mlp(2, 6, 2);
+        change(&mut *network, |arrays| {
+            assert_eq!(arrays[0].shape, [3, 6]);
+            let quarters = arrays[0].values.iter().map(|w| f64::from(1.25 * w));
+            let mut weights = Array2::from_shape_vec((3, 6), quarters.collect()).unwrap();
+            let turned = turn.dot(&weights.slice(s![..2, ..]));
+            weights.slice_mut(s![..2, ..]).assign(&turned);
+            arrays[0].values = weights.iter().map(|w| *w as f32).collect();
+        });
+        in_f64(network)
     };
-    let value = |turn: Array2<f64>, network: &Mlp, cost: Cost| {
-        let back = turn.clone();
+    let value = |turn: Array2<f64>, cost: Cost| {
+        let (back, mut network) = (turn.clone(), network(&turn));
         let lagrangian = Lagrangian::new(cost)
             .noise(0.8)
             .and_then(|l| l.growth(0.5))
@@ -439,7 +354,8 @@ fn the_objective_does_not_depend_on_the_axes() {
         let problem = Problem::new(&path, lagrangian, Units::identity(2));
         [Estimator::Samples, Estimator::Velocity].map(|estimator| {
             let objective = Objective::new(&problem, estimator).unwrap();
-            estimate(&objective, network, &batch(&objective, 50)).value
+            let batch = batch(&objective, 50);
+            objective.differentiate(&mut *network, &batch).value
         })
     };
     let turned_metric = turn.dot(&metric).dot(&turn.t());
@@ -452,8 +368,8 @@ fn the_objective_does_not_depend_on_the_axes() {
             Cost::metric(symmetric).unwrap(),
         ),
     ] {
-        let plain = value(Array2::eye(2), &network, cost);
-        let turned = value(turn.clone(), &turned_network, turned_cost);
+        let plain = value(Array2::eye(2), cost);
+        let turned = value(turn.clone(), turned_cost);
         for (a, b) in plain.iter().zip(turned) {
             assert!((a - b).abs() < 1e-9 * a.abs().max(1.0), "{a} {b}");
         }

@@ -1,37 +1,35 @@
 //! Fitting as a machine: same seed same bits, resuming equals never having stopped, the guard.
 
-use std::{
-    ops::ControlFlow,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+mod shards;
+mod unet;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actum::{
-    action::{Action, Mlp, fused::Workspace},
+    action::{Device, Engine, Scalar, Sizes},
     dynamics::Dynamics,
     error::{ErrorKind, Result},
-    fit::{Checkpoint, Observer, Options, Rollback, Step, fit, resume},
-    gaussian::{Gaussian, Moments},
-    lagrangian::{Cost, Drift, Lagrangian},
-    objective::{Estimator, Objective, Problem, Weight},
+    fit::{Observer, Options, Rollback, fit, resume},
+    gallery::gaussian::{Gaussian, Moments},
+    lagrangian::Lagrangian,
+    objective::Objective,
     path::{FnPath, Path, PathSample},
-    tensor::Device,
+    problem::{Estimator, Problem},
     units::Units,
 };
-use burn::{
-    module::{Module, ModuleVisitor, Param},
-    tensor::Tensor,
-};
 use ndarray::{Array2, array};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::RngExt;
+
+use crate::support::{
+    StopAt, assert_close, drifting, largest,
+    networks::{self, SIZES, images, mlp},
+    rng,
+    tensors::in_f64,
+    within,
+};
 
 fn gaussian() -> Gaussian<impl Fn(f64) -> Moments + Sync> {
-    Gaussian::new(2, |t| Moments {
-        mean: vec![t, 0.0],
-        mean_rate: vec![1.0, 0.0],
-        std_dev: 1.0 + t,
-        std_dev_rate: 1.0,
-    })
+    Gaussian::new(2, |t| drifting(t, &[1.0, 0.0], 1.0))
 }
 
 fn problem(path: &dyn Path) -> Problem<'_> {
@@ -42,8 +40,8 @@ fn problem(path: &dyn Path) -> Problem<'_> {
     )
 }
 
-fn network(d: usize) -> Mlp {
-    Mlp::new(d, 33, 2, &Device::flex(), &mut ChaCha8Rng::seed_from_u64(0)).unwrap()
+fn network(d: usize) -> Box<dyn Engine> {
+    mlp(d, 33, 2, 0)
 }
 
 fn options(steps: usize) -> Options {
@@ -57,7 +55,7 @@ fn options(steps: usize) -> Options {
 }
 
 /// What a dynamics does, to the last bit.
-fn bits(dynamics: &Dynamics<Mlp>) -> Vec<u64> {
+fn bits(dynamics: &Dynamics) -> Vec<u64> {
     let points = array![[0.1, 0.2], [-1.0, 3.0], [0.5, -0.5]];
     let velocity = dynamics.velocity(0.3, &points).unwrap();
     velocity.iter().map(|v| v.to_bits()).collect()
@@ -72,10 +70,8 @@ fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
             batch: 500,
             ..options(12)
         };
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let network = Mlp::new(2, 128, 3, &Device::flex(), &mut rng).unwrap();
         within(threads, || {
-            bits(&fit(network, &problem(&path), &options, &mut ()).unwrap())
+            bits(&fit(mlp(2, 128, 3, 0), &problem(&path), &options, &mut ()).unwrap())
         })
     };
     let one = run(1, 0);
@@ -86,56 +82,29 @@ fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
 }
 
 #[test]
-fn autodiff_too_has_the_same_bits_whatever_the_number_of_threads() {
+fn tensors_too_have_the_same_bits_whatever_the_number_of_threads() {
     let path = gaussian();
     let problem = problem(&path);
-    let device = Device::flex();
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = Mlp::new(2, 128, 3, &device, &mut rng).unwrap();
-    let network = fit(network, &problem, &options(5), &mut ()).unwrap().action;
+    let dynamics = fit(mlp(2, 128, 3, 0), &problem, &options(5), &mut ()).unwrap();
+    let learned = dynamics.action().as_engine().unwrap();
     let objective = Objective::new(&problem, Estimator::Samples).unwrap();
     let times = (0..512).map(|k| k as f64 / 512.0).collect();
-    let batch = objective.batch(times, vec![1.0; 512], &mut rng);
+    let batch = objective.batch(times, vec![1.0; 512], &mut rng(0));
     let gradients = |threads| {
+        let mut network = mlp(2, 128, 3, 0);
+        let parameters = learned.parameters();
+        network.update(&mut |to, _| to.copy_from_slice(parameters));
+        let mut network = in_f64(network);
         within(threads, || {
-            let tracked = network.clone().train();
-            let estimate = objective.estimate(&tracked, &network, &batch, &device);
-            let gradients = Gradients(&estimate.surrogate.backward(), vec![]).of(&tracked);
-            gradients.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
+            objective.differentiate(&mut *network, &batch);
+            let gradient = network.parameter_gradient();
+            gradient.iter().map(|g| g.to_bits()).collect::<Vec<_>>()
         })
     };
     let one = gradients(1);
+    assert!(one.iter().any(|g| *g != 0));
     assert_eq!(one, gradients(2));
     assert_eq!(one, gradients(3));
-}
-
-fn within<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.unwrap().install(run)
-}
-
-/// Stops after so many steps, and keeps the last checkpoint as a file would.
-struct StopAt {
-    step: usize,
-    kept: Option<Checkpoint>,
-}
-
-impl Observer for StopAt {
-    fn step(&mut self, step: &Step) -> ControlFlow<()> {
-        if step.step == self.step {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("checkpoint.safetensors");
-        checkpoint.save(&file)?;
-        self.kept = Some(Checkpoint::load(&file)?);
-        Ok(())
-    }
 }
 
 #[test]
@@ -144,10 +113,10 @@ fn resuming_equals_never_having_stopped() {
     let options = options(180);
     let whole = bits(&fit(network(2), &problem(&path), &options, &mut ()).unwrap());
     for step in [1, 77, 150] {
-        let mut observer = StopAt { step, kept: None };
+        let mut observer = StopAt::step(step);
         let stopped = fit(network(2), &problem(&path), &options, &mut observer).unwrap_err();
         assert_eq!(stopped.kind(), ErrorKind::Interrupted);
-        let kept = observer.kept.unwrap();
+        let kept = observer.kept();
         assert!(kept.step() <= step && kept.step() + 50 >= step);
         let rest = resume(network(2), &problem(&path), &options, &kept, &mut ()).unwrap();
         assert_eq!(bits(&rest), whole, "stopped after {step}");
@@ -209,17 +178,14 @@ fn reckless() -> Options {
 #[test]
 fn an_explosion_is_noticed_and_resuming_is_exact_across_it() {
     let path = gaussian();
-    let end = |result: Result<Dynamics<Mlp>>| result.map(|d| bits(&d)).map_err(|e| e.to_string());
+    let end = |result: Result<Dynamics>| result.map(|d| bits(&d)).map_err(|e| e.to_string());
     let mut seen = Rollbacks::default();
     let whole = end(fit(network(2), &problem(&path), &reckless(), &mut seen));
     assert!(!seen.0.is_empty(), "the guard saw nothing");
     assert!(seen.0.iter().all(|r| r.to <= r.from && r.rate_factor < 1.0));
-    let mut observer = StopAt {
-        step: seen.0[0].from + 1,
-        kept: None,
-    };
+    let mut observer = StopAt::step(seen.0[0].from + 1);
     let stopped = fit(network(2), &problem(&path), &reckless(), &mut observer);
-    let kept = observer.kept.expect("a fit that ends leaves its state");
+    let kept = observer.kept();
     if stopped.unwrap_err().kind() == ErrorKind::Interrupted {
         let rest = resume(network(2), &problem(&path), &reckless(), &kept, &mut ());
         assert_eq!(end(rest), whole);
@@ -245,7 +211,7 @@ fn a_path_that_becomes_infinite_is_given_up_with_a_remedy() {
 #[test]
 fn bad_requests_are_refused() {
     let path = gaussian();
-    let message = |o: Options, n: Mlp| {
+    let message = |o: Options, n: Box<dyn Engine>| {
         fit(n, &problem(&path), &o, &mut ())
             .unwrap_err()
             .to_string()
@@ -303,7 +269,7 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("model.safetensors");
     dynamics.save(&file).unwrap();
-    let device = Device::flex();
+    let device = Device::cpu();
     assert_eq!(
         bits(&Dynamics::load(&file, &device).unwrap()),
         bits(&dynamics)
@@ -312,7 +278,7 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
     let bytes = std::fs::read(&file).unwrap();
     for cut in [0, 4, 100, bytes.len() - 1] {
         std::fs::write(&file, &bytes[..cut]).unwrap();
-        let error = Dynamics::<Mlp>::load(&file, &device).unwrap_err();
+        let error = Dynamics::load(&file, &device).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Format, "{error}");
         assert!(error.to_string().contains("model.safetensors"), "{error}");
     }
@@ -324,7 +290,7 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
         let mut changed = bytes.clone();
         changed[at..at + to.len()].copy_from_slice(to.as_bytes());
         std::fs::write(&file, changed).unwrap();
-        Dynamics::<Mlp>::load(&file, &device).unwrap_err()
+        Dynamics::load(&file, &device).unwrap_err()
     };
     let other = text(
         concat!("version\\\":\\\"", env!("CARGO_PKG_VERSION")),
@@ -335,141 +301,35 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
     assert_eq!(text("actum", "other").kind(), ErrorKind::Format);
 }
 
-/// All terms at once; the Laplacian is exact in two columns and probed in three.
-fn all_terms() -> Lagrangian {
-    Lagrangian::new(Cost::power(3.0).unwrap())
-        .noise(0.7)
-        .and_then(|l| l.growth(0.9))
-        .unwrap()
-        .drift(Drift::function(|t, x, b| {
-            b.fill(t);
-            b[0] -= x[1];
-        }))
-}
-
+/// Ten steps, the optimiser and the clipping included.
 #[test]
-fn the_fused_layout_and_autodiff_agree() {
-    let device = Device::flex();
-    let kinetic = Lagrangian::kinetic;
-    for (lagrangian, d, width, depth, n) in [
-        (kinetic(), 2, 33, 2, 100),
-        (kinetic(), 2, 1, 1, 1),
-        (kinetic(), 2, 16, 3, 300),
-        (kinetic().noise(1.0).unwrap(), 2, 16, 3, 300),
-        (kinetic().growth(1.0).unwrap(), 2, 33, 2, 100),
-        (all_terms(), 2, 33, 1, 100),
-        (all_terms(), 3, 16, 3, 300),
-    ] {
-        let moments = move |t: f64| Moments {
-            mean: vec![t; d],
-            mean_rate: vec![1.0; d],
-            std_dev: 1.0 + t,
-            std_dev_rate: 1.0,
-        };
-        let mut path = Gaussian::new(d, moments);
-        if lagrangian.grows() {
-            path = path.with_mass(|t| [1.0 + t * t, 2.0 * t]);
-        }
-        let problem = Problem::new(&path, lagrangian, Units::identity(d))
-            .weighted(Weight::new(|t| [1.0 + t, 1.0]));
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let fresh = Mlp::new(d, width, depth, &device, &mut rng).unwrap();
-        // A few steps, so that the last layer is not zero.
-        let network = fit(fresh, &problem, &options(20), &mut ()).unwrap().action;
-        for estimator in [Estimator::Samples, Estimator::Velocity] {
-            let objective = Objective::new(&problem, estimator).unwrap();
-            let times: Vec<f64> = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-            let density: Vec<f64> = times.iter().map(|t| 0.5 + t).collect();
-            let batch = objective.batch(times, density, &mut rng);
-            let mut workspace = Workspace::default();
-            let layout = network.fused().unwrap();
-            let fused = objective.differentiate_fused(&layout, &batch, &mut workspace);
-
-            let tracked = network.clone().train();
-            let estimate = objective.estimate(&tracked, &network, &batch, &device);
-            let gradients = Gradients(&estimate.surrogate.backward(), vec![]).of(&tracked);
-            assert!((fused.value - estimate.value).abs() < 1e-4 * estimate.value.abs().max(0.1));
-            for (a, b) in fused.interior.iter().zip(&estimate.interior) {
-                assert!((a - b).abs() < 1e-3, "{a} against {b}");
-            }
-            let ours = workspace.parameter_gradient().concat();
-            let scale = gradients.iter().fold(1e-3f32, |m, g| m.max(g.abs()));
-            assert_eq!(ours.len(), gradients.len());
-            for (a, b) in ours.iter().zip(&gradients) {
-                assert!(
-                    (a - b).abs() < 2e-4 * scale,
-                    "{estimator:?}: {a} against {b}"
-                );
-            }
-        }
+fn fits_on_the_cpu_and_in_tensors_stay_together() {
+    let (gaussian, pictures) = (gaussian(), images(SIZES));
+    let perceptrons = [(33, 2), (1, 1), (64, 3)];
+    let mut cases: Vec<(&dyn Path, Box<dyn Fn() -> Box<dyn Engine>>)> = vec![];
+    for (width, depth) in perceptrons {
+        cases.push((&gaussian, Box::new(move || mlp(2, width, depth, 0))));
     }
-}
-
-/// The network without its fused layout.
-#[derive(Module, Debug)]
-struct Plain {
-    network: Mlp,
-}
-
-impl Action for Plain {
-    fn dimension(&self) -> usize {
-        self.network.dimension()
+    for scalar in [Scalar::Product, Scalar::Distance] {
+        let sizes = Sizes { scalar, ..SIZES };
+        cases.push((&pictures, Box::new(move || networks::unet(sizes, 0))));
     }
-    fn value(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        self.network.value(t, x)
-    }
-    fn gradient(&self, t: Tensor<2>, x: Tensor<2>) -> Tensor<2> {
-        self.network.gradient(t, x)
-    }
-    fn push(&self, t: Tensor<2>, x: Tensor<2>, dt: Tensor<2>, dx: Tensor<2>) -> Tensor<2> {
-        self.network.push(t, x, dt, dx)
-    }
-    fn curvature(&self, t: Tensor<2>, x: Tensor<2>, direction: Tensor<2>) -> Tensor<2> {
-        self.network.curvature(t, x, direction)
-    }
-}
-
-/// Ten steps of a fit, the optimiser and the clipping included.
-#[test]
-fn the_fused_fit_and_autodiff_stay_together() {
-    let path = gaussian();
-    for (width, depth) in [(33, 2), (1, 1), (64, 3)] {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let network = Mlp::new(2, width, depth, &Device::flex(), &mut rng).unwrap();
-        let points = array![[0.1, 0.2], [-1.0, 3.0], [0.5, -0.5]];
+    for (path, network) in cases {
         let options = Options {
             warmup: 1,
             ..options(10)
         };
-        let fused = fit(network.clone(), &problem(&path), &options, &mut ()).unwrap();
-        let plain = fit(Plain { network }, &problem(&path), &options, &mut ()).unwrap();
-        let fused = fused.velocity(0.3, &points).unwrap();
-        let plain = plain.velocity(0.3, &points).unwrap();
-        let scale = plain.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-        assert!(scale > 1e-3);
-        for (a, b) in fused.iter().zip(&plain) {
-            assert!((a - b).abs() < 1e-3 * scale, "{a} against {b}");
-        }
-    }
-}
-
-/// The gradients of autodiff, flat, in the order the network visits its parameters.
-struct Gradients<'a>(&'a burn::tensor::Gradients, Vec<f32>);
-
-impl Gradients<'_> {
-    fn of(mut self, network: &Mlp) -> Vec<f32> {
-        network.visit(&mut self);
-        self.1
-    }
-}
-
-impl ModuleVisitor for Gradients<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        let size = value.dims().iter().product();
-        let gradient = value.grad(self.0);
-        self.1
-            .extend(gradient.map_or(vec![0.0; size], |g| g.try_into_vec_as().unwrap()));
+        let points = path.sample(&[0.3; 3], &mut rng(1)).points;
+        let [on_cpu, in_tensors] = [network(), in_f64(network())].map(|network| {
+            let dynamics = fit(network, &problem(path), &options, &mut ()).unwrap();
+            dynamics
+                .velocity(0.3, &points)
+                .unwrap()
+                .into_raw_vec_and_offset()
+                .0
+        });
+        assert!(largest(&in_tensors) > 1e-3);
+        assert_close(&on_cpu, &in_tensors, 0.0, 1e-3, "velocities");
     }
 }
 

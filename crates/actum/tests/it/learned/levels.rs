@@ -2,77 +2,27 @@
 //! objective and the known field, by both estimators.
 
 use actum::{
-    action::Mlp,
-    dynamics::Dynamics,
-    fit::{Options, fit},
-    gaussian::{Gaussian, Moments},
+    gallery::gaussian::{Gaussian, Moments},
     lagrangian::Lagrangian,
-    objective::{Estimator, Objective, Problem},
     path::{FnPath, Path, PathSample},
+    problem::{Estimator, Problem},
     units::Units,
 };
-use burn::tensor::Device;
 use ndarray::Array2;
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
-fn learn(path: &dyn Path, length: f64, estimator: Estimator) -> Dynamics<Mlp> {
-    let d = path.dimension();
-    let device = Device::flex();
-    let options = Options {
-        steps: 1500,
-        batch: 256,
-        learning_rate: 5e-3,
-        ema_decay: 0.99,
-        estimator,
-        ..Options::default()
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let center = path
-        .sample(&vec![0.5; 1000], &mut rng)
-        .points
-        .mean_axis(ndarray::Axis(0));
-    let problem = Problem::new(
-        path,
-        Lagrangian::kinetic(),
-        Units::isotropic(center.unwrap().to_vec(), length, path.span()).unwrap(),
-    );
-    let network = Mlp::new(d, 64, 2, &device, &mut rng).unwrap();
-    fit(network, &problem, &options, &mut ()).unwrap()
-}
+use crate::support::{
+    learn::{self, field_error, level},
+    rng,
+};
 
-/// The objective at the fitted action on many points, in the units of the cost, and the root mean
-/// square error of its velocity relative to that of the true one.
-fn level_and_error(
-    dynamics: &Dynamics<Mlp>,
-    path: &dyn Path,
-    truth: impl Fn(f64, &[f64]) -> Vec<f64>,
-) -> (f64, f64) {
-    let problem = Problem::new(path, dynamics.lagrangian.clone(), dynamics.units.clone());
-    let objective = Objective::new(&problem, Estimator::Velocity).unwrap();
-    let n = 40_000;
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let times: Vec<f64> = (0..n).map(|k| (k as f64 + 0.5) / n as f64).collect();
-    let batch = objective.batch(times, vec![1.0; n], &mut rng);
-    let estimate = objective.estimate(&dynamics.action, &dynamics.action, &batch, &Device::flex());
-
-    let (mut off, mut total) = (0.0, 0.0);
-    for k in 0..=10 {
-        let t = k as f64 / 10.0;
-        let points = path.sample(&vec![t; 2000], &mut rng).points;
-        let velocity = dynamics.velocity(t, &points).unwrap();
-        for (x, v) in points.rows().into_iter().zip(velocity.rows()) {
-            for (v, truth) in v.iter().zip(truth(t, &x.to_vec())) {
-                off += (v - truth) * (v - truth);
-                total += truth * truth;
-            }
-        }
-    }
-    (
-        estimate.value * dynamics.units.objective(2.0),
-        (off / total).sqrt(),
-    )
+/// The center of the units is where the population is at half time.
+fn problem(path: &dyn Path, length: f64) -> Problem<'_> {
+    let points = path.sample(&vec![0.5; 1000], &mut rng(0)).points;
+    let center = points.mean_axis(ndarray::Axis(0)).unwrap().to_vec();
+    let units = Units::isotropic(center, length, path.span()).unwrap();
+    Problem::new(path, Lagrangian::kinetic(), units)
 }
 
 fn assert_learns(
@@ -83,7 +33,10 @@ fn assert_learns(
     tolerance: f64,
 ) {
     for estimator in [Estimator::Samples, Estimator::Velocity] {
-        let (level, error) = level_and_error(&learn(path, length, estimator), path, truth);
+        let problem = problem(path, length);
+        let dynamics = learn::learn(&problem, 1500, estimator);
+        let level = level(&dynamics, &problem);
+        let error = field_error(&dynamics, path, truth);
         println!("{estimator:?}: level {level:.4} of {least:.4}, field error {error:.4}");
         assert!(
             (level - least).abs() < tolerance * least.abs(),

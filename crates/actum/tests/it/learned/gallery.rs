@@ -2,42 +2,29 @@
 //! truth where that is a gradient, and the densities are carried along where it is not.
 
 use actum::{
-    action::Mlp,
     dynamics::Dynamics,
-    fit::{Options, fit},
     flow::{Scheme, integrate, simulate},
     gallery::{self, Cycle, ENTRIES, FokkerPlanck, Modes, PorousMedium, Truth, Vlasov},
     lagrangian::{Cost, Lagrangian},
     metric::energy_distance,
-    objective::{Estimator, Problem},
+    problem::{Estimator, Problem},
     units::Units,
 };
-use burn::tensor::Device;
 use ndarray::{Array2, array};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
-fn learn(truth: &dyn Truth, lagrangian: Lagrangian, steps: usize) -> Dynamics<Mlp> {
+use crate::support::{learn, rng};
+
+fn learn(truth: &dyn Truth, lagrangian: Lagrangian, steps: usize) -> Dynamics {
     let [first, last] = truth.span();
     let seen = gallery::snapshots(truth, &[first, 0.5 * (first + last), last], 500, 3).unwrap();
     let problem = Problem::new(truth, lagrangian, Units::of(&seen, false).unwrap());
-    let options = Options {
-        steps,
-        batch: 256,
-        learning_rate: 5e-3,
-        ema_decay: 0.99,
-        estimator: Estimator::Samples,
-        ..Options::default()
-    };
-    let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = Mlp::new(truth.dimension(), 64, 2, &Device::flex(), &mut rng).unwrap();
-    fit(network, &problem, &options, &mut ()).unwrap()
+    learn::learn(&problem, steps, Estimator::Samples)
 }
 
 /// The root mean square of `v - v*` over that of `v*` at five times.
 fn error(
     truth: &dyn Truth,
-    dynamics: &Dynamics<Mlp>,
+    dynamics: &Dynamics,
     known: impl Fn(f64, &Array2<f64>) -> Array2<f64>,
 ) -> f64 {
     let [first, last] = truth.span();
@@ -55,7 +42,7 @@ fn error(
 
 /// The energy distance between points moved over two fifths of the time and fresh ones, over that
 /// of points that stayed: 0 is perfect. (After all of the time a cycle is where it began.)
-fn missed(truth: &dyn Truth, dynamics: &Dynamics<Mlp>) -> f64 {
+fn missed(truth: &dyn Truth, dynamics: &Dynamics) -> f64 {
     let [first, last] = truth.span();
     let later = first + 0.4 * (last - first);
     let at = gallery::snapshots(truth, &[first, later], 1000, 5).unwrap();
@@ -141,10 +128,7 @@ fn orbits_are_those_of_their_fields() {
         (&Cycle, 0.3),
         (&Vlasov::free(), 1.0),
     ] {
-        let at = |t| {
-            let mut rng = ChaCha8Rng::seed_from_u64(4);
-            truth.sample(&[t; 20], &mut rng).points
-        };
+        let at = |t| truth.sample(&[t; 20], &mut rng(4)).points;
         let field = |t: f64, x: &Array2<f64>| truth.velocity(t, x);
         let scheme = Scheme::DormandPrince { tolerance: 1e-10 };
         let path = integrate(field, &at(0.0), 0.0, &[moved], scheme).unwrap();

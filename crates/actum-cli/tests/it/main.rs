@@ -1,0 +1,13 @@
+//! The program as a person meets it: what it prints, what it leaves behind, how it exits.
+
+mod check;
+mod disk;
+mod doors;
+mod fit;
+mod gallery;
+mod image;
+mod journey;
+mod lagrangian;
+mod program;
+mod shards;
+mod support;

@@ -1,0 +1,4 @@
+//! Reading data.
+
+mod images;
+pub mod shards;

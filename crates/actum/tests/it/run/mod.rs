@@ -1,0 +1,3 @@
+//! Runs on disk.
+
+mod image_model;
