@@ -2,6 +2,7 @@
 //! against the densities whose scores they are given.
 
 use actum::{
+    action::Engine,
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
@@ -14,9 +15,9 @@ use actum::{
     },
     gallery::gaussian::{Gaussian, Moments},
     lagrangian::Lagrangian,
-    objective::Estimator,
     path::{Diffusion, FnPath, Path, PathSample, Process},
-    score::{Problem, Score, Step, fit, langevin, probability_flow, reverse},
+    problem::{Estimator, Problem},
+    score::{Score, Step, langevin, probability_flow, reverse},
     units::Units,
 };
 use ndarray::{Array1, Array2, Axis, array, aview2};
@@ -160,8 +161,16 @@ fn options(steps: usize) -> Options {
     }
 }
 
+/// Learns a score.
+fn fit(network: Box<dyn Engine>, problem: &Problem, options: &Options) -> Result<Score> {
+    Score::of(
+        problem,
+        actum::fit::fit(network, problem, options, &mut ())?,
+    )
+}
+
 fn learn(problem: &Problem, columns: usize, steps: usize) -> Score {
-    fit(mlp(columns, 64, 2, 0), problem, &options(steps), &mut ()).unwrap()
+    fit(mlp(columns, 64, 2, 0), problem, &options(steps)).unwrap()
 }
 
 /// The objective of a fitted score on many points, in the units of the cost.
@@ -687,15 +696,15 @@ fn what_makes_no_sense_is_refused() {
         estimator: Estimator::Samples,
         ..options(1)
     };
-    let bad = message(fit(network(2), &problem, &samples, &mut ()), Setting);
+    let bad = message(fit(network(2), &problem, &samples), Setting);
     assert!(bad.contains("velocity"), "{bad}");
-    assert!(message(fit(network(3), &problem, &options(1), &mut ()), Shape).contains("3 columns"));
+    assert!(message(fit(network(3), &problem, &options(1)), Shape).contains("3 columns"));
     let late = Problem::denoising(
         &path,
         Units::isotropic(vec![0.0; 2], 1.0, [0.0, 1.0]).unwrap(),
     )
     .unwrap();
-    assert!(message(fit(network(2), &late, &options(1), &mut ()), Value).contains("must agree"));
+    assert!(message(fit(network(2), &late, &options(1)), Value).contains("must agree"));
 
     let bad = message(Problem::denoising(&massive, units.clone()), Setting);
     assert!(bad.contains("dissolve in noise"), "{bad}");
@@ -704,7 +713,7 @@ fn what_makes_no_sense_is_refused() {
     })
     .unwrap();
     let blurred = Problem::blurred(&still, 1.0, units.clone()).unwrap();
-    let blurred = fit(network(2), &blurred, &options(1), &mut ()).unwrap();
+    let blurred = fit(network(2), &blurred, &options(1)).unwrap();
     assert!(message(blurred.motion(), Setting).contains("denoising"));
     let clouds = [0.0, 1.0].map(|t| Cloud::new(array![[t, 1.0], [2.0, 7.0]]).unwrap());
     let apart = Snapshots::new(vec![0.1, 1.0], clouds.to_vec()).unwrap();
@@ -712,7 +721,7 @@ fn what_makes_no_sense_is_refused() {
     let apart = Dynamics::new(network(2), Lagrangian::kinetic(), apart).unwrap();
     assert!(message(Score::new(apart, Some(vp)).motion(), Setting).contains("same unit"));
 
-    let score = fit(network(2), &problem, &options(1), &mut ()).unwrap();
+    let score = fit(network(2), &problem, &options(1)).unwrap();
     let points = Array2::zeros((4, 2));
     assert!(message(score.at(0.05, &points), Value).contains("0.05"));
     assert!(message(score.at(0.5, &Array2::zeros((4, 1))), Shape).contains("got 1"));

@@ -11,7 +11,7 @@ use std::{
 use actum::{
     data::{self, Keys, Shards, Snapshots, Split, TableReader},
     error::{ErrorKind, Result},
-    run::Settings,
+    run::SnapshotSettings,
 };
 use ndarray::{Array1, Array2, array};
 use tempfile::TempDir;
@@ -155,8 +155,8 @@ fn views_of_a_sample_speak_of_the_whole() {
     let late = shard.without(&[0]).unwrap().first_columns(1).unwrap();
     assert_eq!(late.counts(), [50.0, 4.0]);
     assert_eq!(late.fingerprint(), shard.fingerprint());
-    let mut settings = Settings::default();
-    settings.data.mass = actum::run::Mass::Counts;
+    let mut settings = SnapshotSettings::default();
+    settings.data.mass = actum::problem::Mass::Counts;
     let counted = settings.data.view(&shard).unwrap();
     for (mass, count) in counted.masses().iter().zip(NUMBERS) {
         assert!((mass / count as f64 - 1.0).abs() < 1e-12);

@@ -10,7 +10,7 @@ use actum::{
     lagrangian::Lagrangian,
     path::{Coupling, Interpolant, Interpolation, Path, Sharded},
     problem::Problem,
-    run::{IfExists, Record, Run, Settings},
+    run::{IfExists, Record, Run, SnapshotSettings},
     units::Units,
 };
 use ndarray::{Array1, Array2, array};
@@ -39,7 +39,7 @@ fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.npz");
     translation(&path, 10_000);
-    let mut settings = Settings::default();
+    let mut settings = SnapshotSettings::default();
     settings.data.shard = 2000;
     settings.network.width = 32;
     settings.fit.steps = 2 * Sharded::STEPS + 500;
@@ -69,7 +69,7 @@ fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     let level = Record::last_step(&run.log().unwrap()).unwrap().smoothed;
     // docs/mathematics.md, section 8.
     assert!((level + 12.5).abs() < 0.3, "{level}");
-    assert_eq!(run.source().counts, [10_000, 10_000]);
+    assert_eq!(run.snapshots().unwrap().1.counts, [10_000, 10_000]);
 }
 
 fn through(shards: &Shards) -> Sharded<'_> {

@@ -8,7 +8,8 @@ use actum::{
     fit::Options,
     lagrangian::Lagrangian,
     path::{Degradation, Mask, Process},
-    run::{IfExists, ImageModel, ImageRun, ImageSettings, Method, NoisePath},
+    problem::{Method, NoisePath},
+    run::{IfExists, ImageModel, ImageSettings, Run},
     units::Units,
 };
 use ndarray::{Array2, Array4, Axis};
@@ -151,7 +152,7 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
         ..settings.fit
     };
     let folder = tempfile::tempdir().unwrap();
-    let run = ImageRun::fit(
+    let run = Run::fit(
         folder.path(),
         &images,
         "clouds",

@@ -21,7 +21,7 @@ pub fn learn(problem: &Problem, steps: usize, estimator: Estimator) -> Dynamics 
         estimator,
         ..Options::default()
     };
-    let network = mlp(problem.path.dimension(), 64, 2, 0);
+    let network = mlp(problem.path().dimension(), 64, 2, 0);
     fit(network, problem, &options, &mut ()).unwrap()
 }
 
@@ -30,8 +30,8 @@ pub fn level_of(action: &dyn Action, problem: &Problem, count: usize) -> f64 {
     let objective = Objective::new(problem, Estimator::Velocity).unwrap();
     let batch = objective.batch(middles(count), vec![1.0; count], &mut rng(1));
     let found = objective.differentiate(&mut Known::of(action), &batch);
-    let exponent = problem.lagrangian.cost().exponent();
-    found.value * problem.units.objective(exponent)
+    let exponent = problem.lagrangian().cost().exponent();
+    found.value * problem.units().objective(exponent)
 }
 
 /// The objective of what was fitted at many points, in the units of the cost.
