@@ -176,7 +176,7 @@ fn learn(problem: &Problem, columns: usize, steps: usize) -> Score {
 /// The objective of a fitted score on many points, in the units of the cost.
 fn level(score: &Score, problem: &Problem) -> f64 {
     let action = score.dynamics().action();
-    level_of(&**action, &problem.as_motion(), 100_000)
+    level_of(&**action, problem, 100_000)
 }
 
 /// The mean square of `width_t (score - truth)` over that of `width_t truth`, its root, over points
@@ -726,7 +726,7 @@ fn what_makes_no_sense_is_refused() {
     assert!(message(score.at(0.05, &points), Value).contains("0.05"));
     assert!(message(score.at(0.5, &Array2::zeros((4, 1))), Shape).contains("got 1"));
     let other = Problem::sliced(&path, units).unwrap();
-    let bad = message(other.score(score.dynamics().clone()), Setting);
+    let bad = message(Score::of(&other, score.dynamics().clone()), Setting);
     assert!(bad.contains("not fitted to this problem"), "{bad}");
 
     let at = |t: f64, x: &Array2<f64>| score.at(t, x);
