@@ -337,10 +337,8 @@ fn fits_on_the_cpu_and_in_tensors_stay_together() {
 fn velocities_are_the_gradient_of_the_action_in_the_units_of_the_user() {
     let path = gaussian();
     let units = Units::isotropic(vec![0.5, 0.0], 2.0, [0.0, 1.0]).unwrap();
-    let problem = Problem {
-        units: units.warped(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap(),
-        ..problem(&path)
-    };
+    let units = units.warped(&[0.0, 0.2, 1.0], &[3.0, 1.0]).unwrap();
+    let problem = Problem::new(&path, Lagrangian::kinetic(), units);
     let dynamics = fit(network(2), &problem, &options(100), &mut ()).unwrap();
     let points = array![[0.3, -0.4], [1.5, 2.0]];
     for t in [0.1, 0.7] {
