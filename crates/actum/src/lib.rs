@@ -29,6 +29,12 @@
 //! The library never prints and reads no environment, clock or global generator: randomness and
 //! devices are arguments.
 
+// Some parts serve features alone.
+#![cfg_attr(
+    not(all(feature = "images", feature = "parquet", feature = "train")),
+    allow(dead_code)
+)]
+
 // The order is that of dependence, which the blank lines keep from being sorted.
 pub mod error;
 
@@ -53,14 +59,17 @@ pub mod action;
 #[cfg(feature = "tensor")]
 pub mod tensor;
 
+#[cfg(feature = "train")]
 pub mod problem;
 
 pub mod gallery;
 
+#[cfg(feature = "train")]
 pub mod objective;
 
 pub mod dynamics;
 
+#[cfg(feature = "train")]
 pub mod fit;
 
 pub mod flow;
@@ -71,8 +80,10 @@ pub mod metric;
 
 pub mod evaluate;
 
+#[cfg(feature = "plot")]
 pub mod plot;
 
+#[cfg(feature = "train")]
 pub mod run;
 
 pub use action::{Mlp, UNet};
@@ -80,9 +91,12 @@ pub use cloud::Cloud;
 pub use data::{Images, Snapshots};
 pub use dynamics::Dynamics;
 pub use error::{Error, Result};
+#[cfg(feature = "train")]
 pub use fit::{Options, fit_architecture as fit};
 pub use lagrangian::Lagrangian;
+#[cfg(feature = "train")]
 pub use problem::Problem;
+#[cfg(feature = "train")]
 pub use run::Run;
 pub use score::Score;
 

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use ndarray::Array2;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    action::{At, Choice, Curvature, Engine, Interior, Rows},
+    action::{At, Choice, Curvature, Engine, Interior, Rows, rademacher},
     error::{Result, ensure},
     path::{Masses, Path},
     problem::{Estimator, Problem},
@@ -310,12 +310,6 @@ impl<'a> Objective<'a> {
             weight / (batch.times.len() as f64 * batch.density[i]),
         )
     }
-}
-
-/// Signs at random, `[n, d]`: vectors e with `E[e e'] = I`.
-pub(crate) fn rademacher(shape: (usize, usize), rng: &mut dyn Rng) -> Array2<f64> {
-    let sign = |up| if up { 1.0 } else { -1.0 };
-    Array2::from_shape_simple_fn(shape, || sign(rng.random()))
 }
 
 impl Batch {

@@ -254,6 +254,12 @@ impl Units {
         (self.warp[k + 1] - self.warp[k]) / (self.knots[k + 1] - self.knots[k])
     }
 
+    /// `length^2 warp'(t)`: a score times this, as a velocity, is the score in the network's
+    /// coordinates.
+    pub(crate) fn of_score(&self, t: f64) -> f64 {
+        self.length * self.length * self.rate(t)
+    }
+
     /// Points `[n, d]` of the user in the network's coordinates.
     pub fn points_in(&self, points: ArrayView2<f64>) -> Array2<f64> {
         self.by_column(points, |x, j| {

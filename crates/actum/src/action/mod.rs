@@ -13,7 +13,7 @@ mod unet;
 use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView2};
-use rand::Rng;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 pub use device::Device;
@@ -374,4 +374,10 @@ fn assert_rows(dimension: usize, times: &[f64], points: &ArrayView2<f64>) {
         (times.len(), dimension),
         "an action needs points [times, columns]"
     );
+}
+
+/// Signs at random, `[n, d]`: vectors e with `E[e e'] = I`.
+pub(crate) fn rademacher(shape: (usize, usize), rng: &mut dyn Rng) -> Array2<f64> {
+    let sign = |up| if up { 1.0 } else { -1.0 };
+    Array2::from_shape_simple_fn(shape, || sign(rng.random()))
 }

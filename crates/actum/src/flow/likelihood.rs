@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Scheme, integrate};
 use crate::{
+    action::rademacher,
     dynamics::Dynamics,
     error::{Result, ensure},
-    objective::rademacher,
 };
 
 /// How the trace of a Jacobian is computed, such as the divergence of a velocity.

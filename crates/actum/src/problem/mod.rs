@@ -32,7 +32,7 @@ pub use growth::{Growth, Mass};
 pub use image_options::{Half, Hidden, ImageDataOptions, ImageOptions, Method, NoisePath, Task};
 pub use images::ImageProblem;
 pub use options::{DataOptions, LagrangianOptions, PathOptions, SnapshotOptions};
-pub(crate) use score::{Goal, strength};
+pub(crate) use score::Goal;
 pub use weight::Weight;
 
 use crate::{

@@ -82,11 +82,11 @@ impl<'a> Problem<'a> {
     /// A path with masses, or a time warp whose intervals are too short to be told apart.
     pub fn sliced(path: impl Path + 'a, units: Units) -> Result<Self> {
         without_mass(&path)?;
-        // sigma^2 / 2 = strength, constant between the knots of the time warp, at which it jumps.
+        // sigma^2 / 2 = `Units::of_score`, constant between the knots of the time warp, at which it jumps.
         let (mut times, mut sigmas) = (vec![], vec![]);
         for ends in units.warp_knots().windows(2) {
             let (start, end) = (units.time_out(ends[0]), units.time_out(ends[1]));
-            let sigma = (2.0 * strength(&units, 0.5 * (start + end))).sqrt();
+            let sigma = (2.0 * units.of_score(0.5 * (start + end))).sqrt();
             times.extend([0.0, 1.0].map(|side| {
                 let share = side + EDGE * (1.0 - 2.0 * side);
                 (1.0 - share) * start + share * end
@@ -118,12 +118,6 @@ impl<'a> Problem<'a> {
 /// The part of an interval of the time warp at either end where the noise of `sliced` goes over
 /// into that of the next.
 const EDGE: f64 = 1e-6;
-
-/// `length^2 warp'(t)`: as a velocity of the network this times the score is the score in its
-/// coordinates.
-pub(crate) fn strength(units: &Units, t: f64) -> f64 {
-    units.length() * units.length() * units.rate(t)
-}
 
 fn without_mass(path: &impl Path) -> Result<()> {
     ensure!(
@@ -164,7 +158,7 @@ impl<P: Path> Path for ScorePath<P> {
         let scale = self.units.scale();
         let draw = self.path.sample(times, rng);
         // The score of a point given where it came from is -eps / sigma; velocities are that, times
-        // `strength` and the squares of the scales.
+        // `Units::of_score` and the squares of the scales.
         let (points, mut velocities) = match self.kind {
             Kind::Denoising(process) => {
                 let mut noise = draw.velocities.expect("a diffusion has velocities");
@@ -189,7 +183,7 @@ impl<P: Path> Path for ScorePath<P> {
             }
         };
         for (mut row, t) in velocities.rows_mut().into_iter().zip(times) {
-            row *= strength(&self.units, *t);
+            row *= self.units.of_score(*t);
         }
         PathSample::new(points).with_velocities(velocities)
     }

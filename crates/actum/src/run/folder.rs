@@ -229,8 +229,10 @@ impl Observer for Recorder<'_> {
             Ok(())
         })?;
         checkpoint.save(&self.folder.join(CHECKPOINT))?;
-        if let Some(picture) = &self.picture {
-            picture.draw(checkpoint, &self.folder.join(SAMPLES))?;
+        #[cfg(feature = "images")]
+        if let Some(picture) = self.picture.as_ref().filter(|_| checkpoint.step() > 0) {
+            let (images, columns) = picture.draw(checkpoint)?;
+            images.write_grid(&self.folder.join(SAMPLES), columns)?;
         }
         self.inner.checkpoint(checkpoint)
     }

@@ -1,7 +1,5 @@
 //! What a run of images can do.
 
-use std::path::Path as FilePath;
-
 use super::{ImageModel, Run};
 use crate::{
     action::{Device, Saved},
@@ -75,10 +73,8 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    pub fn draw(&self, checkpoint: &Checkpoint, file: &FilePath) -> Result<()> {
-        if checkpoint.step() == 0 {
-            return Ok(());
-        }
+    /// What there is to see, and in how many columns.
+    pub fn draw(&self, checkpoint: &Checkpoint) -> Result<(Images, usize)> {
         let mut network = self.saved.blank(self.units.dimension())?;
         checkpoint.average_into(&mut *network)?;
         let network = self.device.place(network)?;
@@ -86,12 +82,10 @@ impl Picture {
         let model = ImageModel::new(self.method, dynamics, self.degradation.clone())?;
         // For the eye: what costs less than a few steps of the fit.
         let scheme = Scheme::RungeKutta4(10);
-        let (picture, columns) = if self.degradation.restores() {
-            model.beside(&self.shown, 0.0, 0, scheme)?
-        } else {
-            let made = model.sample(self.shown.len(), 0, scheme, Some(&self.shown))?;
-            (made.images, 8)
-        };
-        picture.write_grid(file, columns)
+        if self.degradation.restores() {
+            return model.beside(&self.shown, 0.0, 0, scheme);
+        }
+        let made = model.sample(self.shown.len(), 0, scheme, Some(&self.shown))?;
+        Ok((made.images, 8))
     }
 }

@@ -40,11 +40,11 @@ use ndarray::Array2;
 pub use motion::ProbabilityFlowAction;
 pub use sampling::{Step, langevin, probability_flow, reverse};
 
+use crate::{dynamics::Dynamics, error::Result, path::Process};
+#[cfg(feature = "train")]
 use crate::{
-    dynamics::Dynamics,
-    error::{Error, ErrorKind, Result, ensure},
-    path::Process,
-    problem::{Goal, Problem, strength},
+    error::{Error, ErrorKind, ensure},
+    problem::{Goal, Problem},
 };
 
 /// A learned score.
@@ -57,7 +57,7 @@ pub struct Score {
 
 impl Score {
     /// The score in [what was fitted](Self::dynamics), such as from a file: by
-    /// [denoising](Problem::denoising) under a process, or otherwise.
+    /// denoising under a process, or otherwise.
     pub fn new(dynamics: Dynamics, process: Option<Process>) -> Self {
         Self { dynamics, process }
     }
@@ -66,6 +66,7 @@ impl Score {
     ///
     /// # Errors
     /// A problem of motion; a dynamics of another Lagrangian or other units than the problem's.
+    #[cfg(feature = "train")]
     pub fn of(problem: &Problem, dynamics: Dynamics) -> Result<Self> {
         let Goal::Score(process) = problem.goal() else {
             return Err(Error::new(
@@ -93,7 +94,7 @@ impl Score {
             .process
             .map_or(1.0, |process| process.sigma(t)[0] / units.length());
         let scale = units.scale();
-        Ok(gradients / (width * strength(units, t)) / (&scale * &scale))
+        Ok(gradients / (width * units.of_score(t)) / (&scale * &scale))
     }
 
     /// What was fitted, a multiple of the score as if it were a velocity, for a file.

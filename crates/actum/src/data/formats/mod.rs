@@ -2,6 +2,7 @@
 
 mod columns;
 pub(super) mod npz;
+#[cfg(feature = "parquet")]
 mod parquet;
 mod text;
 
@@ -77,6 +78,7 @@ pub static FORMATS: &[Format] = &[
         write: |path, contents| text::write(path, contents, b'\t'),
         matrix: Some(|path| text::matrix(path, b'\t')),
     },
+    #[cfg(feature = "parquet")]
     Format {
         extension: "parquet",
         snapshots: TABLE,

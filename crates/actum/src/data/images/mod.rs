@@ -1,6 +1,8 @@
 //! Images: levels 0 to 255, and the points they are.
 
 mod formats;
+#[cfg(feature = "images")]
+mod pictures;
 mod write;
 
 use std::path::Path;

@@ -1,8 +1,10 @@
 //! Images out of files: one module and one row of [`FORMATS`] for each format.
 
 mod idx;
+#[cfg(feature = "images")]
 mod jpeg;
 pub(super) mod npz;
+#[cfg(feature = "images")]
 pub(super) mod png;
 
 use std::{fs, path::Path};
@@ -37,12 +39,14 @@ enum Read {
 }
 
 static FORMATS: &[Format] = &[
+    #[cfg(feature = "images")]
     Format {
         about: "PNG",
         magic: &[0x89, b'P'],
         extensions: &["png"],
         read: Read::Picture(png::read),
     },
+    #[cfg(feature = "images")]
     Format {
         about: "JPEG",
         magic: &[0xff, 0xd8],
