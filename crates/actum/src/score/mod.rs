@@ -23,7 +23,8 @@
 //! let problem = score::Problem::denoising(&path, units)?;
 //! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
 //! let network = Mlp::new(1, 32, 2, &Device::flex(), &mut rng)?;
-//! let options = fit::Options { steps: 500, batch: 256, learning_rate: 1e-2, average: 0.9, ..Default::default() };
+//! let brief = fit::Options { steps: 500, batch: 256, ..Default::default() };
+//! let options = fit::Options { learning_rate: 1e-2, ema_decay: 0.9, ..brief };
 //! let learned = score::fit(network, &problem, &options, &mut ())?;
 //! // ... so that noise can be turned into data.
 //! let noise = process.prior([400, 1], 0);
