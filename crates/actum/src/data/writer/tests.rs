@@ -34,8 +34,8 @@ fn written() -> Vec<Snapshots> {
 fn what_is_written_reads_back_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     for (i, snapshots) in written().iter().enumerate() {
-        for extension in ["npz", "csv", "tsv", "parquet"] {
-            let path = folder.path().join(format!("{i}.{extension}"));
+        for format in FORMATS {
+            let path = folder.path().join(format!("{i}.{}", format.extension));
             write(&path, snapshots).unwrap();
             let again = read(&path, &Keys::default()).unwrap();
             assert_eq!(
@@ -76,7 +76,7 @@ fn weights_and_names_are_written_only_when_there_are_some() {
 fn trajectories_are_long_in_tables() {
     let folder = tempfile::tempdir().unwrap();
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64 / 4.0);
-    let path = |extension| folder.path().join(format!("paths.{extension}"));
+    let path = |extension: &str| folder.path().join(format!("paths.{extension}"));
     let names = ["x".to_owned()];
     for extension in ["csv", "parquet", "npz"] {
         write_trajectories(
@@ -131,7 +131,7 @@ fn particles_keep_their_weights() {
     let folder = tempfile::tempdir().unwrap();
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
     let weights = array![0.5, 0.25, 2.0];
-    for extension in ["csv", "parquet", "npz"] {
+    for Format { extension, .. } in FORMATS {
         let path = folder.path().join(format!("paths.{extension}"));
         write_trajectories(
             &path,
@@ -162,17 +162,23 @@ fn velocities_are_written_and_read_back_bit_for_bit() {
     let labels = ["Day 2", "day4.5", "d2", "day4.5"];
     let numbered = Snapshots::from_rows(points.clone(), &times, None, None).unwrap();
     let labelled = Snapshots::from_labelled_rows(points, &labels, weights, columns).unwrap();
-    for (snapshots, key) in [(numbered, "v_x0,v_x1"), (labelled, "v_PC1,v_größe \"mm\"")] {
+    for (snapshots, names) in [(numbered, "v_x0,v_x1"), (labelled, "v_PC1,v_größe \"mm\"")] {
         let with = snapshots
             .clone()
             .with_velocities(velocities.clone())
             .unwrap();
         assert_ne!(with.fingerprint(), snapshots.fingerprint());
-        for extension in ["npz", "csv", "tsv", "parquet"] {
+        for Format {
+            extension,
+            velocity_key,
+            ..
+        } in FORMATS
+        {
             let path = folder.path().join(format!("a.{extension}"));
             write(&path, &with).unwrap();
-            let is_npz = extension == "npz";
-            let again = read(&path, &velocity(if is_npz { "V" } else { key })).unwrap();
+            let key = velocity_key(with.columns());
+            assert_eq!(key, if *extension == "npz" { "V" } else { names });
+            let again = read(&path, &velocity(&key)).unwrap();
             assert_eq!(again.fingerprint(), with.fingerprint(), "{extension}");
             for (again, with) in again.velocities().unwrap().iter().zip(&velocities) {
                 assert_bits(again, with);
@@ -181,7 +187,7 @@ fn velocities_are_written_and_read_back_bit_for_bit() {
             assert_eq!(again.axis(), with.axis());
             let blind = read(&path, &Keys::default()).unwrap();
             assert!(blind.velocities().is_none());
-            if is_npz {
+            if *extension == "npz" {
                 assert_eq!(blind.fingerprint(), snapshots.fingerprint());
             } else {
                 assert_eq!(blind.dimension(), 4);
@@ -219,11 +225,11 @@ fn weights_that_change_are_written_at_every_time() {
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
     let names = ["x".to_owned()];
     let weights = array![[0.5, 1.0 / 3.0, 2.0], [1e-300, 0.25, 8.0]];
-    let path = |extension| folder.path().join(format!("paths.{extension}"));
+    let path = |extension: &str| folder.path().join(format!("paths.{extension}"));
     // In the order of the columns, as after a transpose.
     let turned = weights.t().as_standard_layout().into_owned();
     let turned = turned.reversed_axes();
-    for extension in ["csv", "tsv", "parquet", "npz"] {
+    for Format { extension, .. } in FORMATS {
         for weights in [&weights, &turned] {
             let changing = ParticleWeights::Changing(weights);
             write_trajectories(&path(extension), &[0.0, 1.5], &points, changing, &names).unwrap();
@@ -249,7 +255,7 @@ fn weights_that_change_are_written_at_every_time() {
     let wrong = ParticleWeights::Changing(&square);
     let error = write_trajectories(&path("npz"), &[0.0, 1.5], &points, wrong, &names).unwrap_err();
     assert_holds(&error, &["[2, 3]", "got [2, 2]"]);
-    for extension in ["csv", "parquet", "npz"] {
+    for Format { extension, .. } in FORMATS {
         let equal = ParticleWeights::Equal;
         write_trajectories(&path(extension), &[0.0, 1.5], &points, equal, &names).unwrap();
         let snapshots = read(&path(extension), &Keys::default()).unwrap();

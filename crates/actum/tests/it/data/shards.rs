@@ -9,7 +9,7 @@ use std::{
 };
 
 use actum::{
-    data::{self, Keys, Shards, Snapshots, Split, TableReader},
+    data::{self, FORMATS, Keys, Shards, Snapshots, Split, TableReader},
     error::{ErrorKind, Result},
     run::SnapshotSettings,
 };
@@ -47,17 +47,18 @@ fn population() -> Snapshots {
 /// A folder with the population in every format.
 fn files() -> (TempDir, Vec<(PathBuf, Keys)>) {
     let folder = tempfile::tempdir().unwrap();
-    let all = ["npz", "csv", "tsv", "parquet"].map(|extension| {
-        let path = folder.path().join(format!("a.{extension}"));
-        data::write(&path, &population()).unwrap();
-        let key = if extension == "npz" { "V" } else { "v_x0,v_x1" };
-        let options = Keys {
-            velocity_key: Some(key.to_owned()),
+    let population = population();
+    let all = FORMATS.iter().map(|format| {
+        let path = folder.path().join(format!("a.{}", format.extension));
+        data::write(&path, &population).unwrap();
+        let keys = Keys {
+            velocity_key: Some((format.velocity_key)(population.columns())),
             ..Keys::default()
         };
-        (path, options)
+        (path, keys)
     });
-    (folder, all.to_vec())
+    let all = all.collect();
+    (folder, all)
 }
 
 pub fn split(shard: usize, most: usize) -> Split {
