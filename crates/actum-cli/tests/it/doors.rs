@@ -200,27 +200,20 @@ fn images() {
     }
 }
 
-/// The example of the README, as it is there.
+/// The example of the README.
 #[test]
 fn the_readme() {
-    let readme = include_str!("../../../../README.md");
-    for line in [
-        "let problem = Problem::between(&snapshots).noise(0.5).build()?;",
-        "let dynamics = actum::fit(Mlp::default(), &problem, &Options::default())?;",
-        "let later = dynamics.simulate(snapshots.first(), &[12.0, 48.0])?;",
-    ] {
-        assert!(readme.contains(line), "{line}");
-    }
-    let bench = Bench::new([20, 20, 20, 20]);
-    let snapshots = bench.read();
+    let bench = Bench::new([2; 4]);
+    let snapshots = Branching.snapshots(&[0.0, 20.0, 48.0], 100, 0).unwrap();
+    data::write(&bench.file(), &snapshots).unwrap();
     let problem = Problem::between(&snapshots).noise(0.5).build().unwrap();
     let options = Options {
-        steps: 20,
+        steps: 200,
         ..Options::default()
     };
     let dynamics = actum::fit(Mlp::default(), &problem, &options).unwrap();
-    let program = bench.program("fit population.csv --noise 0.5 --steps 20");
+    let program = bench.program("fit population.csv --noise 0.5 --steps 200");
     assert!(bench.library(&dynamics) == program);
     let later = dynamics.simulate(snapshots.first(), &[12.0, 48.0]).unwrap();
-    assert_eq!(later.points.dim(), (2, 20, 2));
+    assert_eq!(later.points.dim(), (2, 100, 2));
 }
