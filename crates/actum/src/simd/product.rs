@@ -46,6 +46,10 @@ pub(crate) fn multiply(
     c: &mut [Line],
     after: impl Epilogue,
 ) {
+    debug_assert!(rows.is_multiple_of(2) && a.len() == panels(inner) * rows);
+    debug_assert!(c.len().is_multiple_of(rows));
+    debug_assert!(b.len() >= c.len() / rows * inner);
+    debug_assert!(bias.is_none_or(|bias| bias.len() == c.len() / rows));
     Arch::new().dispatch(Multiply {
         rows,
         inner,
@@ -60,16 +64,22 @@ pub(crate) fn multiply(
 /// `c += sum a' b` over pairs of `a` `[rows, left]` and `b` `[rows, right]`, with `c`
 /// `[left, right]`, all in panels; the rows of `c` are filled up to a multiple of [`ROWS`].
 pub(crate) fn accumulate(rows: usize, pairs: &[[&[Line]; 2]], c: &mut [Line]) {
+    debug_assert!(pairs.iter().all(|[a, b]| {
+        let (left, right) = (a.len() / rows * LANES, b.len() / rows);
+        c.len().is_multiple_of(right) && c.len() / right <= left
+    }));
     Arch::new().dispatch(Accumulate { rows, pairs, c });
 }
 
 /// Adds the rows of every panel of `lines`, each times its factor, to that panel's line of `sums`.
 pub(crate) fn add_rows(rows: &[f32], lines: &[Line], sums: &mut [Line]) {
+    debug_assert_eq!(lines.len(), rows.len() * sums.len());
     Arch::new().dispatch(AddRows { rows, lines, sums });
 }
 
 /// Multiplies every element of `lines` by the factor of its row and that of its column.
 pub(crate) fn scale(rows: &[f32], columns: &[Line], lines: &mut [Line]) {
+    debug_assert_eq!(lines.len(), rows.len() * columns.len());
     Arch::new().dispatch(Scale {
         rows,
         columns,
@@ -156,6 +166,11 @@ struct Accumulate<'a> {
 }
 
 /// A block of `M` rows and `N` panels of the result, held in registers; a line is `V` of them.
+///
+/// Every number that is loaded takes part in as many multiply-and-adds as the block allows: a line
+/// of the right factor in `M`, a number of the left one in `N`. So blocks are as large as the
+/// registers hold: of 32 registers of 16 lanes, 8 x 3 sums leave room for three lines and a number;
+/// of 16 registers of 8 lanes, 6 rows of two vectors leave room for one line and a number.
 pub(crate) type Block<T, const V: usize, const M: usize, const N: usize> = [[[T; V]; N]; M];
 
 /// Adds the outer product of `M` numbers and `N` lines.

@@ -41,9 +41,14 @@ impl Image {
         self.height * self.width
     }
 
+    /// How many numbers it takes.
+    pub fn numbers(self) -> usize {
+        (self.height + 2 * self.border) * self.stride() + LANES
+    }
+
     /// All zeros.
     pub fn zeros(self) -> Vec<f32> {
-        vec![0.0; (self.height + 2 * self.border) * self.stride() + LANES]
+        vec![0.0; self.numbers()]
     }
 
     /// Calls `f` with the place of every pixel.

@@ -66,6 +66,14 @@ pub(super) struct Correlate<'a> {
 
 impl Correlate<'_> {
     pub fn go(self) {
+        let taps = (2 * self.reach + 1).pow(2);
+        debug_assert!(self.reach <= self.image.border);
+        debug_assert_eq!(self.image.pixels(), self.to.pixels());
+        debug_assert!(self.x.len() >= self.image.numbers() && self.y.len() >= self.to.numbers());
+        debug_assert_eq!(
+            self.weights.len(),
+            self.to.channels.div_ceil(LANES) * taps * self.image.channels
+        );
         Arch::new().dispatch(self);
     }
 }
@@ -84,6 +92,15 @@ pub(super) struct Outer<'a> {
 
 impl Outer<'_> {
     pub fn go(self) {
+        let taps = (2 * self.reach + 1).pow(2);
+        debug_assert!(self.reach <= self.image.border);
+        debug_assert_eq!(self.image.pixels(), self.to.pixels());
+        debug_assert!(self.x.len() >= self.image.numbers());
+        debug_assert!(self.adjoint.len() >= self.to.numbers());
+        debug_assert_eq!(
+            self.sums.len(),
+            self.to.channels.div_ceil(LANES) * taps * self.image.channels
+        );
         Arch::new().dispatch(self);
     }
 }
