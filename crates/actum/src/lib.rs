@@ -26,6 +26,21 @@
 //! # Ok::<(), actum::error::Error>(())
 //! ```
 //!
+//! | chapter | modules |
+//! |---|---|
+//! | ground | [`error`], [`store`] |
+//! | populations | [`cloud`], [`transport`], [`data`], [`units`] |
+//! | motion | [`lagrangian`], [`path`] |
+//! | the field | [`action`], [`tensor`](guide::library) (a feature) |
+//! | learning it | [`problem`], [`objective`], [`dynamics`], [`fit`](mod@fit) |
+//! | using it | [`flow`], [`score`] |
+//! | judging it | [`metric`], [`evaluate`], `plot` (a feature) |
+//! | on disk | [`run`] |
+//! | populations to try | [`gallery`] |
+//!
+//! The [guides](guide) show each part at work. Arrays are those of [`ndarray`], generators those of
+//! [`rand`] and [`rand_chacha`]; all three are re-exported.
+//!
 //! The library never prints and reads no environment, clock or global generator: randomness and
 //! devices are arguments.
 
@@ -86,6 +101,10 @@ pub mod plot;
 #[cfg(feature = "train")]
 pub mod run;
 
+pub use ndarray;
+pub use rand;
+pub use rand_chacha;
+
 pub use action::{Mlp, UNet};
 pub use cloud::Cloud;
 pub use data::{Images, Snapshots};
@@ -99,6 +118,30 @@ pub use problem::Problem;
 #[cfg(feature = "train")]
 pub use run::Run;
 pub use score::Score;
+
+/// The guides, whose examples are tested.
+pub mod guide {
+    #[doc = include_str!("../docs/guide/data.md")]
+    pub mod data {}
+
+    #[doc = include_str!("../docs/guide/fitting.md")]
+    pub mod fitting {}
+
+    #[doc = include_str!("../docs/guide/growth.md")]
+    pub mod growth {}
+
+    #[doc = include_str!("../docs/guide/large-files.md")]
+    pub mod large_files {}
+
+    #[doc = include_str!("../docs/guide/images.md")]
+    pub mod images {}
+
+    #[doc = include_str!("../docs/guide/scores.md")]
+    pub mod scores {}
+
+    #[doc = include_str!("../docs/guide/library.md")]
+    pub mod library {}
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
