@@ -18,7 +18,7 @@ use crate::{
     path::{Degradation, Mask, Process},
 };
 
-/// The options of an [`ImageProblem`]: those of a TOML file that are not of the network or the fit.
+/// The options of an [`ImageProblem`](super::ImageProblem): those of a TOML file that are not of the network or the fit.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ImageOptions {
     /// What the model is to do.

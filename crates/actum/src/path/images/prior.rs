@@ -59,7 +59,7 @@ impl Degradation {
     }
 
     /// Points at time 1 to generate images from, `[n, d]`: Gaussian noise of standard deviation 1
-    /// (or that of the [process](Process::prior_std_dev)), or numbers uniform in [0, 1) on the
+    /// (or that of the [process](crate::path::Process::prior_std_dev)), or numbers uniform in [0, 1) on the
     /// torus.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ impl Degradation {
     /// from images to noise have equal weight, and the noise that is left at the end, which is most
     /// visible, is not neglected.
     ///
-    /// VE that is not [normalized](Process::normalized) keeps the weight from samples. Its way is
+    /// VE that is not [normalized](crate::path::Process::normalized) keeps the weight from samples. Its way is
     /// longer than any image is wide, and is weighted by its logarithm.
     pub fn weight_of_velocities(&self, t: f64) -> [f64; 2] {
         match self.kind {
