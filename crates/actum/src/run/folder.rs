@@ -93,10 +93,12 @@ impl Run {
         picture: Option<Picture>,
         observer: &mut dyn Observer,
     ) -> Result<()> {
+        let options = self.settings.fit();
+        // What cannot be fitted leaves no folder.
+        problem.check_steps(options.steps)?;
         if checkpoint.is_none() {
             self.begin()?;
         }
-        let options = self.settings.fit();
         let mut recorder = Recorder {
             folder: &self.folder,
             steps: options.steps,
