@@ -37,8 +37,10 @@ pub struct Format {
     pub(super) rows: fn(&Path, &Keys, bool, &mut Take) -> Result<Vec<usize>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
     /// Reads rows of numbers without a header.
-    pub(super) matrix: Option<fn(&Path) -> Result<Array2<f64>>>,
+    pub(super) matrix: Option<Matrix>,
 }
+
+type Matrix = fn(&Path) -> Result<Array2<f64>>;
 
 const TABLE: &str = "a time column, coordinates, optional weight";
 const LONG_TABLE: &str = "a row for each particle and time";

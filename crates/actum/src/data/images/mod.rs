@@ -5,7 +5,7 @@ mod formats;
 mod pictures;
 mod write;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use ndarray::{Array2, Array4, ArrayView2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
@@ -18,7 +18,7 @@ use crate::error::{Result, ensure};
 pub use write::{IMAGE_TARGETS, ImageTarget};
 
 /// Images of one size: levels 0 to 255, `[n, height, width, channels]`, of one channel (gray) or
-/// three (red, green, blue), and where they came from.
+/// three (red, green, blue), and where they came from. Clones share their levels.
 ///
 /// As a *point*, an image is a row of `channels * height * width` numbers, channel by channel, each
 /// row by row, in `[-1, 1]`: level k becomes `(k + u) / 128 - 1` with u uniform on [0, 1). The noise
@@ -38,7 +38,7 @@ pub use write::{IMAGE_TARGETS, ImageTarget};
 #[derive(Debug, Clone)]
 pub struct Images {
     /// In row-major order.
-    pixels: Array4<u8>,
+    pixels: Arc<Array4<u8>>,
     source: String,
 }
 
@@ -73,7 +73,7 @@ impl Images {
             pixels.as_standard_layout().into_owned()
         };
         Ok(Self {
-            pixels,
+            pixels: Arc::new(pixels),
             source: source.into(),
         })
     }
@@ -214,20 +214,20 @@ impl Images {
             ((part(0, 299) + part(1, 587) + part(2, 114) + 500) / 1000) as u8
         });
         Self {
-            pixels,
+            pixels: Arc::new(pixels),
             source: self.source.clone(),
         }
     }
 
     /// The images in three channels: gray ones with three equal channels, others as they are.
     pub fn in_color(&self) -> Self {
-        let (n, h, w, _) = self.pixels.dim();
-        let pixels = self.pixels.broadcast((n, h, w, 3));
+        let (n, h, w, c) = self.pixels.dim();
+        if c == 3 {
+            return self.clone();
+        }
+        let pixels = self.pixels.broadcast((n, h, w, 3)).expect("one channel");
         Self {
-            pixels: pixels
-                .expect("1 or 3 channels")
-                .as_standard_layout()
-                .into_owned(),
+            pixels: Arc::new(pixels.as_standard_layout().into_owned()),
             source: self.source.clone(),
         }
     }
