@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     };
     for estimator in [Estimator::Samples, Estimator::Velocity] {
         let began = Instant::now();
-        let problem = Problem::new(&Hydrogen, Lagrangian::kinetic(), units.clone());
+        let problem = Problem::new(Hydrogen, Lagrangian::kinetic(), units.clone());
         let options = Options {
             estimator,
             ..options.clone()
@@ -73,9 +73,9 @@ fn main() -> Result<()> {
     for name in ["sliced", "denoising"] {
         let began = Instant::now();
         let problem = match name {
-            "sliced" => Problem::sliced(&Hydrogen, units.clone())?,
+            "sliced" => Problem::sliced(Hydrogen, units.clone())?,
             // A twentieth of the standard deviation of a column.
-            _ => Problem::blurred(&Hydrogen, 0.05 * units.length(), units.clone())?,
+            _ => Problem::blurred(Hydrogen, 0.05 * units.length(), units.clone())?,
         };
         let learned = Score::of(&problem, fit(network()?, &problem, &options, &mut ())?)?;
         let seconds = began.elapsed().as_secs_f64();

@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// The settings of a run of any kind.
+#[expect(clippy::large_enum_variant, reason = "a run has one of them")]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Settings {

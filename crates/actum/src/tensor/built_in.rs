@@ -132,7 +132,7 @@ impl BuiltIn {
         match sizes.scalar {
             Scalar::Product => h.product(&seen, dot),
             Scalar::Distance => {
-                let off = h.add(seen.map(|x| -x));
+                let off = h.plus(seen.map(|x| -x));
                 off.product(&off, dot).map(|square| square * -0.5)
             }
         }
@@ -168,7 +168,7 @@ impl BuiltIn {
                     };
                     let mut out = product.shift(bias.unsqueeze());
                     for more in [shift, plus].into_iter().flatten() {
-                        out = out.add(of(more));
+                        out = out.plus(of(more));
                     }
                     out
                 }

@@ -87,7 +87,7 @@ impl<const D: usize> Jet<D> {
     }
 
     /// The sum with a jet of no higher order.
-    pub fn add(self, other: Self) -> Self {
+    pub fn plus(self, other: Self) -> Self {
         let mut others = other.0.into_iter();
         let parts = self.0.into_iter().map(|part| match others.next() {
             Some(other) => part + other,

@@ -1,8 +1,8 @@
 //! Couplings of two clouds: [exact](exact()), [entropic](entropic()) and, on a line,
 //! [monotone](line()).
 //!
-//! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` gives the mass `P_ij
-//! >= 0` that goes from `x_i` to `y_j`. Its row sums are `a` and its column sums `b`, both divided
+//! A coupling of `a = sum_i a_i delta_{x_i}` and `b = sum_j b_j delta_{y_j}` gives the mass
+//! `P_ij >= 0` that goes from `x_i` to `y_j`. Its row sums are `a` and its column sums `b`, both divided
 //! by their mass. Optimal transport minimises `sum_ij P_ij c(x_i, y_j)` over couplings.
 //! [Unbalanced](unbalanced()) transport penalises sums that differ from a and b instead of
 //! excluding them.

@@ -32,8 +32,8 @@ fn is_said(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         let after = code[at + word.len()..].chars().next();
-        !before.is_some_and(is_letter)
-            && !(word.ends_with(is_letter) && after.is_some_and(is_letter))
+        !(before.is_some_and(is_letter)
+            || word.ends_with(is_letter) && after.is_some_and(is_letter))
     })
 }
 
@@ -68,7 +68,7 @@ fn without_comments(text: &str) -> String {
     let code = |line: &str| {
         let comment = line.match_indices("//").find(|(at, _)| {
             let quotes = line[..*at].matches('"').count() - line[..*at].matches("\\\"").count();
-            quotes % 2 == 0
+            quotes.is_multiple_of(2)
         });
         comment.map_or(line, |(at, _)| &line[..at]).to_owned() + "\n"
     };

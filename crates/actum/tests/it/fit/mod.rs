@@ -306,7 +306,8 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
 fn fits_on_the_cpu_and_in_tensors_stay_together() {
     let (gaussian, pictures) = (gaussian(), images(SIZES));
     let perceptrons = [(33, 2), (1, 1), (64, 3)];
-    let mut cases: Vec<(&dyn Path, Box<dyn Fn() -> Box<dyn Engine>>)> = vec![];
+    type Make = Box<dyn Fn() -> Box<dyn Engine>>;
+    let mut cases: Vec<(&dyn Path, Make)> = vec![];
     for (width, depth) in perceptrons {
         cases.push((&gaussian, Box::new(move || mlp(2, width, depth, 0))));
     }

@@ -36,7 +36,7 @@ impl Network for Quadratic {
         let moved = along.product(&t, |along, t| along * t);
         square
             .map(|square| square.matmul(self.a.val()) * 0.5)
-            .add(moved)
+            .plus(moved)
     }
 }
 
