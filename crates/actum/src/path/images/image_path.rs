@@ -16,7 +16,7 @@ use crate::{
 /// dequantisation. Images are stored as levels, one byte per number.
 ///
 /// ```
-/// use actum::{data::Shapes, path::{Degradation, ImagePath, Path}};
+/// use actum::{gallery::Shapes, path::{Degradation, ImagePath, Path}};
 /// use rand::SeedableRng;
 ///
 /// let images = Shapes { height: 8, width: 8, channels: 3 }.draw(100, 0)?;
