@@ -1,10 +1,10 @@
 //! Times moving particles along an action: `cargo run --release -p actum --example simulate --
-//! DIM WIDTH PARTICLES STEPS`. Prints one JSON line.
+//! DIM WIDTH PARTICLES STEPS [bf16]`. Prints one JSON line.
 
 use std::time::Instant;
 
 use actum::{
-    action::{Mlp, MlpEngine},
+    action::{Engine, Mlp, MlpEngine, Precision},
     cloud::Cloud,
     dynamics::Dynamics,
     flow::{Scheme, simulate},
@@ -17,15 +17,21 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<usize> = std::env::args()
-        .skip(1)
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let precision = match arguments.pop_if(|last| last == "bf16") {
+        Some(_) => Precision::Bf16,
+        None => Precision::F32,
+    };
+    let arguments: Vec<usize> = arguments
+        .iter()
         .map(|a| a.parse())
         .collect::<Result<_, _>>()?;
     let [dim, width, particles, steps] = arguments[..] else {
         return Err("usage: simulate DIM WIDTH PARTICLES STEPS".into());
     };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let network = MlpEngine::new(dim, Mlp { width, depth: 3 }, &mut rng)?;
+    let mut network = MlpEngine::new(dim, Mlp { width, depth: 3 }, &mut rng)?;
+    network.multiply_in(precision);
     let dynamics = Dynamics::new(network, Lagrangian::kinetic(), Units::identity(dim))?;
     let start = Cloud::new(Array2::from_shape_fn((particles, dim), |_| {
         rng.sample(StandardNormal)

@@ -1,4 +1,5 @@
-//! Times one training step: `cargo run --release -p actum --example step -- DIM WIDTH BATCH [SECONDS]`.
+//! Times one training step: `cargo run --release -p actum --example step -- DIM WIDTH BATCH
+//! [SECONDS] [f32]`. In bf16 where the processor has it, unless f32 is asked for.
 //!
 //! The samples-only objective on a line from N(0, I) to N(1, I), three hidden layers, Adam. Prints
 //! one JSON line.
@@ -9,7 +10,7 @@ use std::{
 };
 
 use actum::{
-    action::{Architecture, Mlp, Shape},
+    action::{Architecture, Mlp, Precision, Shape},
     error::ErrorKind,
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
@@ -48,8 +49,13 @@ impl Observer for Stopwatch {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<f64> = std::env::args()
-        .skip(1)
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let precision = match arguments.pop_if(|last| last == "f32") {
+        Some(_) => Precision::F32,
+        None => Precision::Auto,
+    };
+    let arguments: Vec<f64> = arguments
+        .iter()
         .map(|a| a.parse())
         .collect::<Result<_, _>>()?;
     let [dim, width, batch, rest @ ..] = arguments.as_slice() else {
@@ -71,6 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         steps: usize::MAX / 2,
         batch,
         learning_rate: 1e-4,
+        precision,
         estimator: Estimator::Samples,
         ..Options::default()
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Engine;
+use super::{Architecture, Engine, Precision};
 use crate::error::{Error, Result};
 
 /// Where networks are computed: on the CPU, or with the features `cuda`, `vulkan` or `metal` on a
@@ -47,6 +47,15 @@ impl Device {
             ),
             ["cpu"].iter().chain(gpus),
         ))
+    }
+
+    /// The precision that a built-in network has there.
+    pub(crate) fn precision(&self, network: &dyn Architecture, asked: Precision) -> Precision {
+        match &self.0 {
+            Place::Cpu => network.precision(asked),
+            #[cfg(feature = "tensor")]
+            Place::Tensors(_) => Precision::F32,
+        }
     }
 
     /// A built-in network there: on the CPU the engine as it is, elsewhere one of tensors with the

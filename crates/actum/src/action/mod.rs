@@ -7,6 +7,7 @@
 mod device;
 mod mlp;
 mod pool;
+mod precision;
 mod swish;
 mod unet;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use device::Device;
 pub use mlp::{Mlp, MlpEngine};
+pub use precision::Precision;
 #[cfg(feature = "tensor")]
 pub(crate) use unet::{EPSILON, GROUP, Op, Program, waves};
 pub use unet::{Scalar, Sizes, UNet, UNetEngine};
@@ -116,6 +118,12 @@ pub trait Engine: Action {
     /// over the parameters that it leaves.
     fn update(&mut self, change: &mut (dyn FnMut(&mut [f32], &[f32]) + Send));
 
+    /// Chooses the precision of products from now on, f32 at first, and returns it. A network that
+    /// knows only one keeps to that.
+    fn multiply_in(&mut self, _precision: Precision) -> Precision {
+        Precision::F32
+    }
+
     /// Arrays with the names and shapes of the parameters, from values in the engine's order.
     ///
     /// # Panics
@@ -142,6 +150,12 @@ pub trait Architecture {
     /// # Errors
     /// Sizes that no network has, or points of a kind that this one does not take.
     fn engine(&self, shape: Shape, rng: &mut dyn Rng) -> Result<Box<dyn Engine>>;
+
+    /// The precision that its engines choose on this machine if they are asked for `asked`; f32
+    /// unless it knows more.
+    fn precision(&self, _asked: Precision) -> Precision {
+        Precision::F32
+    }
 }
 
 /// What the columns of points are.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use checkpoint::Checkpoint;
 
 use crate::{
-    action::{Architecture, Engine},
+    action::{Architecture, Engine, Precision},
     dynamics::Dynamics,
     error::{Result, ensure},
     objective::{Batch, Objective},
@@ -46,6 +46,8 @@ pub struct Options {
     pub ema_decay: f64,
     /// From what the objective is estimated.
     pub estimator: Estimator,
+    /// The precision of the network's products. The fitted network is used in f32.
+    pub precision: Precision,
     /// Draws more times where the interior term varies more (importance sampling).
     pub adaptive_times: bool,
     /// Seeds every draw (and, in a [run](crate::run), the parameters).
@@ -62,6 +64,7 @@ impl Default for Options {
             clip: 1.0,
             ema_decay: 0.999,
             estimator: Estimator::Velocity,
+            precision: Precision::Auto,
             adaptive_times: false,
             seed: 0,
         }
@@ -202,7 +205,7 @@ pub fn resume(
     observer: &mut dyn Observer,
 ) -> Result<Dynamics> {
     let mut training = Training::new(network, problem, options)?;
-    training.state = checkpoint.restore(&mut *training.network, options)?;
+    training.state = checkpoint.restore(&mut *training.network, &training.options)?;
     training.run(observer)
 }
 
@@ -247,7 +250,8 @@ struct Training<'a> {
     network: Box<dyn Engine>,
     problem: &'a Problem<'a>,
     objective: Objective<'a>,
-    options: &'a Options,
+    /// With the precision that is meant here.
+    options: Options,
     state: TrainState,
     /// Drawn for the next step while the last one was computed; no part of the state.
     ahead: Option<Result<Drawn>>,
@@ -277,9 +281,9 @@ fn draw(
 
 impl<'a> Training<'a> {
     fn new(
-        network: Box<dyn Engine>,
+        mut network: Box<dyn Engine>,
         problem: &'a Problem<'a>,
-        options: &'a Options,
+        options: &Options,
     ) -> Result<Self> {
         options.check()?;
         problem.check_steps(options.steps)?;
@@ -290,11 +294,15 @@ impl<'a> Training<'a> {
             network.dimension(),
             problem.path().dimension()
         );
+        let options = Options {
+            precision: network.multiply_in(options.precision),
+            ..options.clone()
+        };
         Ok(Self {
             problem,
             objective: Objective::new(problem, options.estimator)?,
+            state: TrainState::new(&*network, &options),
             options,
-            state: TrainState::new(&*network, options),
             network,
             ahead: None,
         })
@@ -308,7 +316,7 @@ impl<'a> Training<'a> {
     }
 
     fn checkpoint(&self, good: &Good) -> Checkpoint {
-        Checkpoint::of(&*self.network, good, self.options)
+        Checkpoint::of(&*self.network, good, &self.options)
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics> {
@@ -324,7 +332,7 @@ impl<'a> Training<'a> {
                 let TrainState {
                     step, rng, times, ..
                 } = &self.state;
-                draw(&self.objective, self.options, *step, rng, times)
+                draw(&self.objective, &self.options, *step, rng, times)
             })?;
             match self.step(drawn) {
                 Ok(report) => {
@@ -393,6 +401,7 @@ impl<'a> Training<'a> {
         let average = self.state.adam.average();
         self.network
             .update(&mut |parameters, _| parameters.copy_from_slice(average));
+        self.network.multiply_in(Precision::F32);
         let (lagrangian, units) = (self.problem.lagrangian(), self.problem.units());
         Dynamics::new(self.network, lagrangian.clone(), units.clone())
     }
@@ -401,7 +410,7 @@ impl<'a> Training<'a> {
     fn step(&mut self, drawn: Drawn) -> Result<Step, String> {
         let Drawn { batch, rng, times } = drawn;
         let state = &mut self.state;
-        let (options, step) = (self.options, state.step);
+        let (options, step) = (&self.options, state.step);
         let learning_rate = options.learning_rate_at(step) * state.rate_factor;
         let (objective, network) = (&self.objective, &mut *self.network);
         // Times that adapt wait for what this step finds.

@@ -32,7 +32,7 @@ pub use settings::{ImageSettings, Settings, SnapshotSettings};
 pub use source::{Seen, SeenImages, SeenSnapshots, Source};
 
 use crate::{
-    action::Device,
+    action::{Device, Precision},
     error::{Error, ErrorKind, Result, ensure},
     fit::{Observer, Rollback, Step},
     store,
@@ -84,9 +84,18 @@ impl Run {
         if_exists.allows(folder)?;
         let data = data.into();
         let (fingerprint, seen) = settings.seen(data)?;
+        let mut kept = settings.kept();
+        let asked = kept.fit().precision;
+        let precision = device.precision(settings.architecture(), asked);
+        ensure!(
+            asked == Precision::Auto || asked == precision,
+            Setting,
+            "`fit.precision` is bf16, but this network multiplies in f32 here; leave it \"auto\""
+        );
+        kept.fit_mut().precision = precision;
         let run = Self {
             folder: folder.to_owned(),
-            settings: settings.kept(),
+            settings: kept,
             source: Source {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 data: name.to_owned(),

@@ -38,6 +38,13 @@ impl Settings {
         }
     }
 
+    pub(super) fn fit_mut(&mut self) -> &mut Options {
+        match self {
+            Self::Snapshots(settings) => &mut settings.fit,
+            Self::Images(settings) => &mut settings.fit,
+        }
+    }
+
     /// The settings as TOML; feeding it back gives equal settings.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain data")

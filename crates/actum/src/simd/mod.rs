@@ -4,12 +4,16 @@
 //! A kernel is a struct whose method is generic over the instruction set (`pulp`). It is compiled
 //! once for each, and the processor decides at run time which one runs.
 
+mod aligned;
+pub(crate) mod bf16;
 mod exp;
 mod lanes;
-mod product;
+pub(crate) mod product;
 
 use pulp::Simd;
 
+pub(crate) use aligned::{Aligned, Lines};
+pub(crate) use bf16::{Pair, Pairs};
 pub(crate) use exp::{exp, exp_within, exp2};
 pub(crate) use lanes::{Lanes, line};
 pub(crate) use product::{

@@ -4,6 +4,11 @@
 //! last one filled up with zeros. A row of a panel is one cache line, so every operand of the
 //! products below is read in the order in which it lies in memory, and neither has to be copied.
 
+// Loops over constant ranges are unrolled early, which keeps blocks in registers.
+#![allow(clippy::needless_range_loop)]
+
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{LANES, Line, by_lanes, kernels, load, store};
@@ -15,6 +20,9 @@ pub(crate) const GROUP: usize = 3;
 /// How many outer products a loop adds before it counts: where another thread shares the core, the
 /// instructions that a product is made of are what there is too little room for.
 const UNROLL: usize = 8;
+/// How many numbers of the inner dimension the rows of a product go through together: the lines of
+/// three panels, 24 KiB, then stay in the nearest cache from one block of rows to the next.
+const DEPTH: usize = 128;
 
 /// The number of panels of a matrix with so many columns.
 pub(crate) fn panels(columns: usize) -> usize {
@@ -149,20 +157,22 @@ impl AddRows<'_> {
     }
 }
 
-struct Multiply<'a, F> {
-    rows: usize,
-    inner: usize,
-    a: &'a [Line],
-    b: &'a [Line],
-    bias: Option<&'a [Line]>,
-    c: &'a mut [Line],
-    after: F,
+/// See [`multiply`].
+pub(crate) struct Multiply<'a, F> {
+    pub rows: usize,
+    pub inner: usize,
+    pub a: &'a [Line],
+    pub b: &'a [Line],
+    pub bias: Option<&'a [Line]>,
+    pub c: &'a mut [Line],
+    pub after: F,
 }
 
-struct Accumulate<'a> {
-    rows: usize,
-    pairs: &'a [[&'a [Line]; 2]],
-    c: &'a mut [Line],
+/// See [`accumulate`].
+pub(crate) struct Accumulate<'a> {
+    pub rows: usize,
+    pub pairs: &'a [[&'a [Line]; 2]],
+    pub c: &'a mut [Line],
 }
 
 /// A block of `M` rows and `N` panels of the result, held in registers; a line is `V` of them.
@@ -193,26 +203,35 @@ pub(crate) fn update<S: Simd, const V: usize, const M: usize, const N: usize>(
 }
 
 impl<F: Epilogue> Multiply<'_, F> {
+    /// What the numbers of `depth` add to a block; the first starts from the bias, and the last is
+    /// followed by `after`.
     #[inline(always)]
     fn block<S: Simd, const V: usize, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         panel: usize,
         row: usize,
+        depth: Range<usize>,
     ) {
-        let mut sum: Block<S::f32s, V, M, N> = std::array::from_fn(|_| {
+        let first: [usize; N] = std::array::from_fn(|j| (panel + j) * self.rows + row);
+        let mut sum: Block<S::f32s, V, M, N> = std::array::from_fn(|i| {
             std::array::from_fn(|j| match self.bias {
+                _ if depth.start > 0 => load(simd, &self.c[first[j] + i]),
                 Some(bias) => load(simd, &bias[panel + j]),
                 None => [simd.splat_f32s(0.0); V],
             })
         });
         let height = self.b.len() / (self.c.len() / self.rows);
         let b: [&[Line]; N] =
-            std::array::from_fn(|j| &self.b[(panel + j) * height..][..self.inner]);
+            std::array::from_fn(|j| &self.b[(panel + j) * height..][depth.clone()]);
         let mut k = 0;
-        for a in self.a.chunks_exact(self.rows) {
+        let a = &self.a[depth.start / LANES * self.rows..];
+        for a in a.chunks_exact(self.rows) {
+            let lanes = LANES.min(depth.len() - k);
+            if lanes == 0 {
+                break;
+            }
             let a: &[Line; M] = a[row..].first_chunk().expect("a block divides the rows");
-            let lanes = LANES.min(self.inner - k);
             let b: [&[Line]; N] = std::array::from_fn(|j| &b[j][k..][..lanes]);
             let mut lane = 0;
             while lane + UNROLL <= lanes {
@@ -233,13 +252,17 @@ impl<F: Epilogue> Multiply<'_, F> {
             }
             k += lanes;
         }
+        // Nothing but stores in this loop: with more in it the compiler would keep it, and because
+        // of its index the sums would go to the stack at every step of the product.
         for j in 0..N {
-            let first = (panel + j) * self.rows + row;
-            let c = &mut self.c[first..][..M];
-            for (line, sum) in c.iter_mut().zip(&sum) {
-                store(simd, line, sum[j]);
+            for i in 0..M {
+                store(simd, &mut self.c[first[j] + i], sum[i][j]);
             }
-            self.after.apply(simd, first, c);
+        }
+        if depth.end == self.inner {
+            for first in first {
+                self.after.apply(simd, first, &mut self.c[first..first + M]);
+            }
         }
     }
 
@@ -250,11 +273,14 @@ impl<F: Epilogue> Multiply<'_, F> {
         panel: usize,
     ) {
         let whole = self.rows - self.rows % M;
-        for row in (0..whole).step_by(M) {
-            self.block::<S, V, M, N>(simd, panel, row);
-        }
-        for row in (whole..self.rows).step_by(2) {
-            self.block::<S, V, 2, N>(simd, panel, row);
+        for start in (0..self.inner).step_by(DEPTH) {
+            let depth = start..(start + DEPTH).min(self.inner);
+            for row in (0..whole).step_by(M) {
+                self.block::<S, V, M, N>(simd, panel, row, depth.clone());
+            }
+            for row in (whole..self.rows).step_by(2) {
+                self.block::<S, V, 2, N>(simd, panel, row, depth.clone());
+            }
         }
     }
 

@@ -1,11 +1,10 @@
 //! The gradient in the parameters of hidden layers: sums over the rows of tiles.
 
 use super::{
-    engine::ONES,
-    layout::Layout,
+    engine::{MlpEngine as Network, ONES},
     tile::{Layer, Tile},
 };
-use crate::simd::{GROUP, Line, accumulate, add_rows};
+use crate::simd::{GROUP, Line, accumulate, add_rows, bf16};
 
 /// Some columns of the gradient in a layer's weights and biases.
 pub(super) struct Columns<'a> {
@@ -14,11 +13,14 @@ pub(super) struct Columns<'a> {
     panel: usize,
     weights: &'a mut [Line],
     biases: &'a mut [Line],
+    /// Whether products are in bf16.
+    rounds: bool,
 }
 
 impl<'a> Columns<'a> {
     /// All columns of a gradient, the dearest first.
-    pub fn of(layout: Layout, gradient: &'a mut [Line]) -> Vec<Self> {
+    pub fn of(network: &Network, gradient: &'a mut [Line]) -> Vec<Self> {
+        let layout = network.layout;
         let (layers, ..) = layout.split(gradient);
         let mut all = vec![];
         for (layer, [weights, biases]) in layers.into_iter().enumerate().rev() {
@@ -30,6 +32,7 @@ impl<'a> Columns<'a> {
                 panel: group * GROUP,
                 weights,
                 biases,
+                rounds: network.rounds(layer),
             }));
         }
         all
@@ -42,28 +45,24 @@ impl<'a> Columns<'a> {
             panel,
             weights,
             biases,
+            rounds,
         } = self;
         for tile in tiles {
             let rows = tile.padded;
             let columns = panel * rows..(panel + biases.len()) * rows;
-            let Layer {
-                r, g, second_order, ..
-            } = &tile.layers[layer];
-            let r = &r[columns.clone()];
-            let (h, dh) = match layer {
-                0 => (&tile.h, &tile.dh),
-                _ => (&tile.layers[layer - 1].h, &tile.layers[layer - 1].dh),
-            };
-            let pairs = [[h.as_slice(), r], [dh, &g[columns.clone()]]];
-            accumulate(rows, if tile.moves { &pairs } else { &pairs[..1] }, weights);
-            for (direction, tangent) in second_order.tangents[..tile.seconds].iter().enumerate() {
-                let h = match layer {
-                    0 => &tile.directions[direction],
-                    _ => &tile.layers[layer - 1].second_order.tangents[direction].h,
-                };
-                accumulate(rows, &[[h, &tangent.z[columns.clone()]]], weights);
+            let Layer { r, left, right, .. } = &tile.layers[layer];
+            add_rows(&ONES[..rows], &r[columns.clone()], biases);
+            if rounds {
+                let height = right.len() * rows / r.len();
+                let right = &right[panel * height..][..biases.len() * height];
+                bf16::accumulate(weights.len() / biases.len(), left, right, weights);
+                continue;
             }
-            add_rows(&ONES[..rows], r, biases);
+            let pairs: Vec<_> = tile
+                .factors(layer)
+                .map(|[left, right]| [&left[..], &right[columns.clone()]])
+                .collect();
+            accumulate(rows, &pairs, weights);
         }
     }
 }

@@ -11,13 +11,14 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::{Mlp, columns::Columns, layout::Layout, tile::Tile};
+use super::{Mlp, columns::Columns, factor::Factor, layout::Layout, tile::Tile};
 use crate::{
     action::{
-        Action, Choose, Engine, Interior, Rows, Saved, Terms, assert_rows, check_step, pool::Pool,
+        Action, Choose, Engine, Interior, Precision, Rows, Saved, Terms, assert_rows, check_step,
+        pool::Pool,
     },
     error::{Result, ensure},
-    simd::{LANES, Line, ROWS, add_rows, panels},
+    simd::{LANES, Line, Lines, Pairs, ROWS, add_rows, bf16, panels},
     store::Array,
 };
 
@@ -32,11 +33,13 @@ const TILES: usize = 2;
 #[derive(Debug, Clone)]
 pub struct MlpEngine {
     pub(super) layout: Layout,
-    parameters: Vec<Line>,
+    parameters: Lines,
     /// `W_l'` of every hidden layer, in panels of inputs.
-    pub(super) backward: Vec<Vec<Line>>,
+    backward: Vec<Lines>,
+    /// `W_l` and `W_l'` as right factors, for every hidden layer with products in bf16.
+    rounded: Vec<Option<[Pairs; 2]>>,
     /// That of the last step.
-    gradient: Vec<Line>,
+    gradient: Lines,
     tiles: Pool<Tile>,
 }
 
@@ -76,18 +79,18 @@ impl MlpEngine {
             width: size.width,
             depth: size.depth,
         };
-        let zeros = |lines| vec![[0.0; LANES]; lines];
-        let backward = |layer| zeros(panels(layout.inputs(layer)) * layout.width);
+        let backward = |layer| Lines::zeros(panels(layout.inputs(layer)) * layout.width);
         Ok(Self {
             layout,
-            parameters: zeros(layout.lines()),
+            parameters: Lines::zeros(layout.lines()),
             backward: (0..layout.depth).map(backward).collect(),
-            gradient: vec![],
+            rounded: vec![None; layout.depth],
+            gradient: Lines::default(),
             tiles: Pool::default(),
         })
     }
 
-    /// Makes `backward` agree with the parameters.
+    /// Makes `backward` and `rounded` agree with the parameters.
     fn transpose(&mut self) {
         let layout = self.layout;
         for (layer, backward) in self.backward.iter_mut().enumerate() {
@@ -106,10 +109,51 @@ impl MlpEngine {
                 }
             });
         }
+        let layers = self.rounded.par_iter_mut().enumerate();
+        layers.for_each(|(layer, rounded)| {
+            if let Some([forward, backward]) = rounded {
+                let weights = &self.parameters[layout.weights(layer)];
+                bf16::right(layout.height(layer), weights, forward, 0);
+                bf16::right(layout.width, &self.backward[layer], backward, 0);
+            }
+        });
     }
 
-    pub(super) fn weights(&self, layer: usize) -> &[Line] {
-        &self.parameters[self.layout.weights(layer)]
+    /// `W_l`.
+    pub(super) fn forward(&self, layer: usize) -> Factor<'_> {
+        Factor {
+            inner: self.layout.inputs(layer),
+            lines: &self.parameters[self.layout.weights(layer)],
+            pairs: self.rounded[layer].as_ref().map(|[pairs, _]| &pairs[..]),
+        }
+    }
+
+    /// `W_l'`.
+    pub(super) fn backward(&self, layer: usize) -> Factor<'_> {
+        Factor {
+            inner: self.layout.width,
+            lines: &self.backward[layer],
+            pairs: self.rounded[layer].as_ref().map(|[_, pairs]| &pairs[..]),
+        }
+    }
+
+    /// The rows of a tile of `rows` rows: fewer when there are few, so that some threads share them.
+    fn tile_rows(&self, rows: usize) -> usize {
+        let share = rows.div_ceil(4).next_multiple_of(self.rows());
+        share.clamp(32, TILE)
+    }
+
+    /// What the rows of a tile are a multiple of.
+    pub(super) fn rows(&self) -> usize {
+        match self.rounded.iter().any(Option::is_some) {
+            true => bf16::DEPTH,
+            false => ROWS,
+        }
+    }
+
+    /// Whether the products of a layer are in bf16.
+    pub(super) fn rounds(&self, layer: usize) -> bool {
+        self.rounded[layer].is_some()
     }
 
     pub(super) fn biases(&self, layer: usize) -> &[Line] {
@@ -153,7 +197,7 @@ impl MlpEngine {
             return;
         }
         let columns = out.each_ref().map(|out| out.len() / rows);
-        let height = height(rows);
+        let height = self.tile_rows(rows);
         let threads = rayon::current_num_threads();
         let share = rows.div_ceil(height).div_ceil(threads) * height;
         let shares: Vec<_> = ranges(0..rows, share)
@@ -187,6 +231,7 @@ impl MlpEngine {
         boundary: &[Rows<'_>],
         choose: &Choose<'_>,
     ) -> Terms {
+        let tiles = |rows| ranges(0..rows, self.tile_rows(rows));
         let tasks: Vec<Task> = tiles(interior.rows.times.len())
             .map(|range| (None, range))
             .chain(boundary.iter().enumerate().flat_map(|(which, rows)| {
@@ -195,8 +240,8 @@ impl MlpEngine {
             .collect();
         let chunk = TILES * rayon::current_num_threads();
         let mut gradient = std::mem::take(&mut self.gradient);
-        gradient.clear();
         gradient.resize(self.layout.lines(), [0.0; LANES]);
+        gradient.fill([0.0; LANES]);
         let network = &*self;
         let mut all = self
             .tiles
@@ -215,7 +260,7 @@ impl MlpEngine {
         for tasks in tasks.chunks(chunk).chain([&[][..]]) {
             let compute = tiles.iter_mut().zip(tasks);
             let compute = compute.map(|(tile, task)| Job::Compute(tile, task));
-            let columns = Columns::of(network.layout, &mut gradient).into_iter();
+            let columns = Columns::of(network, &mut gradient).into_iter();
             let add = columns.map(|columns| Job::Add(columns, &done[..count]));
             compute.chain(add).par_bridge().for_each(|job| match job {
                 Job::Compute(tile, (None, range)) => {
@@ -370,6 +415,24 @@ impl Engine for MlpEngine {
         });
     }
 
+    fn multiply_in(&mut self, precision: Precision) -> Precision {
+        let layout = self.layout;
+        let precision = precision.here();
+        let zeros = |panels, rows| Pairs::zeros(panels * bf16::height(rows));
+        let rounded = |layer| {
+            // To round few coordinates of points costs accuracy and saves no time.
+            let inputs = layout.inputs(layer);
+            let rounds = precision == Precision::Bf16 && inputs > bf16::DEPTH;
+            rounds.then(|| {
+                let forward = zeros(layout.panels(), layout.height(layer));
+                [forward, zeros(panels(inputs), layout.width)]
+            })
+        };
+        self.rounded = (0..layout.depth).map(rounded).collect();
+        self.transpose();
+        precision
+    }
+
     fn unpack(&self, values: &[f32]) -> Vec<Array> {
         let (lines, rest) = values.as_chunks();
         assert!(lines.len() == self.layout.lines() && rest.is_empty());
@@ -398,11 +461,6 @@ enum Job<'a> {
     Add(Columns<'a>, &'a [Tile]),
 }
 
-/// The ranges of rows of the tiles of `rows` rows.
-fn tiles(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    ranges(0..rows, height(rows))
-}
-
 /// Parts of a range, of `size` rows but for the last.
 fn ranges(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
@@ -424,11 +482,6 @@ fn split_off<'a, const N: usize>(
     })
 }
 
-/// The rows of a tile of `rows` rows: fewer when there are few, so that some threads share them.
-fn height(rows: usize) -> usize {
-    rows.div_ceil(4).next_multiple_of(ROWS).clamp(32, TILE)
-}
-
-pub(super) fn zeros(columns: usize, rows: usize) -> Vec<Line> {
-    vec![[0.0; LANES]; panels(columns) * rows]
+pub(super) fn zeros(columns: usize, rows: usize) -> Lines {
+    Lines::zeros(panels(columns) * rows)
 }

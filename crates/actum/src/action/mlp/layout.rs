@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use crate::{
     error::Result,
-    simd::{LANES, Line, ROWS, panels},
+    simd::{LANES, Line, Lines, panels},
     store::{self, Array},
 };
 
 /// The places of a network's parameters in one array of lines: for every hidden layer the panels
-/// of `W_l` (rows filled up to a multiple of [`ROWS`]) and `b_l`, then the last layer's weights
+/// of `W_l` (rows filled up to a multiple of [`LANES`]) and `b_l`, then the last layer's weights
 /// and its bias. What fills up is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -31,7 +31,7 @@ impl Layout {
 
     /// The lines of every panel of `W_l`.
     pub fn height(self, layer: usize) -> usize {
-        self.inputs(layer).next_multiple_of(ROWS)
+        self.inputs(layer).next_multiple_of(LANES)
     }
 
     /// The panels of a hidden layer.
@@ -102,12 +102,12 @@ impl Layout {
     }
 
     /// The lines of arrays by name, weights in row order.
-    pub fn pack(self, arrays: &[Array]) -> Result<Vec<Line>> {
+    pub fn pack(self, arrays: &[Array]) -> Result<Lines> {
         let found = self
             .names()
             .map(|(name, shape)| store::find(arrays, &name, &shape))
             .collect::<Result<Vec<_>>>()?;
-        let mut lines = vec![[0.0; LANES]; self.lines()];
+        let mut lines = Lines::zeros(self.lines());
         let (weights, biases) = found.split_at(self.depth + 1);
         let (layers, last, last_bias) = self.split(&mut lines);
         for (layer, [panels, bias]) in layers.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod columns;
 mod engine;
+mod factor;
 mod layout;
 mod second_order;
 mod tile;
@@ -9,7 +10,7 @@ mod tile;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Engine, Shape};
+use super::{Architecture, Engine, Precision, Shape};
 use crate::error::{Result, ensure};
 
 pub use engine::MlpEngine;
@@ -58,6 +59,10 @@ impl Architecture for Mlp {
             *self,
             &mut rng,
         )?))
+    }
+
+    fn precision(&self, asked: Precision) -> Precision {
+        asked.here()
     }
 }
 

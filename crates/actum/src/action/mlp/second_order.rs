@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::simd::{LANES, Line, plus_times, times};
+use crate::simd::{LANES, Line, Lines, plus_times, times};
 
 /// What a hidden layer keeps at the rows of a tile; empty unless there are directions.
 ///
@@ -14,11 +14,11 @@ use crate::simd::{LANES, Line, plus_times, times};
 #[derive(Debug, Clone, Default)]
 pub(super) struct SecondOrder {
     /// `phi''(z)`.
-    pub(super) second: Vec<Line>,
+    pub(super) second: Lines,
     /// `phi'''(z)`, then `phi''' u`.
-    pub(super) third: Vec<Line>,
+    pub(super) third: Lines,
     /// The sum of `z'^2` over the directions, then `2 phi'' u`.
-    pub(super) squares: Vec<Line>,
+    pub(super) squares: Lines,
     /// One for each direction; there may be more from rows before.
     pub(super) tangents: Vec<Tangent>,
 }
@@ -27,8 +27,8 @@ pub(super) struct SecondOrder {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tangent {
     /// The tangent of `z`, then its adjoint.
-    pub(super) z: Vec<Line>,
-    pub(super) h: Vec<Line>,
+    pub(super) z: Lines,
+    pub(super) h: Lines,
 }
 
 impl SecondOrder {

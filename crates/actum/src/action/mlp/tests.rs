@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::{
-    action::{Action, At, Choice, Curvature, Interior, Rows, Terms},
+    action::{Action, At, Choice, Curvature, Interior, Precision, Rows, Terms},
     error::ErrorKind,
     store::Array,
 };
@@ -515,5 +515,57 @@ fn parameters_come_back_as_they_went_in() {
         assert_eq!(names[..2], ["weights.0", "weights.1"]);
         assert_eq!(arrays[0].shape, [shape[0] + 1, shape[1]]);
         assert_eq!(arrays.last().unwrap().values.len(), 1);
+    }
+}
+
+/// The root mean square of the difference, as a part of that of the second.
+fn relative_error(got: &[f64], expected: &[f64]) -> f64 {
+    let squares = |all: &mut dyn Iterator<Item = f64>| all.map(|x| x * x).sum::<f64>();
+    let mut differences = got.iter().zip(expected).map(|(a, b)| a - b);
+    (squares(&mut differences) / squares(&mut expected.iter().copied())).sqrt()
+}
+
+/// Rounding moves each factor by at most 2^-9 = 0.2 %; a gradient has four products in a row.
+#[test]
+fn steps_in_bf16_are_those_in_f32_to_rounding() {
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    let one = one.unwrap();
+    for shape in [
+        [2, 48, 3, 33],
+        [40, 64, 2, 150],
+        [5, 100, 4, 40],
+        [3, 256, 3, 300],
+    ] {
+        let mut case = Case::new(shape, &mut rng);
+        case.coefficients.iter_mut().for_each(|c| *c = c.abs());
+        let [d, _, _, rows] = shape;
+        let weights = vec![0.3; rows];
+        let probes = matrix(rows, d, &mut rng);
+        for probes in [None, Some(probes.view())] {
+            let curvature = (d < 10 || probes.is_some()).then_some(Curvature {
+                weights: &weights,
+                probes,
+            });
+            let boundary = [case.rows()];
+            let mut network = case.network.clone();
+            let (terms, gradient) = case.step(&mut network, 1.0, curvature, 0.5, &boundary);
+            assert_eq!(network.multiply_in(Precision::Bf16), Precision::Bf16);
+            let (rounded, rounded_gradient) =
+                case.step(&mut network, 1.0, curvature, 0.5, &boundary);
+            for (what, error) in [
+                ("values", relative_error(&rounded.values, &terms.values)),
+                ("terms", relative_error(&rounded.interior, &terms.interior)),
+                ("gradient", relative_error(&rounded_gradient, &gradient)),
+            ] {
+                assert!(1e-6 < error && error < 1e-2, "{shape:?}, {what}: {error}");
+            }
+            // The same bits on one thread.
+            let alone = one.install(|| case.step(&mut network, 1.0, curvature, 0.5, &boundary));
+            assert_eq!(alone, (rounded, rounded_gradient));
+            assert_eq!(network.multiply_in(Precision::F32), Precision::F32);
+            let again = case.step(&mut network, 1.0, curvature, 0.5, &boundary);
+            assert_eq!(again, (terms, gradient));
+        }
     }
 }

@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     action::{At, Choice, Choose, Interior, Rows, swish::swish},
-    simd::{Epilogue, LANES, Line, ROWS, add_rows, multiply, panels, plus_times, scale, times},
+    simd::{Epilogue, LANES, Line, Lines, Pairs, add_rows, bf16, panels, plus_times, scale, times},
 };
 
 /// Rows of a batch with everything that is computed at them. Rows beyond the given ones fill up
-/// to a multiple of [`ROWS`]; they lie at 0, do not move and have the coefficient 0.
+/// to what products need; they lie at 0, do not move and have the coefficient 0.
 #[derive(Debug, Clone)]
 pub(super) struct Tile {
     pub(super) rows: usize,
@@ -24,16 +24,18 @@ pub(super) struct Tile {
     /// Whether the rows have tangents, for which `r` is kept.
     pub(super) moves: bool,
     /// `h_0` and its tangent.
-    pub(super) h: Vec<Line>,
-    pub(super) dh: Vec<Line>,
+    pub(super) h: Lines,
+    pub(super) dh: Lines,
     /// How many directions have second derivatives, and the tangent of `h_0` along each; there
     /// may be more from rows before.
     pub(super) seconds: usize,
-    pub(super) directions: Vec<Vec<Line>>,
+    pub(super) directions: Vec<Lines>,
     pub(super) layers: Vec<Layer>,
-    scratch: Vec<Line>,
+    scratch: Lines,
+    /// The left factor of a product in bf16.
+    rounded: Pairs,
     /// What the rows contribute to the gradient in the last layer's weights and bias.
-    pub(super) last: Vec<Line>,
+    pub(super) last: Lines,
     pub(super) last_bias: f32,
     pub(super) values: Vec<f32>,
     pub(super) gradient: Vec<f32>,
@@ -60,17 +62,21 @@ struct Wide {
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     /// `h = phi(z)`.
-    pub(super) h: Vec<Line>,
+    pub(super) h: Lines,
     /// `phi'(z)`.
-    slope: Vec<Line>,
+    slope: Lines,
     /// `u = ds/dh`, then `g = u phi'(z)`.
-    pub(super) g: Vec<Line>,
+    pub(super) g: Lines,
     /// The tangent of `z`, then of `h`. Second derivatives obey the same recursion and are part
     /// of it.
-    pub(super) dh: Vec<Line>,
+    pub(super) dh: Lines,
     /// `phi''(z)`, then `phi'' u`, then `phi'' u z'`, then `r`, the adjoint of `z`.
-    pub(super) r: Vec<Line>,
+    pub(super) r: Lines,
     pub(super) second_order: SecondOrder,
+    /// The factors of its weights' gradient in bf16, if products are: every pair of them one after
+    /// the other along the rows.
+    pub(super) left: Pairs,
+    pub(super) right: Pairs,
 }
 
 impl Tile {
@@ -84,6 +90,8 @@ impl Tile {
             dh: zeros(width, TILE),
             r: zeros(width, TILE),
             second_order: SecondOrder::default(),
+            left: Pairs::default(),
+            right: Pairs::default(),
         };
         Self {
             rows: TILE,
@@ -95,6 +103,7 @@ impl Tile {
             directions: vec![],
             layers: vec![layer; network.depth()],
             scratch: zeros(width.max(inputs), TILE),
+            rounded: Pairs::default(),
             last: zeros(width, 1),
             last_bias: 0.0,
             values: vec![],
@@ -191,6 +200,7 @@ impl Tile {
             }
         }
         self.adjoint(network);
+        self.round(network);
     }
 
     /// Lets the caller choose directions, excess and coefficients of values.
@@ -246,6 +256,52 @@ impl Tile {
         layer.r.copy_from_slice(&layer.slope);
         scale(coefficients, network.last(), &mut layer.r);
         self.adjoint(network);
+        self.round(network);
+    }
+
+    /// The pairs of factors, summed over rows, whose products add up to the gradient in the weights
+    /// of a layer.
+    pub(super) fn factors(&self, layer: usize) -> impl Iterator<Item = [&Lines; 2]> {
+        let Layer {
+            r, g, second_order, ..
+        } = &self.layers[layer];
+        let below = layer.checked_sub(1).map(|below| &self.layers[below]);
+        let (h, dh) = below.map_or((&self.h, &self.dh), |below| (&below.h, &below.dh));
+        let tangents = second_order.tangents[..self.seconds].iter().enumerate();
+        let tangents = tangents.map(move |(direction, tangent)| {
+            let h = match below {
+                None => &self.directions[direction],
+                Some(below) => &below.second_order.tangents[direction].h,
+            };
+            [h, &tangent.z]
+        });
+        let moves = self.moves.then_some([dh, g]);
+        [[h, r]].into_iter().chain(moves).chain(tangents)
+    }
+
+    /// Rounds the factors of the gradients whose products are in bf16.
+    fn round(&mut self, network: &Network) {
+        let (rows, step) = (self.padded, bf16::height(self.padded));
+        for layer in (0..network.depth()).filter(|layer| network.rounds(*layer)) {
+            let [mut left, mut right] = {
+                let layer = &mut self.layers[layer];
+                [&mut layer.left, &mut layer.right].map(std::mem::take)
+            };
+            let count = self.factors(layer).count();
+            let lines = self
+                .factors(layer)
+                .next()
+                .expect("the first is always there");
+            left.resize(count * lines[0].len() / 2, [0; LANES]);
+            right.resize(count * lines[1].len() / 2, [0; LANES]);
+            let lefts = left.chunks_exact_mut(lines[0].len() / 2);
+            for (pair, (lines, left)) in self.factors(layer).zip(lefts).enumerate() {
+                bf16::turned(rows, lines[0], left);
+                bf16::right(rows, lines[1], &mut right, pair * step);
+            }
+            let layer = &mut self.layers[layer];
+            (layer.left, layer.right) = (left, right);
+        }
     }
 
     /// `e' (grad^2 s) e` along `directions` `[rows, d]`, into `out`, from a forward pass of
@@ -290,12 +346,12 @@ impl Tile {
 
     fn resize(&mut self, network: &Network, rows: usize, seconds: usize) {
         self.rows = rows;
-        self.padded = rows.next_multiple_of(ROWS);
+        self.padded = rows.next_multiple_of(network.rows());
         self.seconds = seconds;
         let inputs = panels(network.columns() + 1) * self.padded;
         let hidden = panels(network.width()) * self.padded;
         let count = self.directions.len().max(seconds);
-        self.directions.resize(count, vec![]);
+        self.directions.resize(count, Lines::default());
         let directions = &mut self.directions[..seconds];
         for lines in [&mut self.h, &mut self.dh].into_iter().chain(directions) {
             lines.resize(inputs, [0.0; LANES]);
@@ -339,10 +395,10 @@ impl Tile {
         let mut input = &self.h;
         for (index, layer) in self.layers.iter_mut().enumerate() {
             let SecondOrder { second, third, .. } = &mut layer.second_order;
-            multiply(
-                [self.padded, network.layout.inputs(index)],
+            network.forward(index).multiply(
+                self.padded,
                 input,
-                network.weights(index),
+                &mut self.rounded,
                 Some(network.biases(index)),
                 &mut layer.h,
                 Activate {
@@ -379,14 +435,13 @@ impl Tile {
         if seconds {
             scale(ones, network.last(), &mut top.second_order.third);
         }
-        let inner = [self.padded, network.width()];
         for index in (1..network.depth()).rev() {
             let (below, above) = self.layers.split_at_mut(index);
             let below = &mut below[index - 1];
-            multiply(
-                inner,
+            network.backward(index).multiply(
+                self.padded,
                 &above[0].g,
-                &network.backward[index],
+                &mut self.rounded,
                 None,
                 &mut below.g,
                 #[inline(always)]
@@ -408,10 +463,10 @@ impl Tile {
         }
         let inputs = panels(network.columns() + 1) * self.padded;
         let u = &mut self.scratch[..inputs];
-        multiply(
-            inner,
+        network.backward(0).multiply(
+            self.padded,
             &self.layers[0].g,
-            &network.backward[0],
+            &mut self.rounded,
             None,
             u,
             |_: usize, _: &mut [Line]| {},
@@ -441,15 +496,15 @@ impl Tile {
             } = &mut above[0];
             second_order.squares.fill([0.0; LANES]);
             for direction in 0..self.seconds {
-                let (input, inputs) = match below.last() {
-                    None => (&self.directions[direction], network.columns() + 1),
-                    Some(below) => (&below.second_order.tangents[direction].h, network.width()),
+                let input = match below.last() {
+                    None => &self.directions[direction],
+                    Some(below) => &below.second_order.tangents[direction].h,
                 };
                 let tangent = &mut second_order.tangents[direction];
-                multiply(
-                    [self.padded, inputs],
+                network.forward(index).multiply(
+                    self.padded,
                     input,
-                    network.weights(index),
+                    &mut self.rounded,
                     None,
                     &mut tangent.z,
                     #[inline(always)]
@@ -474,10 +529,10 @@ impl Tile {
         let seconds = self.seconds > 0;
         let mut input = &self.dh;
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            multiply(
-                [self.padded, network.layout.inputs(index)],
+            network.forward(index).multiply(
+                self.padded,
                 input,
-                network.weights(index),
+                &mut self.rounded,
                 None,
                 &mut layer.dh,
                 #[inline(always)]
@@ -511,11 +566,10 @@ impl Tile {
         for index in (1..network.depth()).rev() {
             let (below, above) = self.layers.split_at_mut(index);
             let below = &mut below[index - 1];
-            let inner = [self.padded, network.width()];
-            multiply(
-                inner,
+            network.backward(index).multiply(
+                self.padded,
                 &above[0].r,
-                &network.backward[index],
+                &mut self.rounded,
                 None,
                 scratch,
                 #[inline(always)]
@@ -532,10 +586,10 @@ impl Tile {
                 },
             );
             for direction in 0..self.seconds {
-                multiply(
-                    inner,
+                network.backward(index).multiply(
+                    self.padded,
                     &above[0].second_order.tangents[direction].z,
-                    &network.backward[index],
+                    &mut self.rounded,
                     None,
                     scratch,
                     #[inline(always)]
