@@ -73,15 +73,20 @@ def unet_products(channels, levels, size):
 
 subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--bins", "--examples"], cwd=root, check=True)
 peak = run(ours("peak"), "gflops") * 1e9
-print(f"peak of all cores: {peak / 1e9:.0f} GFLOP/s in f32\n")
+has_bf16 = run(ours("peak"), "bf16")
+print(f"peak of all cores: {peak / 1e9:.0f} GFLOP/s in f32; bf16 is {'' if has_bf16 else 'not '}faster here\n")
+precisions = ["f32", "bf16"] if has_bf16 else ["f32"]
 
 # (label, peer, our command, the peer's, key, the least number of operations)
 rows = []
 for a in step_sizes:
     dim, width, batch = a
     operations = 12 * 2 * batch * parameters(dim, width)
-    for name, script in (("JAX", "step_jax.py"), ("PyTorch", "step_torch.py")):
-        rows.append((f"step {dim} x {width} x {batch}, ms", name, ours("step", *a, 3), peer(script, *a, 3), "ms_per_step", operations * 1e3))
+    for precision in precisions:
+        name = f"step {dim} x {width} x {batch}, {precision}, ms"
+        mine = ours("step", *a, 3, *(["f32"] if precision == "f32" else []))
+        for library, script in (("JAX", "step_jax.py"), ("PyTorch", "step_torch.py")):
+            rows.append((name, library, mine, peer(script, *a, 3), "ms_per_step", operations * 1e3))
 for a in unet_sizes:
     channels, levels, size, batch = a
     operations = 6 * 2 * batch * unet_products(channels, levels, size)
@@ -91,15 +96,18 @@ for a in unet_sizes:
 for a in simulate_sizes:
     dim, width, particles, steps = a
     operations = 4 * steps * 2 * 2 * particles * parameters(dim, width)
-    for name, script in (("JAX", "simulate_jax.py"), ("torchdiffeq", "simulate_torchdiffeq.py")):
-        rows.append((f"RK4 {particles} x {dim}, width {width}, {steps} steps, s", name, ours("simulate", *a), peer(script, *a), "seconds", operations))
+    for precision in precisions:
+        name = f"RK4 {particles} x {dim}, width {width}, {steps} steps, {precision}, s"
+        mine = ours("simulate", *a, *(["bf16"] if precision == "bf16" else []))
+        for library, script in (("JAX", "simulate_jax.py"), ("torchdiffeq", "simulate_torchdiffeq.py")):
+            rows.append((name, library, mine, peer(script, *a), "seconds", operations))
 for n, m, d in transport_sizes:
     for kind, key in (("exact", "w1"), ("exact", "w2"), ("entropic", "entropic"), ("unbalanced", "unbalanced"), ("sliced", "sliced")):
         name = f"{kind} {key.upper()}" if kind == "exact" else kind
         a = (n, m, d, kind)
         rows.append((f"{name} {n} x {m} x {d}, s", "POT", ours("transport", *a), peer("transport_pot.py", *a), f"{key}_seconds", None))
 
-print(f"{'':44} {'ours':>9} {'peer':>9}  {'':11} {'peer / ours':>11} {'floor':>8} {'reached':>8}")
+print(f"{'':50} {'ours':>9} {'peer':>9}  {'':11} {'peer / ours':>11} {'floor':>8} {'reached':>8}")
 for label, name, a, b, key, operations in rows:
     if options.only not in label:
         continue
@@ -115,11 +123,11 @@ for label, name, a, b, key, operations in rows:
     mine = statistics.median(p[0] for p in pairs) if pairs else run(a, key)
     floor = f"{operations / peak:8.3f} {operations / peak / mine:8.0%}" if operations else ""
     if not pairs:
-        print(f"{label:44} {mine:9.3f} {'':>9}  {name:11} {'not here':>11} {floor}", flush=True)
+        print(f"{label:50} {mine:9.3f} {'':>9}  {name:11} {'not here':>11} {floor}", flush=True)
         continue
     theirs = statistics.median(p[1] for p in pairs)
     ratio = statistics.median(b / a for a, b in pairs)
-    print(f"{label:44} {mine:9.3f} {theirs:9.3f}  {name:11} {ratio:11.2f} {floor}", flush=True)
+    print(f"{label:50} {mine:9.3f} {theirs:9.3f}  {name:11} {ratio:11.2f} {floor}", flush=True)
 
 program = root / "target/release" / ("actum.exe" if os.name == "nt" else "actum")
 

@@ -1,8 +1,10 @@
-//! How many numbers all cores multiply and add in a second when nothing has to be fetched:
-//! `cargo run --release --example peak`. Prints one JSON line.
+//! How many numbers all cores multiply and add in a second when nothing has to be fetched, and
+//! whether it multiplies faster in bf16: `cargo run --release -p actum --example peak`. Prints one
+//! JSON line.
 
 use std::{hint::black_box, time::Instant};
 
+use actum::action::Precision;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -55,7 +57,8 @@ fn main() {
         .fold(f64::INFINITY, f64::min);
     let operations = 2 * threads * lanes * SUMS * ROUNDS;
     println!(
-        "{{\"threads\": {threads}, \"lanes\": {lanes}, \"gflops\": {:.1}}}",
-        operations as f64 / fastest / 1e9
+        "{{\"threads\": {threads}, \"lanes\": {lanes}, \"gflops\": {:.1}, \"bf16\": {}}}",
+        operations as f64 / fastest / 1e9,
+        Precision::Auto.here() == Precision::Bf16
     );
 }
