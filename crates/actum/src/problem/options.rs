@@ -91,7 +91,7 @@ pub struct PathOptions {
     /// would cost more than the penalty of RHO mean squared distances.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
-    /// `"linear"` or `"cubic"`.
+    /// `"linear"`, `"cubic"` or `"clocked"`.
     pub interpolation: Interpolation,
     /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
     /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
@@ -191,7 +191,7 @@ impl SnapshotOptions {
         ensure!(
             !self.lagrangian.drift || self.path.interpolation == Interpolation::Linear,
             Setting,
-            "a cubic spline does not follow a drift; take the linear interpolation with it"
+            "a spline does not follow a drift; take the linear interpolation with it"
         );
         Ok(())
     }

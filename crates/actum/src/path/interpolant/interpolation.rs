@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{line::Line, spline::NaturalSpline};
+use super::{clocked::ClockedSpline, line::Line, spline::NaturalSpline};
 
 /// How a matched chain of points moves between the snapshot times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,14 +16,21 @@ pub enum Interpolation {
     /// differentiable and has no acceleration at its two ends. Between two snapshots it is the
     /// straight line.
     Cubic,
+    /// On the centripetal Catmull-Rom spline through the chain, which runs on a clock that advances
+    /// by the root of the distance between the means of two snapshots and never goes back. Where a
+    /// population bends it is followed without the overshooting of splines in real time. Once
+    /// differentiable; between two snapshots it is the straight line.
+    Clocked,
 }
 
 impl Interpolation {
-    /// The cardinal functions for increasing `times` `[K]`, K >= 2.
-    pub(super) fn cardinal(self, times: &[f64]) -> Box<dyn Cardinal> {
+    /// The cardinal functions for increasing `times` `[K]`, K >= 2, at which the means of the
+    /// snapshots are `distances` `[K - 1]` apart.
+    pub(super) fn cardinal(self, times: &[f64], distances: &[f64]) -> Box<dyn Cardinal> {
         match self {
             Self::Linear => Box::new(Line::new(times)),
             Self::Cubic => Box::new(NaturalSpline::new(times)),
+            Self::Clocked => Box::new(ClockedSpline::new(times, distances)),
         }
     }
 }

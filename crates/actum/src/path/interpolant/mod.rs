@@ -1,5 +1,6 @@
 //! The path between snapshots: matched points travel along straight lines or cubic splines.
 
+mod clocked;
 mod coupling;
 mod drift;
 mod growth;
@@ -158,10 +159,18 @@ impl Interpolant {
         let joined: Vec<_> = (0..clouds.len() - 1).into_par_iter().map(join).collect();
         let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
         let (matchings, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
+        let means: Vec<_> = scaled.iter().map(Cloud::mean).collect();
+        let strides: Vec<f64> = means
+            .windows(2)
+            .map(|means| {
+                let way = &means[1] - &means[0];
+                way.dot(&way).sqrt()
+            })
+            .collect();
         let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());
         Ok(Self {
             times: times.to_vec(),
-            cardinal: interpolation.cardinal(times),
+            cardinal: interpolation.cardinal(times, &strides),
             running: clouds.iter().map(|c| cumulated(c.weights())).collect(),
             growth: Growth::new(times, &clouds),
             has_mass: is_uneven || !snapshots.has_equal_masses(),

@@ -23,7 +23,11 @@ pub(super) const COUPLINGS: [Coupling; 3] = [
     Coupling::Exact,
     Coupling::Entropic(0.1),
 ];
-const INTERPOLATIONS: [Interpolation; 2] = [Interpolation::Linear, Interpolation::Cubic];
+const INTERPOLATIONS: [Interpolation; 3] = [
+    Interpolation::Linear,
+    Interpolation::Cubic,
+    Interpolation::Clocked,
+];
 
 #[test]
 fn snapshots_are_reproduced_at_their_times() {
