@@ -215,8 +215,13 @@ impl Scale {
         if self.logarithmic || low.abs().max(high.abs()) < 1e4 * range {
             return 0.0;
         }
-        let unit = 10f64.powi(range.log10().ceil() as i32);
-        ((low + 0.5 * range) / unit).round() * unit
+        let power = range.log10().ceil() as i32;
+        let middle = low + 0.5 * range;
+        // Powers below 1 are not exact, so their inverse divides.
+        match 10f64.powi(power.abs()) {
+            unit if power < 0 => (middle * unit).round() / unit,
+            unit => (middle / unit).round() * unit,
+        }
     }
 
     /// The name of the axis, with what its labels leave out.
@@ -407,15 +412,15 @@ mod tests {
     #[test]
     fn a_large_offset_is_written_once() {
         for (limits, expected, name) in [
+            ([1e9 - 0.012, 1e9 + 0.022], &["0.00", "0.02"][..], "x − 1e9"),
             (
-                [1e9 - 0.01, 1e9 + 0.02],
-                ["−0.01", "0.00", "0.02"],
-                "x − 1e9",
+                [20_240_001.0, 20_240_004.0],
+                &["1", "2", "3"],
+                "x − 2.024e7",
             ),
-            ([20_240_001.0, 20_240_004.0], ["1", "2", "3"], "x − 2.024e7"),
             (
                 [-50_000.5, -50_000.2],
-                ["−0.5", "−0.4", "−0.3"],
+                &["−0.5", "−0.4", "−0.3"],
                 "x + 50000",
             ),
         ] {

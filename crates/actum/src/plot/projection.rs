@@ -593,7 +593,11 @@ mod tests {
         assert!((apart.dot(&apart) - 1.0).abs() < 1e-9, "{apart}");
         let moved = scaled.vectors(&array![[1e3, 0.0, 0.0]]).unwrap();
         assert!((&moved.row(0) - &apart).iter().all(|x| x.abs() < 1e-9));
-        for bad in [array![1.0, 0.0, 1.0], array![1.0, 1.0], array![f64::NAN; 3]] {
+        for bad in [
+            array![1.0, 0.0, 1.0],
+            array![1.0, 1.0],
+            Array1::from_elem(3, f64::NAN),
+        ] {
             assert!(Projection::scaled(&[&cloud], &columns, &bad).is_err());
         }
     }
