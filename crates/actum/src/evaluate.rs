@@ -465,6 +465,8 @@ mod tests {
                 ("energy", found.energy, mean(|d| d.energy)),
             ] {
                 let off = (found / fresh - 1.0).abs();
+                // Its mean over 20 pairs is known less well than those of W1 and W2.
+                let tolerance = if name == "energy" { 0.15 } else { tolerance };
                 assert!(
                     off < tolerance,
                     "{name} of {n}, {m} in {d}: {found}, {fresh}"
