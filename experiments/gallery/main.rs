@@ -148,7 +148,7 @@ fn draw(stem: &Folder, fresh: &Snapshots, moved: &Trajectories) -> Result<()> {
     let panels = panels.into_iter().collect::<Result<Vec<_>>>()?;
     let clouds: Vec<&Cloud> = fresh.clouds().iter().collect();
     let projection = Projection::fit(&clouds, fresh.columns())?;
-    let picture = plot::snapshots(&panels, "Moved from the first time.", &projection)?;
+    let picture = plot::snapshots(&panels, "Moved from the first time.", &projection, None)?;
     picture.save(stem)?;
     Ok(())
 }

@@ -30,10 +30,14 @@ pub fn run(arguments: &Annotate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
+    let how = match arguments.output {
+        Some(_) => read::with_attributes,
+        None => read::sample,
+    };
     let (snapshots, fractions) = match &arguments.file {
-        Some(path) => (read_for(&run, path)?, vec![]),
+        Some(path) => (read_for(&run, path, how)?, vec![]),
         None => {
-            let own = own_data(&run)?;
+            let own = own_data(&run, how)?;
             let fractions = path_gradient_fractions(&run, &own, &dynamics.units.scale())?;
             (own, fractions)
         }
@@ -137,7 +141,7 @@ fn print(dynamics: &Dynamics, told: &[Summary]) {
             }
             if given {
                 row.extend(columns(t.gradient_fraction));
-                row.push(t.velocity_error.map_or("-".to_owned(), output::number));
+                row.push(t.velocity_error.map_or("-".to_owned(), percent));
             }
             row
         })
@@ -151,9 +155,33 @@ fn print(dynamics: &Dynamics, told: &[Summary]) {
     }
     if given {
         output::line(&format!(
-            "\n{FRACTIONS}\nerror: of the learned velocity, beside the given ones, as a share of them"
+            "\n{FRACTIONS}\nerror: the root mean square of the learned velocity less the given one, \
+             of that of the given one"
         ));
+        if let Some(said) = errors(told) {
+            output::line(&format!("\n{said}"));
+        }
     }
+}
+
+/// How far the learned velocities are from the given ones, in words.
+fn errors(told: &[Summary]) -> Option<String> {
+    let errors = || told.iter().filter_map(|t| Some((t.velocity_error?, &t.at)));
+    let by_error = |a: &(f64, &String), b: &(f64, &String)| a.0.total_cmp(&b.0);
+    let (least, at_best) = errors().min_by(by_error)?;
+    let (most, at_worst) = errors().max_by(by_error)?;
+    let meaning = match most {
+        _ if least >= 1.0 => "no better than points that stand still",
+        most if most < 0.1 => "close",
+        most if most < 0.3 => "the same motion with some error",
+        _ => "in part another motion",
+    };
+    Some(format!(
+        "The learned velocities are off by {} (at {at_best}) to {} (at {at_worst}) of the size of the \
+         given ones: {meaning}. Points that stand still are off by 100 %.",
+        percent(least),
+        percent(most)
+    ))
 }
 
 /// The two columns of a share.
@@ -202,5 +230,7 @@ fn table(dynamics: &Dynamics, snapshots: &Snapshots) -> Result<Snapshots> {
     }
     let points: Vec<_> = points.iter().map(|rows| rows.view()).collect();
     let points = concatenate(Axis(0), &points).expect("all have the same columns");
-    Snapshots::from_labelled_rows(points, &labels, Some(Array1::from(weights)), Some(columns))
+    let weights = Some(Array1::from(weights));
+    Snapshots::from_labelled_rows(points, &labels, weights, Some(columns))?
+        .with_attributes(snapshots.attributes().to_vec())
 }

@@ -225,6 +225,10 @@ pub struct Plot {
     /// The folder for the pictures.
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Colour points and paths by a column that is no coordinate, such as cell_type, instead of by
+    /// time.
+    #[arg(long, value_name = "COLUMN")]
+    pub colour: Option<String>,
 }
 
 /// Annotate points with what the learned action says: speed, kinetic energy, growth rate, action.

@@ -96,6 +96,7 @@ pub fn run(arguments: &Demo) -> Result<()> {
         &snapshots,
         &[HELD_OUT],
         &[scored],
+        None,
         &pictures,
     )?;
     output::line(&format!(

@@ -48,6 +48,12 @@ fn read(what: &str, seed: u64) -> Result<Images> {
     .draw(COUNT, seed)
 }
 
+fn warn(images: &Images) {
+    for warning in images.warnings() {
+        eprintln!("warning: {}: {warning}", images.source());
+    }
+}
+
 /// The seed of the shapes that models are fitted to, and that of others.
 const SEEN: u64 = 0;
 const FRESH: u64 = 1;
@@ -76,6 +82,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = read(&data, SEEN)?;
+    warn(&images);
     let run = Run::fit(
         &fitting.output,
         &images,
@@ -231,6 +238,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
     }
     let model = run.model(&Device::named(&arguments.device)?)?;
     let data = run.view_images(&read(&arguments.data, FRESH)?)?;
+    warn(&data);
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;
     if restores {

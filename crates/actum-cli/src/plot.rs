@@ -7,10 +7,10 @@ use actum::{
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     evaluate::{self, Score},
     flow::{self, Scheme},
-    plot::{self, LossPoint, Observed, ObservedMass, Panel, Projection},
+    plot::{self, ByClass, LossPoint, Observed, ObservedMass, Panel, Projection},
     run::{Record, Run},
 };
 use ndarray::{ArrayView2, Axis, concatenate};
@@ -26,10 +26,16 @@ pub fn run(arguments: &Plot) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
-    let snapshots = match &arguments.file {
-        Some(path) => read_for(&run, path)?,
-        None => own_data(&run)?,
+    let how = match arguments.colour {
+        Some(_) => read::with_attributes,
+        None => read::sample,
     };
+    let snapshots = match &arguments.file {
+        Some(path) => read_for(&run, path, how)?,
+        None => own_data(&run, how)?,
+    };
+    let colour = arguments.colour.as_deref();
+    let by = colour.map(|name| by_class(name, &snapshots)).transpose()?;
     if let Some(sampled) = read::said(&snapshots, "are drawn and compared") {
         output::line(&format!("Note: {sampled}."));
     }
@@ -50,21 +56,50 @@ pub fn run(arguments: &Plot) -> Result<()> {
         &snapshots,
         &held,
         &scores,
+        by.as_ref(),
         &arguments.output,
     )
+}
+
+/// The classes of the points by the attribute of a name; upper and lower case agree.
+fn by_class(name: &str, snapshots: &Snapshots) -> Result<ByClass> {
+    if snapshots.is_sample() {
+        return Err(Error::new(
+            ErrorKind::Value,
+            format!(
+                "the file has too many rows to be read whole, and {name:?} is known of whole files \
+                 alone; raise data.shard of the run, or name a part of the file"
+            ),
+        ));
+    }
+    let attributes = snapshots.attributes();
+    let exact = attributes.iter().find(|a| a.name == name);
+    let found = exact.or_else(|| {
+        attributes
+            .iter()
+            .find(|a| a.name.eq_ignore_ascii_case(name))
+    });
+    let found = found.ok_or_else(|| {
+        let names = attributes.iter().map(|a| a.name.as_str());
+        Error::missing(format!("column {name:?} beside the coordinates"), names)
+    })?;
+    let sizes: Vec<usize> = snapshots.clouds().iter().map(Cloud::len).collect();
+    ByClass::of(found, &sizes)
 }
 
 /// How many particles and instants a picture of trajectories has.
 const PARTICLES: usize = 200;
 const INSTANTS: usize = 121;
 
-/// Draws everything about a run into `folder`; `held` are the times that the fit did not see.
+/// Draws everything about a run into `folder`; `held` are the times that the fit did not see, and
+/// points are coloured by time or by their class.
 pub fn draw(
     run: &Run,
     dynamics: &Dynamics,
     snapshots: &Snapshots,
     held: &[usize],
     scores: &[Score],
+    by: Option<&ByClass>,
     folder: &Path,
 ) -> Result<()> {
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
@@ -74,7 +109,11 @@ pub fn draw(
         Ok(())
     };
     let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
-    let projection = Projection::fit(&clouds, snapshots.columns())?;
+    let units = snapshots.axis().units();
+    let time = units.map_or("time".to_owned(), |units| format!("time, {units}"));
+    // What distances see: columns that are standardised in the fit are so in the picture.
+    let scale = scale(run, snapshots)?;
+    let projection = Projection::scaled(&clouds, snapshots.columns(), &scale)?.over(&time);
     let labels = shown(snapshots);
     let observed: Vec<Observed> = labels
         .iter()
@@ -107,9 +146,14 @@ pub fn draw(
         "Predicted: the points of {} moved along the learned field.",
         labels[0]
     );
-    save(plot::snapshots(&panels, &how, &projection)?, "snapshots")?;
+    save(
+        plot::snapshots(&panels, &how, &projection, by)?,
+        "snapshots",
+    )?;
 
-    let some = thinned(first, PARTICLES)?;
+    let rows = thinned(first.len(), PARTICLES);
+    let (some, by) = (first.select(&rows)?, by.map(|by| by.moving(&rows)));
+    let by = by.as_ref();
     let span = times[times.len() - 1] - times[0];
     let instants: Vec<f64> = (0..INSTANTS)
         .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
@@ -124,14 +168,11 @@ pub fn draw(
                 held_out: held.contains(&i),
             })
             .collect();
-        let unit = snapshots
-            .unit()
-            .map_or("time".to_owned(), |unit| format!("time, {unit}s"));
-        save(plot::mass("Mass", &predicted, &observed, &unit)?, "mass")?;
+        save(plot::mass("Mass", &predicted, &observed, &time)?, "mass")?;
     }
     let paths = flow::simulate(dynamics, &some, times[0], &instants, scheme, seed)?;
     save(
-        plot::trajectories(&paths.times, &paths.points, &observed, &projection)?,
+        plot::trajectories(&paths.times, &paths.points, &observed, &projection, by)?,
         "trajectories",
     )?;
 
@@ -146,7 +187,7 @@ pub fn draw(
     let points = paths.points.to_shape((at.len(), some.dimension()));
     let points = points.expect("rows of all times in turn").into_owned();
     save(
-        plot::streamlines(&points, &velocities, &at, &observed, &projection)?,
+        plot::streamlines(&points, &velocities, &at, &observed, &projection, by)?,
         "streamlines",
     )?;
 
@@ -208,10 +249,8 @@ fn file_name(label: &str) -> String {
         .collect()
 }
 
-/// Evenly spaced rows, at most `most` of them.
-fn thinned(cloud: &Cloud, most: usize) -> Result<Cloud> {
-    let n = cloud.len();
+/// Evenly spaced rows out of `n`, at most `most` of them.
+fn thinned(n: usize, most: usize) -> Vec<usize> {
     let kept = n.min(most);
-    let rows: Vec<usize> = (0..kept).map(|k| k * n / kept).collect();
-    cloud.select(&rows)
+    (0..kept).map(|k| k * n / kept).collect()
 }

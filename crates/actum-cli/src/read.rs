@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use actum::{
-    data::{Keys, Snapshots, Split, TableReader},
+    data::{self, Keys, Snapshots, Split, TableReader},
     error::Result,
 };
 
@@ -11,6 +11,18 @@ use crate::{output, progress::Meter};
 
 /// Every command looks at the same sample, whatever run it is for.
 const SEED: u64 = 0;
+
+/// All rows of a file that has at most `shard` of them at each time, with the columns that are no
+/// coordinates; else so many at random, without.
+pub fn with_attributes(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
+    let snapshots = sample(path, keys, shard)?;
+    if snapshots.is_sample() {
+        return Ok(snapshots);
+    }
+    let order = TableReader::open(path, keys)?.order();
+    let attributes = data::read_attributes(path, keys, snapshots.columns())?;
+    snapshots.with_attributes(attributes.iter().map(|a| a.select(&order)).collect())
+}
 
 /// All rows of a file that has at most `shard` of them at each time, else so many at random.
 pub fn sample(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
@@ -28,6 +40,13 @@ pub fn sample(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
     table
         .shards(&how, &std::env::temp_dir(), &mut tell)?
         .shard(0)
+}
+
+/// Says on standard error what was supposed of a file.
+pub fn note(path: &Path, notes: &[String]) {
+    for note in notes {
+        eprintln!("note: {}: {}", path.display(), output::with_flags(note));
+    }
 }
 
 /// What is said of a sample: of how many rows so many "are compared", say.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use actum::{
     action::Device,
+    cloud::Cloud,
     data::Snapshots,
     error::{Error, ErrorKind, Result},
     evaluate::{self, Distances, Score},
@@ -15,11 +16,14 @@ use serde_json::json;
 
 use crate::{arguments, output, read, simulate::read_for};
 
+/// Couplings of so many points take seconds.
+const LARGE: usize = 2000;
+
 pub fn run(arguments: &arguments::Score) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let (settings, _) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
-    let snapshots = read_for(&run, &arguments.file)?;
+    let snapshots = read_for(&run, &arguments.file, read::sample)?;
     let scale = scale(&run, &snapshots)?;
     let held = held_in(&run, &snapshots)?;
     let at = targets(arguments, &held, &snapshots)?;
@@ -28,6 +32,15 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         .as_deref()
         .map(|text| snapshots.index_of(text))
         .transpose()?;
+    let largest = snapshots.clouds().iter().map(Cloud::len).max().unwrap_or(0);
+    if largest >= LARGE && !at.is_empty() {
+        eprintln!(
+            "note: W1 and W2 are exact; for each of {} they couple up to {} points in every row, \
+             which takes most of the time",
+            output::count(at.len(), "time"),
+            output::thousands(largest)
+        );
+    }
     let mut scores = vec![];
     for &at in &at {
         let neighbours = evaluate::neighbours(&snapshots, at, &held);
@@ -45,9 +58,10 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         )?);
     }
     let sampled = read::said(&snapshots, "are compared");
+    let advice = advice(&scores, settings);
     let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
-        print_json(arguments, settings, scores, sampled);
+        print_json(arguments, settings, scores, sampled, advice);
     } else {
         output::line(&format!("Distances in {}.", units(settings)));
         if let Some(sampled) = sampled {
@@ -57,8 +71,42 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         for (held_out, score) in scores {
             print(score, held_out, grows);
         }
+        if let Some(advice) = advice {
+            output::line(&format!("\n{advice}"));
+        }
     }
     Ok(())
+}
+
+/// What to try where linear transport, which knows the next snapshot too, is nearer than the fit.
+fn advice(scores: &[Score], settings: &SnapshotSettings) -> Option<String> {
+    let behind: Vec<&str> = scores
+        .iter()
+        .filter(|score| score.is_behind_linear())
+        .map(|score| score.at.as_str())
+        .collect();
+    if behind.is_empty() {
+        return None;
+    }
+    let mut tries = vec![
+        format!("more steps (--steps {})", 2 * settings.fit.steps),
+        format!(
+            "a wider network (--set network.width={})",
+            2 * settings.network.width
+        ),
+    ];
+    if !settings.lagrangian.grows() {
+        tries.push("--growth auto where points are born or die".to_owned());
+    }
+    if !settings.data.standardize {
+        tries.push("--standardize where columns have different units".to_owned());
+    }
+    Some(format!(
+        "Linear transport between the neighbours is nearer than the fit at {}. It uses the next \
+         snapshot, which the prediction does not. To bring the fit nearer, try {}.",
+        behind.join(", "),
+        tries.join(", ")
+    ))
 }
 
 /// The times of `snapshots` that the fit did not see.
@@ -122,11 +170,11 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
                 ("next snapshot", _, Some(time)) => format!("{name} ({time})"),
                 _ => name.to_owned(),
             };
-            let of_halves = name == "two halves";
+            let of_samples = name == "two samples";
             let mut row = vec![name];
             row.extend([d.w1, d.w2, d.mmd_squared, d.energy].map(output::number));
             if masses {
-                row.push(match of_halves {
+                row.push(match of_samples {
                     true => String::new(),
                     false if d.mass_error > 100.0 => {
                         format!("x {}", output::number(d.mass_error + 1.0))
@@ -149,6 +197,7 @@ fn print_json<'a>(
     settings: &SnapshotSettings,
     scores: impl Iterator<Item = (bool, &'a Score)>,
     sampled: Option<String>,
+    advice: Option<String>,
 ) {
     let scores: Vec<_> = scores
         .map(|(held_out, score)| {
@@ -168,6 +217,7 @@ fn print_json<'a>(
         "file": arguments.file,
         "units": units(settings),
         "sample": sampled,
+        "advice": advice,
         "scores": scores,
     }));
 }

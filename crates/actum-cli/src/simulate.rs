@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, Keys, ParticleWeights, Snapshots},
+    data::{self, Attribute, Keys, ParticleWeights, Particles, Snapshots},
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme, Trajectories},
     run::Run,
@@ -23,7 +23,12 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         .as_deref()
         .map(|text| axis.value_of(text))
         .transpose()?;
-    let (start, from, sampled) = start(arguments, &run, from)?;
+    let Started {
+        cloud: start,
+        from,
+        attributes,
+        sampled,
+    } = start(arguments, &run, from)?;
     let times = match (&arguments.to, arguments.times.as_slice()) {
         (Some(to), _) => vec![axis.value_of(to)?],
         (None, []) => axis
@@ -37,10 +42,11 @@ pub fn run(arguments: &Simulate) -> Result<()> {
             .map(|t| axis.value_of(t))
             .collect::<Result<_>>()?,
     };
+    let began = axis.label_of(from);
     if times.is_empty() {
         return Err(Error::new(
             ErrorKind::Value,
-            format!("{from} is the last time; say where to go with --to or --times"),
+            format!("{began} is the last time; say where to go with --to or --times"),
         ));
     }
     let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
@@ -51,15 +57,18 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         true => ParticleWeights::Changing(&moved.weights),
         false => ParticleWeights::Constant(start.weights()),
     };
-    data::write_trajectories(
-        &arguments.output,
-        &moved.times,
-        &moved.points,
+    let labels: Vec<String> = moved.times.iter().map(|t| axis.label_of(*t)).collect();
+    let particles = Particles {
+        times: &moved.times,
+        labels: &labels,
+        points: &moved.points,
         weights,
-        &seen.columns,
-    )?;
+        columns: &seen.columns,
+        attributes: &attributes,
+    };
+    data::write_trajectories(&arguments.output, &particles)?;
     output::line(&format!(
-        "{}: {} from {from} at {} (velocity evaluated {})",
+        "{}: {} from {began} at {} (velocity evaluated {})",
         arguments.output.display(),
         output::count(start.len(), "particle"),
         output::count(times.len(), "time"),
@@ -69,16 +78,16 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         output::line(&sampled);
     }
     if grows {
-        print_masses(&moved, &times, start.mass())?;
+        print_masses(&moved, &labels, start.mass())?;
     }
     Ok(())
 }
 
-fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> {
-    let rows = moved.masses().into_iter().zip(times).enumerate();
+fn print_masses(moved: &Trajectories, labels: &[String], before: f64) -> Result<()> {
+    let rows = moved.masses().into_iter().zip(labels).enumerate();
     let rows = rows.map(|(k, (mass, time))| {
         Ok(vec![
-            time.to_string(),
+            time.clone(),
             output::number(mass),
             output::number(mass / before),
             output::number(moved.cloud(k)?.effective_sample_size()),
@@ -94,26 +103,34 @@ fn print_masses(moved: &Trajectories, times: &[f64], before: f64) -> Result<()> 
     Ok(())
 }
 
-/// The points to move and their time: the one typed, else the one the start file tells, else the
-/// first; and what is to be said where they are a sample.
-fn start(
-    arguments: &Simulate,
-    run: &Run,
-    from: Option<f64>,
-) -> Result<(Cloud, f64, Option<String>)> {
-    let (settings, seen) = run.snapshots()?;
-    let first = seen.times[0];
+/// The points to move.
+struct Started {
+    cloud: Cloud,
+    /// Their time: the one typed, else the one the start file tells, else the first.
+    from: f64,
+    /// What is known of them beside the coordinates.
+    attributes: Vec<Attribute>,
+    /// What is to be said where they are a sample.
+    sampled: Option<String>,
+}
+
+fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<Started> {
+    let first = run.snapshots()?.1.times[0];
     if let Some(path) = &arguments.start {
-        let (cloud, time) = data::read_cloud(path, &settings.data.keys, from)?;
-        let cloud = run
-            .view_cloud(&cloud)
-            .map_err(|e| e.within(path.display()))?;
-        return Ok((cloud, from.or(time).unwrap_or(first), None));
+        let start = run.read_start(path, from)?;
+        read::note(path, &start.notes);
+        let all = run.read_by(|keys| data::read_attributes(path, keys, &start.columns))?;
+        return Ok(Started {
+            from: from.or(start.time).unwrap_or(first),
+            attributes: all.iter().map(|a| a.select(&start.rows)).collect(),
+            cloud: start.cloud,
+            sampled: None,
+        });
     }
-    let snapshots = own_data(run)?;
+    let snapshots = own_data(run, read::with_attributes)?;
     let from = from.unwrap_or(first);
     let index = (0..snapshots.len()).find(|i| snapshots.times()[*i] == from);
-    let cloud = index.map(|i| snapshots.cloud(i).clone()).ok_or_else(|| {
+    let index = index.ok_or_else(|| {
         Error::new(
             ErrorKind::Missing,
             format!(
@@ -123,14 +140,26 @@ fn start(
             ),
         )
     })?;
-    let sampled = read::said(&snapshots, "are moved; --start FILE moves all of a file");
-    Ok((cloud, from, sampled))
+    Ok(Started {
+        cloud: snapshots.cloud(index).clone(),
+        from,
+        attributes: match snapshots.is_sample() {
+            true => vec![],
+            false => snapshots.attributes_at(index),
+        },
+        sampled: read::said(&snapshots, "are moved; --start FILE moves all of a file"),
+    })
 }
 
+/// How a file is read: [`read::sample`] or [`read::with_attributes`].
+pub type Read = fn(&Path, &Keys, usize) -> Result<Snapshots>;
+
 /// The data that the run was fitted on, from where it was then, or a sample of it.
-pub fn own_data(run: &Run) -> Result<Snapshots> {
+pub fn own_data(run: &Run, read: Read) -> Result<Snapshots> {
     let path = PathBuf::from(&run.source().data);
-    let snapshots = read_for(run, &path)?;
+    let (settings, _) = run.snapshots()?;
+    let snapshots = read(&path, &settings.data.keys, settings.data.shard)?;
+    let snapshots = run.view(&snapshots).map_err(|e| e.within(path.display()))?;
     if snapshots.fingerprint() != run.source().fingerprint {
         return Err(Error::new(
             ErrorKind::Value,
@@ -143,20 +172,12 @@ pub fn own_data(run: &Run) -> Result<Snapshots> {
     Ok(snapshots)
 }
 
-/// Reads a file as the run sees it, or a sample of a large one.
-pub fn read_for(run: &Run, path: &Path) -> Result<Snapshots> {
-    let (settings, _) = run.snapshots()?;
-    let (keys, shard) = (&settings.data.keys, settings.data.shard);
-    let snapshots = read::sample(path, keys, shard).or_else(|error| {
-        // The drift is in the run: a file without velocities will do.
-        let without = Keys {
-            velocity_key: None,
-            ..keys.clone()
-        };
-        match error.kind() {
-            ErrorKind::Missing => read::sample(path, &without, shard).map_err(|_| error),
-            _ => Err(error),
-        }
-    })?;
-    run.view(&snapshots).map_err(|e| e.within(path.display()))
+/// Reads a file as the run sees it, or a sample of a large one, and says what had to be supposed.
+pub fn read_for(run: &Run, path: &Path, read: Read) -> Result<Snapshots> {
+    let shard = run.snapshots()?.0.data.shard;
+    let snapshots = run.read_by(|keys| read(path, keys, shard))?;
+    let known = snapshots.notes().len();
+    let seen = run.view(&snapshots).map_err(|e| e.within(path.display()))?;
+    read::note(path, &seen.notes()[known..]);
+    Ok(seen)
 }

@@ -30,7 +30,7 @@ fn fit_score_simulate_plot_and_inspect_follow_each_other() {
         "previous",
         "next",
         "linear transport",
-        "two halves",
+        "two samples",
     ] {
         assert!(table.contains(row), "{table}");
     }

@@ -1,5 +1,6 @@
 //! The program as a person meets it: what it prints, what it leaves behind, how it exits.
 
+mod biologist;
 mod check;
 mod disk;
 mod doors;
@@ -9,5 +10,6 @@ mod image;
 mod journey;
 mod lagrangian;
 mod program;
+mod same_file;
 mod shards;
 mod support;

@@ -10,6 +10,7 @@
 //!
 //! [`Images`] are read from files of their own.
 
+mod attributes;
 mod formats;
 mod images;
 mod keys;
@@ -22,17 +23,18 @@ mod writer;
 use std::path::Path;
 
 use self::formats::listed;
-pub(crate) use self::images::LUMA;
 pub use self::{
+    attributes::{Attribute, read_attributes},
     formats::{FORMATS, Format, described, extensions},
     images::{IMAGE_TARGETS, ImageTarget, Images},
     keys::{Key, Keys},
-    reader::{TableReader, read, read_cloud, read_matrix},
+    reader::{Points, TableReader, read, read_matrix, read_points},
     shards::{Shards, Split},
     snapshots::Snapshots,
     time::TimeAxis,
-    writer::{ParticleWeights, write, write_trajectories},
+    writer::{ParticleWeights, Particles, write, write_trajectories},
 };
+pub(crate) use self::{images::LUMA, snapshots::default_columns};
 use crate::error::{ErrorKind, Result};
 
 fn within<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {

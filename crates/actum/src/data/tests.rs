@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use ndarray::{Array1, Array2, Array3, Axis, array};
 
 use super::*;
-use crate::error::Error;
+use crate::{cloud::Cloud, error::Error};
 
 pub(in crate::data) fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).join(name)
@@ -138,13 +138,42 @@ fn missing_and_unknown_files_are_named() {
     }
 }
 
+/// Writes particles at times that are numbers.
+pub(in crate::data) fn trajectories(
+    path: &Path,
+    times: &[f64],
+    points: &Array3<f64>,
+    weights: ParticleWeights,
+    columns: &[String],
+) -> Result<()> {
+    let labels: Vec<String> = times.iter().map(f64::to_string).collect();
+    let particles = Particles {
+        times,
+        labels: &labels,
+        points,
+        weights,
+        columns,
+        attributes: &[],
+    };
+    write_trajectories(path, &particles)
+}
+
+/// The points at a time, the first by default.
+pub(in crate::data) fn read_at(path: &Path, keys: &Keys, time: Option<f64>) -> Result<Cloud> {
+    let choose = &mut |axis: &TimeAxis| match time {
+        Some(time) => axis.index_of(&time.to_string()),
+        None => Ok(0),
+    };
+    read_points(path, keys, choose).map(|points| points.cloud)
+}
+
 #[test]
 fn a_cloud_needs_no_times() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("start.csv");
     let of = |text: &str, time: Option<f64>| {
         fs::write(&path, text).unwrap();
-        read_cloud(&path, &Keys::default(), time).map(|(cloud, _)| cloud)
+        read_at(&path, &Keys::default(), time)
     };
     assert_eq!(
         of("x,y\n1,2\n3,4\n", Some(7.0)).unwrap().points(),
@@ -166,7 +195,7 @@ fn a_cloud_needs_no_times() {
     assert_holds(&error, &["start.csv", "\"3\"", "day 0, day 2"]);
     let npz = folder.path().join("start.npz");
     let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
-    write_trajectories(
+    trajectories(
         &npz,
         &[0.0, 1.5],
         &points,
@@ -174,11 +203,12 @@ fn a_cloud_needs_no_times() {
         &["x".to_owned()],
     )
     .unwrap();
-    let (cloud, time) = read_cloud(&npz, &Keys::default(), Some(1.5)).unwrap();
-    assert_eq!(cloud.points(), array![[10.0], [11.0], [12.0]]);
-    assert_eq!(time, Some(1.5));
-    let error = read_cloud(&npz, &Keys::default(), None).unwrap_err();
-    assert_holds(&error, &["0, 1.5"]);
+    let points = read_points(&npz, &Keys::default(), &mut |axis| axis.index_of("1.5")).unwrap();
+    assert_eq!(points.cloud.points(), array![[10.0], [11.0], [12.0]]);
+    assert_eq!(
+        (points.columns, points.rows),
+        (vec!["x".to_owned()], vec![3, 4, 5])
+    );
 }
 
 #[test]
@@ -249,13 +279,13 @@ fn a_cloud_needs_no_velocities() {
     let path = folder.path().join("start.csv");
     let of = |text: &str| {
         fs::write(&path, text).unwrap();
-        read_cloud(&path, &velocity("u,v"), None).map(|(cloud, _)| cloud)
+        read_at(&path, &velocity("u,v"), None)
     };
     let points = array![[1.0, 2.0], [3.0, 4.0]];
     assert_eq!(of("x,y\n1,2\n3,4\n").unwrap().points(), points);
     assert_eq!(of("x,y,u,v\n1,2,9,9\n3,4,9,\n").unwrap().points(), points);
     let npz = fixture("labels.npz");
-    assert!(read_cloud(&npz, &velocity("V"), Some(2.0)).is_ok());
+    assert!(read_at(&npz, &velocity("V"), Some(2.0)).is_ok());
 }
 
 #[test]

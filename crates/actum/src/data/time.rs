@@ -139,6 +139,13 @@ impl TimeAxis {
         Some(self.mark.unit.as_str()).filter(|unit| !unit.is_empty())
     }
 
+    /// The unit as several of it are called, `days`.
+    pub fn units(&self) -> Option<String> {
+        let unit = self.unit()?;
+        let s = if seconds(unit).is_some() { "s" } else { "" };
+        Some(format!("{unit}{s}"))
+    }
+
     /// Whether every label is a plain number.
     pub fn is_plain(&self) -> bool {
         self.labels.iter().all(|label| label.parse::<f64>().is_ok())
@@ -205,6 +212,91 @@ impl TimeAxis {
                 ),
             )
         })
+    }
+
+    /// The text of a time: its label where it is one of these times, else its number written as
+    /// they are, `Day 1.5` beside `Day 1`.
+    pub fn label_of(&self, value: f64) -> String {
+        let near = |known: &f64| (known - value).abs() <= 1e-9 * known.abs().max(value.abs());
+        if let Some(i) = self.values.iter().position(near) {
+            return self.labels[i].clone();
+        }
+        let number = (value + 0.0).to_string();
+        let mut times = self.values.iter().zip(&self.labels).rev();
+        let framed = times.find_map(|(known, label)| {
+            let digit = label.find(|c: char| c.is_ascii_digit())?;
+            let start = digit - usize::from(label[..digit].ends_with('.'));
+            let end = start + number_length(&label[start..]);
+            // A sign would be written twice.
+            let is_whole = label[start..end].parse() == Ok(*known) && *known > 0.0;
+            is_whole.then(|| format!("{}{number}{}", &label[..start], &label[end..]))
+        });
+        framed.unwrap_or(number)
+    }
+
+    /// The axis with a unit for plain numbers, such as the name of their column tells (`day`).
+    pub(crate) fn in_unit(mut self, name: &str) -> Self {
+        if self.mark == Mark::default()
+            && let Some(unit) = unit_in(name)
+        {
+            self.mark.unit = unit.to_owned();
+        }
+        self
+    }
+
+    /// These times in the unit of `other`, shown as its are, and what is to be said where they had
+    /// to be converted, or are supposed to be in that unit.
+    ///
+    /// # Errors
+    /// Units that are not converted into each other; times with a unit where `other` has none.
+    pub(crate) fn as_on(&self, other: &Self) -> Result<(Self, Option<String>)> {
+        if self.mark == other.mark {
+            return Ok((self.clone(), None));
+        }
+        let shown = |axis: &Self| axis.labels[..axis.labels.len().min(3)].join(", ");
+        let units = [self, other].map(|axis| seconds(&axis.mark.unit));
+        let (factors, note) = match units {
+            _ if self.mark == Mark::default() => {
+                let first = &other.labels[0];
+                let note = match other.units() {
+                    Some(units) if first.parse::<f64>().is_ok() => {
+                        format!("its times have no unit and are taken for {units}")
+                    }
+                    _ => format!(
+                        "its times are plain numbers and are taken for times such as {first}"
+                    ),
+                };
+                ([1.0, 1.0], note)
+            }
+            [Some(from), Some(to)] if self.mark.prefix == other.mark.prefix => {
+                let [ours, theirs] = [self, other].map(|axis| &axis.mark.unit);
+                let note = format!("its times are in {ours}s and are converted to {theirs}s");
+                ([from, to], note)
+            }
+            _ => {
+                let of = |axis: &Self| match axis.units() {
+                    Some(units) => format!("{} (in {units})", shown(axis)),
+                    None => shown(axis),
+                };
+                return Err(Error::new(
+                    ErrorKind::Value,
+                    format!(
+                        "expected times such as {}, got {}, which are not converted; write both in \
+                         one unit",
+                        of(other),
+                        of(self)
+                    ),
+                ));
+            }
+        };
+        let [from, to] = factors;
+        let values: Vec<f64> = self.values.iter().map(|t| t * from / to).collect();
+        let axis = Self {
+            labels: values.iter().map(|t| other.label_of(*t)).collect(),
+            values,
+            mark: other.mark.clone(),
+        };
+        Ok((axis, Some(note)))
     }
 
     /// The axis without the times for which `keep` is false.
@@ -319,6 +411,31 @@ fn unit(word: &str) -> Option<&'static str> {
     })
 }
 
+/// The seconds of a unit of time.
+fn seconds(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "second" => 1.0,
+        "minute" => 60.0,
+        "hour" => 3600.0,
+        "day" => 86_400.0,
+        "week" => 604_800.0,
+        _ => return None,
+    })
+}
+
+/// The unit that the name of a column of times tells: `day`, `Hours`, `time_h`, `t [min]`.
+fn unit_in(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let words = name.split(|c: char| !c.is_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    // A letter alone is a name of many things.
+    let (last, rest) = words.split_last()?;
+    let says_time = rest
+        .iter()
+        .any(|word| ["t", "time", "timepoint"].contains(word));
+    unit(last).filter(|_| last.len() > 1 || says_time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,6 +540,74 @@ mod tests {
         let (steps, _) = TimeAxis::from_values(&[0.0, 0.1 + 0.2, 0.5]).unwrap();
         assert_eq!(steps.index_of("0.3").unwrap(), 1);
         assert_eq!(steps.index_of("0").unwrap(), 0);
+    }
+
+    #[test]
+    fn times_of_another_unit_are_converted_or_refused() {
+        let axis = |labels: &[&str]| TimeAxis::from_labels(labels).unwrap().0;
+        let days = axis(&["Day 0", "Day 1", "Day 4"]);
+        let (same, note) = axis(&["d1", "4 days"]).as_on(&days).unwrap();
+        assert_eq!(
+            (same.labels(), note),
+            (&["d1".into(), "4 days".into()][..], None)
+        );
+        for hours in [axis(&["24h", "36 hours"]), axis(&["1440 min", "2160 min"])] {
+            let (found, note) = hours.as_on(&days).unwrap();
+            assert_eq!(found.values(), [1.0, 1.5]);
+            assert_eq!(found.labels(), ["Day 1", "Day 1.5"]);
+            assert!(note.unwrap().contains("converted to days"));
+        }
+        let (bare, note) = axis(&["0", "2"]).as_on(&days).unwrap();
+        assert_eq!(bare.labels(), ["Day 0", "Day 2"]);
+        assert!(note.unwrap().contains("such as Day 0"));
+        for other in [
+            axis(&["E1", "E2"]),
+            axis(&["1 hpf", "2 hpf"]),
+            axis(&["rep1"]),
+        ] {
+            let error = other.as_on(&days).unwrap_err().to_string();
+            assert!(error.contains("Day 0, Day 1, Day 4"), "{error}");
+            assert!(error.contains(&other.labels()[0]), "{error}");
+        }
+        // Numbers without a unit cannot be compared with hours.
+        let error = axis(&["0h", "1h"]).as_on(&axis(&["0", "1"])).unwrap_err();
+        assert!(error.to_string().contains("0h, 1h"), "{error}");
+    }
+
+    #[test]
+    fn the_name_of_a_column_tells_the_unit_of_plain_numbers() {
+        for (name, expected) in [
+            ("day", Some("day")),
+            ("Hours", Some("hour")),
+            ("time_h", Some("hour")),
+            ("Time [min]", Some("minute")),
+            ("t", None),
+            ("d", None),
+            ("timepoint", None),
+            ("birthday", None),
+        ] {
+            let (axis, _) = TimeAxis::from_values(&[0.0, 1.0]).unwrap();
+            assert_eq!(axis.in_unit(name).unit(), expected, "{name}");
+        }
+        let (labelled, _) = TimeAxis::from_labels(&["0h", "1h"]).unwrap();
+        assert_eq!(labelled.in_unit("day").unit(), Some("hour"));
+    }
+
+    #[test]
+    fn a_time_between_others_is_written_as_they_are() {
+        let axis = |labels: &[&str]| TimeAxis::from_labels(labels).unwrap().0;
+        for (labels, value, expected) in [
+            (&["Day 0", "Day 3"][..], 1.5, "Day 1.5"),
+            (&["Day 0", "Day 3"], 3.0, "Day 3"),
+            (&["0h", "36h"], 0.25, "0.25h"),
+            (&["E8.5", "E9.5"], 9.0, "E9"),
+            (&["day-1", "day-2"], 1.5, "day-1.5"),
+            (&["0", "2"], 0.1 + 0.2, "0.30000000000000004"),
+            (&["t=0", "t=.5"], 0.25, "t=0.25"),
+            (&["-2", "-1"], -1.5, "-1.5"),
+        ] {
+            assert_eq!(axis(labels).label_of(value), expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::{borrow::Cow, iter::repeat_n, path::Path};
 use ndarray::{Array1, Array2, Array3};
 
 use super::{
-    Snapshots,
+    Attribute, Snapshots,
+    attributes::free_names,
     formats::{Format, check_reserved, velocity_names},
     snapshots::check_columns,
     within,
@@ -60,41 +61,68 @@ impl ParticleWeights<'_> {
     }
 }
 
-/// Writes particles through time, points `[k, n, d]` at `times` `[k]`, with their weights,
-/// coordinates named `columns` `[d]`; [`read`](super::read()) takes the file for snapshots.
+/// Particles through time.
+#[derive(Debug, Clone, Copy)]
+pub struct Particles<'a> {
+    /// The times, `[k]`.
+    pub times: &'a [f64],
+    /// The times as they are written, `[k]`; [`TimeAxis::label_of`](super::TimeAxis::label_of)
+    /// makes them.
+    pub labels: &'a [String],
+    /// The points, `[k, n, d]`.
+    pub points: &'a Array3<f64>,
+    /// Their weights.
+    pub weights: ParticleWeights<'a>,
+    /// The names of the coordinates, `[d]`.
+    pub columns: &'a [String],
+    /// What is known of each particle, `[n]`.
+    pub attributes: &'a [Attribute],
+}
+
+impl Particles<'_> {
+    pub(super) fn times_are_numbers(&self) -> bool {
+        self.labels.iter().all(|label| label.parse::<f64>().is_ok())
+    }
+}
+
+/// Writes particles through time; [`read`](super::read()) takes the file for snapshots.
 ///
-/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]` or `[k, n]`. In tables one row for each
-/// particle and time, particle by particle: `particle` (from 0), `t`, the coordinates, `w`.
-/// Constant weights that are equal are left out; changing ones are written as they are.
+/// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]` or `[k, n]`, and every attribute as text `[n]`.
+/// In tables one row for each particle and time, particle by particle: `particle` (from 0), `t`,
+/// the coordinates, `w`, the attributes. Constant weights that are equal are left out; changing
+/// ones are written as they are. An attribute that is named as another column gets a `_` behind its
+/// name.
 ///
 /// # Errors
 /// Lengths that disagree, and as [`write()`].
-pub fn write_trajectories(
-    path: &Path,
-    times: &[f64],
-    points: &Array3<f64>,
-    weights: ParticleWeights,
-    columns: &[String],
-) -> Result<()> {
-    let (k, n, d) = points.dim();
-    weights.check(k, n)?;
-    let weights = match weights {
+pub fn write_trajectories(path: &Path, particles: &Particles) -> Result<()> {
+    let (k, n, d) = particles.points.dim();
+    particles.weights.check(k, n)?;
+    let weights = match particles.weights {
         ParticleWeights::Constant(w) if w.iter().all(|x| *x == w[0]) => ParticleWeights::Equal,
         given => given,
     };
     ensure!(
-        times.len() == k,
+        particles.times.len() == k && particles.labels.len() == k,
         Shape,
-        "expected one time for each of {k} steps, got {}",
-        times.len()
+        "expected one time and one label for each of {k} steps, got {} and {}",
+        particles.times.len(),
+        particles.labels.len()
     );
-    check_columns(columns, d)?;
+    for attribute in particles.attributes {
+        ensure!(
+            attribute.values.len() == n,
+            Shape,
+            "expected a value of {:?} for each of {n} particles, got {}",
+            attribute.name,
+            attribute.values.len()
+        );
+    }
+    check_columns(particles.columns, d)?;
     let format = within(path, || Format::of(path))?;
     let particles = Particles {
-        times,
-        points,
         weights,
-        columns,
+        ..*particles
     };
     (format.write)(path, &Contents::Particles(particles))
 }
@@ -103,14 +131,6 @@ pub fn write_trajectories(
 pub(super) enum Contents<'a> {
     Snapshots(&'a Snapshots),
     Particles(Particles<'a>),
-}
-
-/// Particles through time, of lengths that agree.
-pub(super) struct Particles<'a> {
-    pub times: &'a [f64],
-    pub points: &'a Array3<f64>,
-    pub weights: ParticleWeights<'a>,
-    pub columns: &'a [String],
 }
 
 /// A column of a table that is written.
@@ -127,6 +147,7 @@ pub(super) enum Cells<'a> {
     Numbers(Each<'a, f64>),
     /// Times and their labels, and whether the labels are only numbers.
     Times(Each<'a, (f64, &'a str)>, bool),
+    Texts(Each<'a, &'a str>),
 }
 
 impl<'a> Column<'a> {
@@ -171,16 +192,33 @@ fn snapshots_table(snapshots: &Snapshots) -> Result<Vec<Column<'_>>> {
         let weights = clouds.iter().flat_map(|cloud| cloud.weights());
         table.push(Column::numbers("w", weights.copied()));
     }
+    let attributes = snapshots.attributes();
+    for (attribute, name) in attributes.iter().zip(beside(&table, attributes)) {
+        let cells = attribute.values.iter().map(|value| &**value);
+        table.push(Column {
+            name: name.into(),
+            cells: Cells::Texts(Box::new(cells)),
+        });
+    }
     Ok(table)
+}
+
+/// The names of attributes beside the columns of a table.
+fn beside(table: &[Column], attributes: &[Attribute]) -> Vec<String> {
+    let taken: Vec<&str> = table.iter().map(|column| &*column.name).collect();
+    free_names(attributes, &[&taken[..], &["t", "w"]].concat())
 }
 
 fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
     let Particles {
         times,
+        labels,
         points,
         weights,
         columns,
+        attributes,
     } = *particles;
+    let is_plain = particles.times_are_numbers();
     check_reserved(columns, &["particle", "t", "w"])?;
     let (k, n, _) = points.dim();
     let each = move || (0..n).flat_map(move |i| (0..k).map(move |k| (i, k)));
@@ -189,7 +227,16 @@ fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
             name: "particle".into(),
             cells: Cells::Counts(Box::new(each().map(|(i, _)| i))),
         },
-        Column::numbers("t", each().map(|(_, k)| times[k])),
+        Column {
+            name: "t".into(),
+            cells: match is_plain {
+                true => Cells::Numbers(Box::new(each().map(|(_, k)| times[k]))),
+                false => {
+                    let cells = each().map(|(_, k)| (times[k], labels[k].as_str()));
+                    Cells::Times(Box::new(cells), false)
+                }
+            },
+        },
     ];
     for (j, name) in columns.iter().enumerate() {
         let column = each().map(move |(i, k)| points[[k, i, j]]);
@@ -201,6 +248,13 @@ fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
         ParticleWeights::Changing(w) => {
             table.push(Column::numbers("w", each().map(|(i, k)| w[[k, i]])));
         }
+    }
+    for (attribute, name) in attributes.iter().zip(beside(&table, attributes)) {
+        let cells = each().map(|(i, _)| &*attribute.values[i]);
+        table.push(Column {
+            name: name.into(),
+            cells: Cells::Texts(Box::new(cells)),
+        });
     }
     Ok(table)
 }

@@ -110,7 +110,7 @@ pub struct Step {
     pub step: usize,
     /// The objective on this step's batch, in the units of the cost.
     pub loss: f64,
-    /// Its running mean over about the last 100 steps.
+    /// Its level over about the last 100 steps, without the lag of a running mean.
     pub smoothed: f64,
     /// The norm of the gradient before clipping, in the network's units.
     pub gradient_norm: f64,
@@ -450,7 +450,7 @@ impl<'a> Training<'a> {
         Ok(Step {
             step: state.step,
             loss: loss * unit,
-            smoothed: state.guard.mean * unit,
+            smoothed: state.guard.level() * unit,
             gradient_norm,
             learning_rate,
         })
@@ -462,6 +462,8 @@ impl<'a> Training<'a> {
 struct DivergenceGuard {
     count: usize,
     mean: f64,
+    /// The running mean of the means, which lags as far behind them as they behind the objective.
+    mean_of_means: f64,
     variance: f64,
     /// The lowest mean so far: growth too slow to be a jump is seen against it.
     lowest: f64,
@@ -491,12 +493,18 @@ impl DivergenceGuard {
         Ok(())
     }
 
+    /// The running mean moved on by its lag.
+    fn level(&self) -> f64 {
+        2.0 * self.mean - self.mean_of_means
+    }
+
     fn learn(&mut self, loss: f64) {
         self.count += 1;
         // A window of a third of the steps so far, and of 100 in the end.
         let share = (3.0 / (self.count as f64 + 2.0)).clamp(0.01, 1.0);
         let off = loss - self.mean;
         self.mean += share * off;
+        self.mean_of_means += share * (self.mean - self.mean_of_means);
         self.variance = (1.0 - share) * (self.variance + share * off * off);
         self.lowest = if self.count == 1 {
             self.mean
@@ -509,6 +517,24 @@ impl DivergenceGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two averages one after the other lag twice as far (Mulloy 1994).
+    #[test]
+    fn the_level_keeps_up_with_an_objective_that_falls() {
+        let mut guard = DivergenceGuard::default();
+        guard.learn(7.0);
+        assert_eq!(guard.level(), 7.0);
+        for k in 1..1500 {
+            let loss = 7.0 - 0.01 * f64::from(k);
+            guard.learn(loss);
+            let lag = (guard.level() - loss) / 0.01;
+            assert!(lag.abs() < 0.07 * f64::from(k) + 1.0, "{lag} steps at {k}");
+            if k >= 1000 {
+                assert!(lag.abs() < 4.0, "{lag} steps at {k}");
+                assert!(guard.mean - loss > 0.9);
+            }
+        }
+    }
 
     #[test]
     fn a_fit_may_begin_high_and_fall_below_0_but_not_rise() {

@@ -75,6 +75,20 @@ pub fn mmd_squared_with(a: &Cloud, b: &Cloud, gammas: &[f64]) -> Result<f64> {
     Ok(within(a) + within(b) - 2.0 * between(a, b, Ground::SquaredEuclidean, kernel))
 }
 
+/// The mean distance `E|X - X'|` of two points of a cloud, a point with itself included.
+///
+/// # Errors
+/// Distances that overflow (`Value`).
+pub(crate) fn mean_distance(cloud: &Cloud) -> Result<f64> {
+    let mean = 2.0 * above(cloud, Ground::Euclidean, |c| *c);
+    ensure!(
+        mean.is_finite(),
+        Value,
+        "the distances overflow; bring the coordinates to a smaller scale"
+    );
+    Ok(mean)
+}
+
 /// The energy distance `2 E|X - Y| - E|X - X'| - E|Y - Y'|` (Székely & Rizzo, 2013), not its root.
 ///
 /// The expectations include pairs of a point with itself (a V-statistic). So it is non-negative,

@@ -198,10 +198,42 @@ impl Scale {
 
     fn ticks(&self, most: usize) -> Vec<(f64, String)> {
         if self.logarithmic {
-            log_ticks(self.limits, most)
-        } else {
-            ticks(self.limits, most)
+            return log_ticks(self.limits, most);
         }
+        let offset = self.offset();
+        let ticks = ticks(self.limits.map(|limit| limit - offset), most);
+        let back = ticks
+            .into_iter()
+            .map(|(value, label)| (value + offset, label));
+        back.collect()
+    }
+
+    /// A round number that tick labels leave out, where its digits would be most of them; else 0.
+    fn offset(&self) -> f64 {
+        let [low, high] = self.limits;
+        let range = high - low;
+        if self.logarithmic || low.abs().max(high.abs()) < 1e4 * range {
+            return 0.0;
+        }
+        let power = range.log10().ceil() as i32;
+        let middle = low + 0.5 * range;
+        // Powers below 1 are not exact, so their inverse divides.
+        match 10f64.powi(power.abs()) {
+            unit if power < 0 => (middle * unit).round() / unit,
+            unit => (middle / unit).round() * unit,
+        }
+    }
+
+    /// The name of the axis, with what its labels leave out.
+    fn named(&self, name: &str) -> String {
+        let offset = self.offset();
+        let digits = match offset.abs() {
+            0.0 => return name.to_owned(),
+            size if size < 1e6 => size.to_string(),
+            size => format!("{size:e}"),
+        };
+        let sign = if offset > 0.0 { "−" } else { "+" };
+        format!("{name} {sign} {digits}")
     }
 
     fn length(&self) -> f64 {
@@ -303,11 +335,34 @@ impl Frame {
     }
 
     pub fn name_x(&self, canvas: &mut Canvas, name: &str) {
-        name_x(canvas, self.area, name);
+        self.name_x_below(canvas, self.area, name);
     }
 
     pub fn name_y(&self, canvas: &mut Canvas, name: &str) {
-        name_y(canvas, self.area, self.label_width(), name);
+        self.name_y_beside(canvas, self.area, self.label_width(), name);
+    }
+
+    /// The name of the horizontal axis below `area`.
+    pub fn name_x_below(&self, canvas: &mut Canvas, area: Area, name: &str) {
+        let name = NAME.cut(&self.x.named(name), area.width);
+        canvas.text(
+            area.x + 0.5 * area.width,
+            area.bottom() + 36.0,
+            NAME.middle(),
+            &name,
+        );
+    }
+
+    /// The name of the vertical axis to the left of `area`, beyond tick labels of width `labels`.
+    pub fn name_y_beside(&self, canvas: &mut Canvas, area: Area, labels: f64, name: &str) {
+        let name = NAME.cut(&self.y.named(name), area.height);
+        let x = area.x - labels - 17.0;
+        canvas.text(
+            x,
+            area.y + 0.5 * area.height,
+            NAME.middle().turned(-90),
+            &name,
+        );
     }
 
     /// The width of the widest tick label on the left.
@@ -320,35 +375,12 @@ impl Frame {
     }
 }
 
-/// The room that [`Frame::label_x`] and [`name_x`] take below the frame.
+/// The room that [`Frame::label_x`] and [`Frame::name_x`] take below the frame.
 pub(super) const BELOW: f64 = 42.0;
 
-/// The room that tick labels of width `labels` and [`name_y`] take on the left.
+/// The room that tick labels of width `labels` and [`Frame::name_y`] take on the left.
 pub(super) fn left_of(labels: f64) -> f64 {
     labels + 28.0
-}
-
-/// The name of the horizontal axis below `area`.
-pub(super) fn name_x(canvas: &mut Canvas, area: Area, name: &str) {
-    let name = NAME.cut(name, area.width);
-    canvas.text(
-        area.x + 0.5 * area.width,
-        area.bottom() + 36.0,
-        NAME.middle(),
-        &name,
-    );
-}
-
-/// The name of the vertical axis to the left of `area`, beyond tick labels of width `labels`.
-pub(super) fn name_y(canvas: &mut Canvas, area: Area, labels: f64, name: &str) {
-    let name = NAME.cut(name, area.height);
-    let x = area.x - labels - 17.0;
-    canvas.text(
-        x,
-        area.y + 0.5 * area.height,
-        NAME.middle().turned(-90),
-        &name,
-    );
 }
 
 #[cfg(test)]
@@ -375,6 +407,39 @@ mod tests {
         assert_eq!(labels([0.0, 100.0], 4), ["0", "25", "50", "75", "100"]);
         assert_eq!(labels([0.0, 2.4e6], 5), ["0", "5e5", "1e6", "1.5e6", "2e6"]);
         assert_eq!(labels([1e-5, 4.2e-5], 4), ["1e−5", "2e−5", "3e−5", "4e−5"]);
+    }
+
+    #[test]
+    fn a_large_offset_is_written_once() {
+        for (limits, expected, name) in [
+            ([1e9 - 0.012, 1e9 + 0.022], &["0.00", "0.02"][..], "x − 1e9"),
+            (
+                [20_240_001.0, 20_240_004.0],
+                &["1", "2", "3"],
+                "x − 2.024e7",
+            ),
+            (
+                [-50_000.5, -50_000.2],
+                &["−0.5", "−0.4", "−0.3"],
+                "x + 50000",
+            ),
+        ] {
+            let scale = Scale::new(limits, 0.0, 100.0);
+            assert_eq!(scale.named("x"), name);
+            let ticks = scale.ticks(3);
+            let labels: Vec<&str> = ticks.iter().map(|(_, label)| label.as_str()).collect();
+            assert!(
+                expected.iter().all(|label| labels.contains(label)),
+                "{labels:?}"
+            );
+            for (value, label) in &ticks {
+                let off: f64 = label.replace('−', "-").parse().unwrap();
+                assert!((value - scale.offset() - off).abs() < 1e-5);
+                assert!((0.0..=100.0).contains(&scale.at(*value)), "{label}");
+            }
+        }
+        let plain = Scale::new([990.0, 1010.0], 0.0, 100.0);
+        assert_eq!((plain.offset(), plain.named("x")), (0.0, "x".to_owned()));
     }
 
     #[test]

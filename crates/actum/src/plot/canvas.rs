@@ -1,6 +1,7 @@
 //! SVG documents, and the size of text.
 
 use std::{
+    collections::BTreeSet,
     fmt::{self, Write},
     sync::LazyLock,
 };
@@ -57,6 +58,21 @@ impl Area {
     }
 }
 
+static FACES: LazyLock<Option<[FontRef<'static>; 2]>> = LazyLock::new(|| {
+    let regular = FontRef::new(notosans::REGULAR_TTF).ok()?;
+    Some([regular, FontRef::new(notosans::BOLD_TTF).ok()?])
+});
+
+/// The characters of a text that the font lacks.
+fn lacking(text: &str) -> impl Iterator<Item = char> {
+    let map = FACES.as_ref().map(|[regular, _]| regular.charmap());
+    let is_lacking = move |c: &char| {
+        let glyph = map.as_ref().and_then(|map| map.map(*c));
+        !c.is_control() && glyph.is_none_or(|glyph| glyph.to_u32() == 0)
+    };
+    text.chars().filter(is_lacking)
+}
+
 /// The alignment and the look of text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
@@ -103,10 +119,6 @@ impl Text {
 
     /// The width of `text`, without kerning.
     pub fn width(&self, text: &str) -> f64 {
-        static FACES: LazyLock<Option<[FontRef<'static>; 2]>> = LazyLock::new(|| {
-            let regular = FontRef::new(notosans::REGULAR_TTF).ok()?;
-            Some([regular, FontRef::new(notosans::BOLD_TTF).ok()?])
-        });
         let Some(faces) = &*FACES else {
             return 0.6 * self.size * text.chars().count() as f64;
         };
@@ -174,6 +186,8 @@ pub(super) struct Canvas {
     height: f64,
     body: String,
     clips: usize,
+    /// Characters that the font lacks.
+    lacking: BTreeSet<char>,
 }
 
 impl Canvas {
@@ -183,6 +197,7 @@ impl Canvas {
             height: height.ceil(),
             body: String::new(),
             clips: 0,
+            lacking: BTreeSet::new(),
         }
     }
 
@@ -198,6 +213,7 @@ impl Canvas {
         if text.is_empty() {
             return;
         }
+        self.lacking.extend(lacking(text));
         let (x, y) = (At(x), At(y));
         let _ = write!(
             self.body,
@@ -297,7 +313,13 @@ impl Canvas {
         );
     }
 
-    pub fn finish(self) -> Picture {
+    pub fn finish(mut self) -> Picture {
+        if !self.lacking.is_empty() {
+            let said = said_of(&self.lacking);
+            let lines = CAPTION.lines(&said, self.width - 2.0 * MARGIN);
+            self.lines(MARGIN, self.height + 4.0, CAPTION, &lines);
+            self.height += 1.4 * CAPTION.size * lines.len() as f64 + 4.0;
+        }
         let (width, height) = (self.width, self.height);
         Picture {
             svg: format!(
@@ -308,6 +330,22 @@ impl Canvas {
             ),
         }
     }
+}
+
+/// What is said of characters that are drawn nowhere but with a reader's own fonts.
+fn said_of(lacking: &BTreeSet<char>) -> String {
+    const SHOWN: usize = 12;
+    let codes = lacking.iter().take(SHOWN);
+    let codes: Vec<String> = codes.map(|c| format!("U+{:04X}", u32::from(*c))).collect();
+    let more = match lacking.len() - codes.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "{FAMILY} has no glyph for {}{more}: the SVG shows them where a font is installed that has \
+         them, the PNG does not.",
+        codes.join(", ")
+    )
 }
 
 /// The text of an XML element; control characters, which XML 1.0 cannot hold, become spaces.
@@ -353,6 +391,25 @@ mod tests {
         assert!(lines.len() > 1);
         assert_eq!(lines.join(" "), "one two three four five six");
         assert!(lines.iter().all(|line| style.width(line) <= 60.0));
+    }
+
+    #[test]
+    fn glyphs_that_the_font_lacks_are_spoken_of() {
+        let picture = |text: &str| {
+            let mut canvas = Canvas::new(300.0, 100.0);
+            canvas.text(10.0, 20.0, Text::new(12.0, INK), text);
+            canvas.finish()
+        };
+        let plain = picture("größe − Ωμέγα Время …");
+        assert!(!plain.svg().contains("no glyph"), "{}", plain.svg());
+        let lacking = picture("day 3 \u{7d30}\u{80de}");
+        assert!(
+            lacking.svg().contains("U+7D30, U+80DE: the"),
+            "{}",
+            lacking.svg()
+        );
+        let high = |picture: &Picture| picture.tree().unwrap().size().height();
+        assert!(high(&lacking) > high(&plain));
     }
 
     /// Noto Sans: 'i' is 258 and 'm' 932 units of 1000 wide (its hmtx table).

@@ -377,7 +377,7 @@ impl<'a> Laid<'a> {
         frame.label_x(canvas, 14.0);
         frame.label_y(canvas);
         frame.name_x(canvas, &self.chart.x.name);
-        axis::name_y(canvas, area, labels, &self.chart.y.name);
+        frame.name_y_beside(canvas, area, labels, &self.chart.y.name);
 
         canvas.clipped(area, |canvas| {
             for (curve, points) in &self.curves {

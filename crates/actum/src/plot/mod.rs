@@ -2,10 +2,11 @@
 //!
 //! Points of more than two columns are projected on the first two principal axes of the observed
 //! clouds ([`Projection`]). A population of one column is drawn against time. Colour is time, from
-//! dark (early) to light (late), in real units with their unequal spacing.
+//! dark (early) to light (late), in real units, or by the order of the times where these are so
+//! unequally spaced that some would look alike.
 //!
-//! The caption of a picture states how many points are not drawn and how many lie outside of the
-//! axes.
+//! The caption of a picture states how many points are not drawn, how many lie outside of the axes,
+//! and which characters the font lacks.
 //!
 //! ```
 //! use actum::{cloud::Cloud, plot::{self, Panel, Projection}};
@@ -21,13 +22,14 @@
 //!     predicted: None,
 //!     held_out: false,
 //! };
-//! let picture = plot::snapshots(&[panel(0.0, first), panel(6.0, last)], "", &projection)?;
+//! let picture = plot::snapshots(&[panel(0.0, first), panel(6.0, last)], "", &projection, None)?;
 //! assert!(picture.svg().starts_with("<svg"));
 //! # Ok::<(), actum::error::Error>(())
 //! ```
 
 mod axis;
 mod canvas;
+mod classes;
 mod colour;
 mod curves;
 mod loss;
@@ -52,6 +54,7 @@ use crate::{
     store,
 };
 
+pub use classes::{ByClass, Classes};
 pub use curves::{Axis, Chart, Curve, Look, curves};
 pub use loss::{LossPoint, loss};
 pub use mass::{ObservedMass, mass};
@@ -75,7 +78,7 @@ pub struct Observed<'a> {
 /// A finished drawing.
 ///
 /// The same input gives the same bytes. Characters that Noto Sans lacks are drawn with the reader's
-/// own fonts in the SVG and are missing in the PNG.
+/// own fonts in the SVG and are missing in the PNG; a line below the picture says so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     svg: String,
@@ -220,9 +223,9 @@ mod tests {
         });
         let when = vec![times[0]; first.nrows()];
         Ok(vec![
-            snapshots(&panels, "Predicted from t = 0.", &projection)?,
-            trajectories(times, &points, &observed, &projection)?,
-            streamlines(first, &moves, &when, &observed, &projection)?,
+            snapshots(&panels, "Predicted from t = 0.", &projection, None)?,
+            trajectories(times, &points, &observed, &projection, None)?,
+            streamlines(first, &moves, &when, &observed, &projection, None)?,
         ])
     }
 
@@ -361,7 +364,7 @@ mod tests {
         assert!(
             pictures[1]
                 .svg()
-                .contains("200 of 4,000 trajectories are drawn.")
+                .contains("80 of 4,000 trajectories are drawn.")
         );
         for (i, picture) in pictures.iter().enumerate() {
             assert_sound(picture, &format!("picture {i} of large clouds"));
@@ -380,7 +383,7 @@ mod tests {
             predicted: None,
             held_out: false,
         };
-        let picture = snapshots(&[panel], "", &projection).unwrap();
+        let picture = snapshots(&[panel], "", &projection, None).unwrap();
         assert!(
             picture
                 .svg()
@@ -509,7 +512,7 @@ mod tests {
             .collect();
         let points = Array3::zeros((2, 1, 2));
         assert_sound(
-            &trajectories(&[0.0, 1.0], &points, &observed, &projection).unwrap(),
+            &trajectories(&[0.0, 1.0], &points, &observed, &projection, None).unwrap(),
             "trajectories",
         );
         let panel = |c: &Cloud| Panel {
@@ -520,7 +523,7 @@ mod tests {
             held_out: true,
         };
         assert_sound(
-            &snapshots(&clouds.each_ref().map(panel), "", &projection).unwrap(),
+            &snapshots(&clouds.each_ref().map(panel), "", &projection, None).unwrap(),
             "snapshots",
         );
     }
@@ -532,9 +535,12 @@ mod tests {
         let kind = |p: Result<Picture>| p.unwrap_err().kind();
         let nan = |k: usize| Array3::from_elem((k, 3, 2), f64::NAN);
         let zero = Array2::zeros((3, 2));
-        assert_eq!(kind(snapshots(&[], "", &projection)), ErrorKind::Value);
         assert_eq!(
-            kind(trajectories(&[0.0, 1.0], &nan(2), &[], &projection)),
+            kind(snapshots(&[], "", &projection, None)),
+            ErrorKind::Value
+        );
+        assert_eq!(
+            kind(trajectories(&[0.0, 1.0], &nan(2), &[], &projection, None)),
             ErrorKind::Value
         );
         assert_eq!(
@@ -542,7 +548,8 @@ mod tests {
                 &[0.0, 0.0],
                 &Array3::zeros((2, 3, 2)),
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Value
         );
@@ -551,7 +558,8 @@ mod tests {
                 &[0.0],
                 &Array3::zeros((2, 3, 2)),
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Shape
         );
@@ -560,7 +568,8 @@ mod tests {
                 &[0.0],
                 &Array3::zeros((1, 3, 4)),
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Shape
         );
@@ -569,7 +578,8 @@ mod tests {
                 &[],
                 &Array3::zeros((0, 0, 2)),
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Value
         );
@@ -580,12 +590,20 @@ mod tests {
                 &(&zero + f64::NAN),
                 &still,
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Value
         );
         assert_eq!(
-            kind(streamlines(&zero, &zero, &still[1..], &[], &projection)),
+            kind(streamlines(
+                &zero,
+                &zero,
+                &still[1..],
+                &[],
+                &projection,
+                None
+            )),
             ErrorKind::Shape
         );
         assert_eq!(
@@ -594,7 +612,8 @@ mod tests {
                 &Array2::zeros((0, 2)),
                 &[],
                 &[],
-                &projection
+                &projection,
+                None
             )),
             ErrorKind::Value
         );
@@ -615,7 +634,10 @@ mod tests {
             predicted: None,
             held_out: false,
         };
-        assert_eq!(kind(snapshots(&[panel], "", &projection)), ErrorKind::Shape);
+        assert_eq!(
+            kind(snapshots(&[panel], "", &projection, None)),
+            ErrorKind::Shape
+        );
     }
 
     #[test]

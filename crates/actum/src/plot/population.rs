@@ -4,11 +4,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Observed, Projection,
+    ByClass, Observed, Projection,
     axis::Frame,
     canvas::{At, CAPTION, Canvas},
 };
-use crate::{cloud::Cloud, error::Result};
+use crate::{
+    cloud::Cloud,
+    error::{Result, ensure},
+};
 
 /// The colour of points in the background.
 pub(super) const CONTEXT: &str = "#e3e6ea";
@@ -43,6 +46,8 @@ pub(super) struct Dots {
     size: Option<Vec<f64>>,
     /// Half the width of the strip of dots of one time.
     jitter: f64,
+    /// The class of each point, and their colours.
+    classes: Option<(Vec<usize>, Vec<String>)>,
 }
 
 impl Dots {
@@ -55,7 +60,37 @@ impl Dots {
             drawn: sample(page.len(), most),
             page,
             size: (!cloud.is_uniform()).then(|| cloud.weights().iter().map(size).collect()),
+            classes: None,
         })
+    }
+
+    /// The dots in the colours of classes, of which each point has one.
+    pub fn by_class(mut self, classes: &[usize], colours: &[String]) -> Result<Self> {
+        let n = self.page.len();
+        ensure!(
+            classes.len() == n,
+            Shape,
+            "expected a class for each of {n} points, got {}",
+            classes.len()
+        );
+        self.classes = Some((classes.to_vec(), colours.to_vec()));
+        Ok(self)
+    }
+
+    /// The drawn points and their places among these, for each colour: one, if no classes are known.
+    pub fn coloured<'a>(&'a self, colour: &'a str) -> Vec<(&'a str, Vec<(usize, usize)>)> {
+        let drawn = || self.drawn.iter().copied().enumerate();
+        match &self.classes {
+            None => vec![(colour, drawn().collect())],
+            Some((classes, colours)) => colours
+                .iter()
+                .enumerate()
+                .map(|(class, colour)| {
+                    let of = drawn().filter(|(_, i)| classes[*i] == class);
+                    (colour.as_str(), of.collect())
+                })
+                .collect(),
+        }
     }
 
     /// The dots inside of the frame, in one colour. Many dots or a small frame make them smaller
@@ -63,20 +98,22 @@ impl Dots {
     pub fn draw(&self, canvas: &mut Canvas, frame: &Frame, colour: &str, strength: f64) {
         let (radius, opacity) = look(self.drawn.len());
         let radius = radius * (frame.area.width / 320.0).clamp(0.7, 1.0);
-        let style = format!(
-            "fill=\"{colour}\" fill-opacity=\"{}\"",
-            At(opacity * strength)
-        );
-        canvas.group(&style, |canvas| {
-            for (k, &i) in self.drawn.iter().enumerate() {
-                let mut at = frame.at(self.page[i]);
-                at[0] += self.jitter * (2.0 * even(k) - 1.0);
-                let size = self.size.as_ref().map_or(1.0, |size| size[i]);
-                if size > 0.0 && frame.area.contains(at) {
-                    canvas.dot(at, radius * size);
+        for (colour, points) in self.coloured(colour) {
+            let style = format!(
+                "fill=\"{colour}\" fill-opacity=\"{}\"",
+                At(opacity * strength)
+            );
+            canvas.group(&style, |canvas| {
+                for (k, i) in points {
+                    let mut at = frame.at(self.page[i]);
+                    at[0] += self.jitter * (2.0 * even(k) - 1.0);
+                    let size = self.size.as_ref().map_or(1.0, |size| size[i]);
+                    if size > 0.0 && frame.area.contains(at) {
+                        canvas.dot(at, radius * size);
+                    }
                 }
-            }
-        });
+            });
+        }
     }
 
     /// The dots as one grey shape, for the background.
@@ -120,15 +157,22 @@ fn look(count: usize) -> (f64, f64) {
 pub(super) fn observed_dots(
     observed: &[Observed],
     projection: &Projection,
-    most: usize,
+    by: Option<&ByClass>,
 ) -> Result<Vec<Dots>> {
     super::check("observed time", observed.iter().map(|o| o.time))?;
-    observed
-        .iter()
-        .map(|o| {
-            Dots::new(o.cloud, o.time, projection, most)
-                .map_err(|e| e.within(format_args!("observed {:?}", o.label)))
-        })
+    if let Some(by) = by {
+        by.check(observed.len(), None)?;
+    }
+    let most = most_points(observed.len());
+    let each = observed.iter().enumerate().map(|(i, o)| {
+        let dots = Dots::new(o.cloud, o.time, projection, most)?;
+        match by {
+            Some(by) => dots.by_class(&by.observed[i], by.classes.colours()),
+            None => Ok(dots),
+        }
+    });
+    let each = each.zip(observed);
+    each.map(|(dots, o)| dots.map_err(|e| e.within(format_args!("observed {:?}", o.label))))
         .collect()
 }
 

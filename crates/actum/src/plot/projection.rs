@@ -5,24 +5,31 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::axis;
 use crate::{
     cloud::Cloud,
     error::{Result, ensure},
 };
 
 /// The projection of points of d columns: themselves for d = 2, the first two principal axes of the
-/// observed clouds for d > 2. For d = 1 the column is drawn against time.
+/// observed clouds for d > 2. For d = 1 the column is drawn against time. Columns that have one
+/// value at all observed points are not drawn, unless all are such.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
     dimension: usize,
+    /// The columns that are drawn.
+    kept: Vec<usize>,
     names: [String; 2],
     principal: Option<Principal>,
+    time: String,
+    note: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Principal {
-    /// [d]
+    /// Of the columns after dividing by `scale`, [d].
     center: Array1<f64>,
+    scale: Array1<f64>,
     /// [2, d], rows orthonormal.
     axes: Array2<f64>,
     shares: [f64; 2],
@@ -37,6 +44,15 @@ impl Projection {
     /// # Errors
     /// No clouds, clouds of different dimension, or not one name for every column.
     pub fn fit(clouds: &[&Cloud], columns: &[String]) -> Result<Self> {
+        Self::scaled(clouds, columns, &Array1::ones(columns.len()))
+    }
+
+    /// As [`fit`](Self::fit), with the principal axes after dividing every column by its `scale`,
+    /// `[d]`, as distances are measured where columns are standardised.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), and scales that are not d positive numbers.
+    pub fn scaled(clouds: &[&Cloud], columns: &[String], scale: &Array1<f64>) -> Result<Self> {
         ensure!(
             !clouds.is_empty(),
             Value,
@@ -59,28 +75,88 @@ impl Projection {
             columns.len(),
             columns.join(", ")
         );
-        Ok(match columns {
-            [x] => Self {
-                dimension: d,
-                names: ["time".to_owned(), x.clone()],
-                principal: None,
-            },
-            [x, y] => Self {
-                dimension: d,
-                names: [x.clone(), y.clone()],
-                principal: None,
-            },
+        ensure!(
+            scale.len() == d && scale.iter().all(|s| s.is_finite() && *s > 0.0),
+            Value,
+            "expected a positive scale for each of {d} columns, got {scale}"
+        );
+        let varies = |j: &usize| {
+            let all = || clouds.iter().flat_map(|c| c.points().column(*j));
+            let low = all().fold(f64::INFINITY, |low, x| low.min(*x));
+            !axis::flat(low, all().fold(f64::NEG_INFINITY, |high, x| high.max(*x)))
+        };
+        let mut kept: Vec<usize> = (0..d).filter(varies).collect();
+        if kept.is_empty() {
+            kept = (0..d).collect();
+        }
+        let named = |of: &[usize]| -> Vec<&str> { of.iter().map(|j| &*columns[*j]).collect() };
+        let gone: Vec<usize> = (0..d).filter(|j| !kept.contains(j)).collect();
+        let mut notes = vec![];
+        let (names, principal) = match named(&kept)[..] {
+            [x] => (["time".to_owned(), x.to_owned()], None),
+            [x, y] => ([x.to_owned(), y.to_owned()], None),
             _ => {
-                let principal = Principal::fit(clouds);
-                let name =
-                    |i: usize| format!("PC {} ({:.0} %)", i + 1, 100.0 * principal.shares[i]);
-                Self {
-                    dimension: d,
-                    names: [name(0), name(1)],
-                    principal: Some(principal),
-                }
+                let scale = scale.select(Axis(0), &kept);
+                let is_scaled = scale.iter().any(|s| *s != 1.0);
+                let principal = Principal::fit(clouds, &kept, scale);
+                notes.push(format!(
+                    "Axes: the first two principal axes of the drawn points{}.",
+                    if is_scaled {
+                        ", after dividing every column by its standard deviation as distances are"
+                    } else {
+                        ""
+                    }
+                ));
+                let is_axis = |name: &String| name.to_lowercase().contains("axis");
+                let word = match columns.iter().any(is_axis) {
+                    true => "projection",
+                    false => "axis",
+                };
+                let names = [0, 1].map(|i| {
+                    let share = 100.0 * principal.shares[i];
+                    let axis = principal.axes.row(i);
+                    let mostly = (0..kept.len()).find(|j| axis[*j] * axis[*j] > 0.5);
+                    let mostly = mostly.map(|j| format!(", mostly {}", columns[kept[j]]));
+                    let mostly = mostly.unwrap_or_default();
+                    format!("{word} {} ({share:.0} %{mostly})", i + 1)
+                });
+                (names, Some(principal))
             }
+        };
+        if !gone.is_empty() {
+            let names = named(&gone);
+            notes.push(match names[..] {
+                [name] => format!("{name} has one value and is not drawn."),
+                [.., last] => {
+                    let count = names.len();
+                    match count {
+                        2..6 => {
+                            let first = names[..count - 1].join(", ");
+                            format!("{first} and {last} have one value each and are not drawn.")
+                        }
+                        _ => format!("{count} columns have one value each and are not drawn."),
+                    }
+                }
+                [] => String::new(),
+            });
+        }
+        Ok(Self {
+            dimension: d,
+            kept,
+            names,
+            principal,
+            time: "time".to_owned(),
+            note: (!notes.is_empty()).then(|| notes.join(" ")),
         })
+    }
+
+    /// The same projection for pictures whose axis of time is called `name`, such as `time, days`.
+    pub fn over(mut self, name: impl Into<String>) -> Self {
+        self.time = name.into();
+        if self.against_time() {
+            self.names[0].clone_from(&self.time);
+        }
+        self
     }
 
     /// The number of columns, d.
@@ -88,44 +164,58 @@ impl Projection {
         self.dimension
     }
 
-    /// The names of the horizontal and the vertical axis: columns, "time" and the column for d = 1,
-    /// or "PC 1 (62 %)" with the share of the variance for d > 2.
+    /// The names of the horizontal and the vertical axis: columns, the time and the column where one
+    /// is drawn, or `axis 1 (62 %, mostly gata)` with the share of the variance and the column that
+    /// has more than half of the axis.
     pub fn names(&self) -> &[String; 2] {
         &self.names
     }
 
-    /// The rows are the principal axes, `[2, d]`, orthonormal; none for d <= 2.
+    /// What the axis of time is called.
+    pub(super) fn time(&self) -> &str {
+        &self.time
+    }
+
+    /// The sentence of a caption on the axes, if there is something to say.
+    pub(super) fn note(&self) -> Option<String> {
+        self.note.clone()
+    }
+
+    /// The rows are the principal axes in the columns that are drawn, `[2, d]`, orthonormal; none
+    /// for two or fewer.
     pub fn axes(&self) -> Option<&Array2<f64>> {
         self.principal.as_ref().map(|p| &p.axes)
     }
 
-    /// Projected points: `[n, d]` to `[n, 2]`, or to `[n, 1]` for d = 1.
+    /// Projected points: `[n, d]` to `[n, 2]`, or to `[n, 1]` where one column is drawn.
     ///
     /// # Errors
     /// Not d columns.
     pub fn points(&self, points: &Array2<f64>) -> Result<Array2<f64>> {
         self.expect("points", points)?;
+        let points = points.select(Axis(1), &self.kept);
         Ok(match &self.principal {
-            Some(p) => (points - &p.center).dot(&p.axes.t()),
-            None => points.clone(),
+            Some(p) => (points / &p.scale - &p.center).dot(&p.axes.t()),
+            None => points,
         })
     }
 
-    /// Projected velocities: `[n, d]` to `[n, 2]`, or to `[n, 1]` for d = 1.
+    /// Projected velocities: `[n, d]` to `[n, 2]`, or to `[n, 1]` where one column is drawn.
     ///
     /// # Errors
     /// Not d columns.
     pub fn vectors(&self, vectors: &Array2<f64>) -> Result<Array2<f64>> {
         self.expect("vectors", vectors)?;
+        let vectors = vectors.select(Axis(1), &self.kept);
         Ok(match &self.principal {
-            Some(p) => vectors.dot(&p.axes.t()),
-            None => vectors.clone(),
+            Some(p) => (vectors / &p.scale).dot(&p.axes.t()),
+            None => vectors,
         })
     }
 
     /// Whether the picture shows one column against time.
     pub(super) fn against_time(&self) -> bool {
-        self.dimension == 1
+        self.kept.len() == 1
     }
 
     /// `[horizontal, vertical]` of every point; all at `time` where the picture is against time.
@@ -155,12 +245,13 @@ impl Projection {
 }
 
 impl Principal {
-    fn fit(clouds: &[&Cloud]) -> Self {
-        let d = clouds[0].dimension();
+    /// Of the columns `kept`, each divided by its `scale`.
+    fn fit(clouds: &[&Cloud], kept: &[usize], scale: Array1<f64>) -> Self {
+        let d = kept.len();
         let n: usize = clouds.iter().map(|c| c.len()).sum();
         let mass: f64 = clouds.iter().map(|c| c.mass()).sum();
         let center = clouds.iter().fold(Array1::zeros(d), |sum, c| {
-            sum + c.mean() * (c.mass() / mass)
+            sum + c.mean().select(Axis(0), kept) / &scale * (c.mass() / mass)
         });
 
         // Rows sqrt(w_i) (x_i - m), in units of the largest standard deviation, so that squares
@@ -169,6 +260,7 @@ impl Principal {
         let mut at = 0;
         for cloud in clouds {
             for (x, w) in cloud.points().outer_iter().zip(cloud.weights()) {
+                let x = x.select(Axis(0), kept) / &scale;
                 rows.row_mut(at)
                     .assign(&((&x - &center) * (w / mass).sqrt()));
                 at += 1;
@@ -195,6 +287,7 @@ impl Principal {
         };
         Self {
             center,
+            scale,
             axes: orthonormal(vectors),
             shares: values.map(|v| if total > 0.0 { v.max(0.0) / total } else { 0.0 }),
         }
@@ -448,11 +541,11 @@ mod tests {
 
     #[test]
     fn points_on_a_line_or_a_point_still_give_two_axes() {
-        let line = Cloud::new(array![[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]]).unwrap();
+        let line = Cloud::new(array![[0.0, 0.0, 0.0], [1.0, 1.0, -1.0]]).unwrap();
         let point = Cloud::new(Array2::from_elem((4, 3), 2.0)).unwrap();
         let huge = Cloud::new(array![
             [0.0, 0.0, 0.0],
-            [1e140, 1e140, 0.0],
+            [1e140, 1e140, 1e130],
             [0.0, 1e139, 0.0]
         ])
         .unwrap();
@@ -464,11 +557,71 @@ mod tests {
     #[test]
     fn a_cloud_counts_by_its_mass() {
         let heavy =
-            Cloud::weighted(array![[0.0, 0.0, -3.0], [0.0, 0.0, 3.0]], array![5.0, 5.0]).unwrap();
+            Cloud::weighted(array![[0.0, 0.1, -3.0], [0.0, -0.1, 3.0]], array![5.0, 5.0]).unwrap();
         let light = Cloud::new(array![[-4.0, 0.0, 0.0], [4.0, 0.0, 0.0]]).unwrap();
         let projection = Projection::fit(&[&heavy, &light], &names(3)).unwrap();
-        assert!((projection.axes().unwrap()[[0, 2]] - 1.0).abs() < 1e-12);
-        assert_eq!(projection.names()[0], "PC 1 (85 %)");
+        assert!((projection.axes().unwrap()[[0, 2]] - 1.0).abs() < 1e-2);
+        assert_eq!(projection.names()[0], "axis 1 (85 %, mostly gene 2)");
+    }
+
+    #[test]
+    fn axes_are_not_called_as_columns_are() {
+        let cloud = cross(&reflection(3), &[3.0, 2.0, 1.0]);
+        let name = |columns: [&str; 3]| {
+            let projection = Projection::fit(&[&cloud], &columns.map(str::to_owned)).unwrap();
+            projection.names()[0].split(' ').next().unwrap().to_owned()
+        };
+        assert_eq!(name(["PC_1", "PC_2", "PC_3"]), "axis");
+        assert_eq!(name(["Axis.1", "Axis.2", "Axis.3"]), "projection");
+    }
+
+    /// A column of counts fills the picture, unless columns are divided by their spread as distances
+    /// are.
+    #[test]
+    fn axes_are_those_that_distances_see() {
+        let cloud = cross(&Array2::eye(3), &[2e6, 4.0, 1.0]);
+        let columns = names(3);
+        let raw = Projection::fit(&[&cloud], &columns).unwrap();
+        assert_eq!(raw.names()[0], "axis 1 (100 %, mostly gene 0)");
+        let scale = array![1e3, 1.0, 1.0];
+        let scaled = Projection::scaled(&[&cloud], &columns, &scale).unwrap();
+        assert_eq!(scaled.names()[0], "axis 1 (57 %, mostly gene 1)");
+        assert!(scaled.note().unwrap().contains("standard deviation"));
+        let one = array![[1e3 + 3.0, 3.0, 3.0], [3.0, 3.0, 3.0]];
+        let page = scaled.points(&one).unwrap();
+        let apart = &page.row(0) - &page.row(1);
+        assert!((apart.dot(&apart) - 1.0).abs() < 1e-9, "{apart}");
+        let moved = scaled.vectors(&array![[1e3, 0.0, 0.0]]).unwrap();
+        assert!((&moved.row(0) - &apart).iter().all(|x| x.abs() < 1e-9));
+        for bad in [
+            array![1.0, 0.0, 1.0],
+            array![1.0, 1.0],
+            Array1::from_elem(3, f64::NAN),
+        ] {
+            assert!(Projection::scaled(&[&cloud], &columns, &bad).is_err());
+        }
+    }
+
+    #[test]
+    fn a_column_of_one_value_is_not_drawn() {
+        let cloud = Cloud::new(array![[1.0, 7.0], [2.0, 7.0]]).unwrap();
+        let columns = ["gata".to_owned(), "batch".to_owned()];
+        let projection = Projection::fit(&[&cloud], &columns).unwrap();
+        let projection = projection.over("time, days");
+        assert_eq!(
+            projection.names(),
+            &["time, days".to_owned(), "gata".to_owned()]
+        );
+        assert!(projection.note().unwrap().contains("batch has one value"));
+        let moved = projection.vectors(&array![[0.5, 3.0]]).unwrap();
+        assert_eq!(moved, array![[0.5]]);
+        assert_eq!(
+            projection.on_page(&array![[1.5, 9.0]], 4.0).unwrap(),
+            [[4.0, 1.5]]
+        );
+        let still = Cloud::new(Array2::ones((3, 2))).unwrap();
+        let still = Projection::fit(&[&still], &columns).unwrap();
+        assert_eq!((still.names()[1].as_str(), still.note()), ("batch", None));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::{
     Picture,
     axis::{self, Frame},
-    canvas::{ACCENT, Area, Canvas, INK, MARGIN, SOFT, Text},
+    canvas::{ACCENT, Area, CAPTION, Canvas, INK, MARGIN, SOFT, Text},
+    population,
 };
 use crate::error::{Result, ensure};
 
@@ -66,8 +67,11 @@ pub fn scores(measure: &str, rows: &[Score]) -> Result<Picture> {
         height: ROW * rows.len() as f64 + 6.0,
     };
     let frame = Frame::new(area, limits, [0.0, 1.0]);
-    let total = area.bottom() + axis::BELOW + 0.5 * MARGIN;
     let right = area.right() + 12.0 + widest(&values);
+    let caption = "In colour the result, in grey what it is compared with.";
+    let caption = population::caption([Some(caption.to_owned())], right - MARGIN);
+    let below = population::caption_height(&caption);
+    let total = area.bottom() + axis::BELOW + below + 0.5 * MARGIN;
     let mut canvas = Canvas::new(right + MARGIN, total);
     frame.draw_columns(&mut canvas);
     frame.label_x(&mut canvas, 12.0);
@@ -89,5 +93,11 @@ pub fn scores(measure: &str, rows: &[Score]) -> Result<Picture> {
         canvas.text(area.x - 12.0, y + 4.2, style(row).end(), &names[i]);
         canvas.text(right, y + 4.2, style(row).end(), &values[i]);
     }
+    canvas.lines(
+        MARGIN,
+        area.bottom() + axis::BELOW + 14.0,
+        CAPTION,
+        &caption,
+    );
     Ok(canvas.finish())
 }

@@ -1,7 +1,7 @@
 //! Observed and predicted clouds at each time.
 
 use super::{
-    Picture, Projection,
+    ByClass, Picture, Projection,
     axis::{self, Frame},
     canvas::{Area, At, CAPTION, Canvas, FAINT, INK, MARGIN, SOFT, Text},
     colour::TimeScale,
@@ -45,10 +45,18 @@ const HEAD: f64 = 27.0;
 /// on the left in grey and the predicted ones on the right in colour. The width of their strips
 /// shows the density.
 ///
+/// With classes the points have their colours instead of those of time: the observed ones those of
+/// their panel, the predicted ones those of the points that were moved.
+///
 /// # Errors
-/// No panels, no cloud in any of them, clouds of another dimension than the projection, a time that
+/// No panels, not a class for each point, no cloud in any of them, clouds of another dimension than the projection, a time that
 /// is not finite.
-pub fn snapshots(panels: &[Panel], how: &str, projection: &Projection) -> Result<Picture> {
+pub fn snapshots(
+    panels: &[Panel],
+    how: &str,
+    projection: &Projection,
+    by: Option<&ByClass>,
+) -> Result<Picture> {
     super::check("panel time", panels.iter().map(|p| p.time))?;
     let clouds = panels
         .iter()
@@ -61,27 +69,35 @@ pub fn snapshots(panels: &[Panel], how: &str, projection: &Projection) -> Result
         "snapshots need at least one cloud in {} panels, got none",
         panels.len()
     );
+    if let Some(by) = by {
+        by.check(panels.len(), None)?;
+    }
     let most = population::most_points(clouds);
-    let dots = |panel: &Panel, cloud: &Option<Cloud>| match cloud {
-        Some(cloud) => Dots::new(cloud, panel.time, projection, most)
-            .map(Some)
-            .map_err(|e| e.within(format_args!("panel {:?}", panel.label))),
-        None => Ok(None),
+    let dots = |i: usize, cloud: &Option<Cloud>, classes: fn(&ByClass, usize) -> &[usize]| {
+        let Some(cloud) = cloud else { return Ok(None) };
+        let drawn = || {
+            let dots = Dots::new(cloud, panels[i].time, projection, most)?;
+            match by {
+                Some(by) => dots.by_class(classes(by, i), by.classes.colours()),
+                None => Ok(dots),
+            }
+        };
+        let dots = drawn().map(Some);
+        dots.map_err(|e| e.within(format_args!("panel {:?}", panels[i].label)))
     };
+    let each = || panels.iter().enumerate();
     let rows = [
-        panels
-            .iter()
-            .map(|p| dots(p, &p.observed))
+        each()
+            .map(|(i, p)| dots(i, &p.observed, |by, i| &by.observed[i]))
             .collect::<Result<Vec<_>>>()?,
-        panels
-            .iter()
-            .map(|p| dots(p, &p.predicted))
+        each()
+            .map(|(i, p)| dots(i, &p.predicted, |by, _| &by.moved))
             .collect::<Result<Vec<_>>>()?,
     ];
     Ok(if projection.against_time() {
-        strips(panels, &rows, how, projection)
+        strips(panels, &rows, how, projection, by)
     } else {
-        grid(panels, &rows, how, projection)
+        grid(panels, &rows, how, projection, by)
     })
 }
 
@@ -89,7 +105,14 @@ type Rows = [Vec<Option<Dots>>; 2];
 
 const NAMES: [&str; 2] = ["observed", "predicted"];
 
-fn notes(rows: &Rows, how: &str, frame: &Frame) -> Vec<Option<String>> {
+fn notes(
+    rows: &Rows,
+    how: &str,
+    frame: &Frame,
+    projection: &Projection,
+    times: &TimeScale,
+    by: Option<&ByClass>,
+) -> Vec<Option<String>> {
     let all = || rows.iter().flatten().flatten();
     vec![
         (!how.is_empty()).then(|| how.to_owned()),
@@ -97,10 +120,21 @@ fn notes(rows: &Rows, how: &str, frame: &Frame) -> Vec<Option<String>> {
         population::subsampled("predicted points", rows[1].iter().flatten()),
         population::outside(frame, all()),
         population::weights(all()),
+        projection.note(),
+        match by {
+            Some(by) => Some(by.classes.note()),
+            None => times.note(),
+        },
     ]
 }
 
-fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Picture {
+fn grid(
+    panels: &[Panel],
+    rows: &Rows,
+    how: &str,
+    projection: &Projection,
+    by: Option<&ByClass>,
+) -> Picture {
     let limits = |axis: usize| {
         axis::limits(
             rows.iter()
@@ -140,15 +174,21 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
     };
     let right = left + columns as f64 * (width + GAP) - GAP;
     let bottom = MARGIN + bands as f64 * band - GAP + (bands - 1) as f64 * between;
-    let caption = population::caption(notes(rows, how, &origin), right - left);
+    let times = TimeScale::new(panels.iter().map(|p| p.time));
+    let notes = notes(rows, how, &origin, projection, &times, by);
+    let caption = population::caption(notes, right - left);
     let total = bottom + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN;
-    let mut canvas = Canvas::new(right + 26.0 + MARGIN, total);
+    let legend = by.map_or(0.0, |by| 16.0 + by.classes.width());
+    let mut canvas = Canvas::new(right + 26.0 + legend + MARGIN, total);
+    if let Some(by) = by {
+        by.classes
+            .draw(&mut canvas, [right + 42.0, MARGIN + HEAD + 14.0]);
+    }
 
     let observed: Vec<&Dots> = rows[0].iter().flatten().collect();
     canvas.define("context", |canvas| {
         Dots::draw_context(&observed, canvas, &origin)
     });
-    let times = TimeScale::new(panels.iter().map(|p| p.time));
     for (i, panel) in panels.iter().enumerate() {
         let x = left + (i % columns) as f64 * (width + GAP);
         let top = MARGIN + (i / columns) as f64 * (band + between);
@@ -165,7 +205,7 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
         heading(
             &mut canvas,
             panel,
-            &colour,
+            by.is_none().then_some(colour.as_str()),
             [x + 2.0, top + 17.0],
             width - 4.0,
         );
@@ -227,7 +267,7 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
             width,
             height: band - HEAD - GAP,
         };
-        axis::name_y(&mut canvas, area, labels, &names[1]);
+        origin.name_y_beside(&mut canvas, area, labels, &names[1]);
     }
     let whole = Area {
         x: left,
@@ -235,23 +275,35 @@ fn grid(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Pi
         width: right - left,
         height: bottom - MARGIN,
     };
-    axis::name_x(&mut canvas, whole, &names[0]);
+    origin.name_x_below(&mut canvas, whole, &names[0]);
     canvas.lines(left, bottom + axis::BELOW + 14.0, CAPTION, &caption);
     canvas.finish()
 }
 
-/// The label of a panel behind a dot of its colour, and "held out" at the right if it fits.
-fn heading(canvas: &mut Canvas, panel: &Panel, colour: &str, [x, y]: [f64; 2], width: f64) {
-    canvas.group(&format!("fill=\"{colour}\""), |canvas| {
-        canvas.dot([x + 4.5, y - 4.3], 4.5)
-    });
+/// The label of a panel, behind a dot of its colour if times have some, and "held out" at the right if it fits.
+fn heading(canvas: &mut Canvas, panel: &Panel, colour: Option<&str>, [x, y]: [f64; 2], width: f64) {
+    let indent = match colour {
+        Some(colour) => {
+            canvas.group(&format!("fill=\"{colour}\""), |canvas| {
+                canvas.dot([x + 4.5, y - 4.3], 4.5)
+            });
+            15.0
+        }
+        None => 0.0,
+    };
     let mark = if panel.held_out { "held out" } else { "" };
     let label = HEADING.cut(&panel.label, width - 22.0 - HELD_OUT.width(mark));
-    canvas.text(x + 15.0, y, HEADING, &label);
+    canvas.text(x + indent, y, HEADING, &label);
     canvas.text(x + width, y, HELD_OUT.end(), mark);
 }
 
-fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> Picture {
+fn strips(
+    panels: &[Panel],
+    rows: &Rows,
+    how: &str,
+    projection: &Projection,
+    by: Option<&ByClass>,
+) -> Picture {
     let mut order: Vec<usize> = (0..panels.len()).collect();
     order.sort_by(|a, b| panels[*a].time.total_cmp(&panels[*b].time));
     let times = TimeScale::new(panels.iter().map(|p| p.time));
@@ -261,7 +313,7 @@ fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> 
         .map(|pair| panels[pair[1]].time - panels[pair[0]].time)
         .filter(|gap| *gap > 0.0)
         .fold(f64::INFINITY, f64::min);
-    let span = times.last - times.first;
+    let span = times.last() - times.first();
     let slot = if gap.is_finite() {
         (0.42 * length * gap / (span + gap)).clamp(3.0, 42.0)
     } else {
@@ -272,9 +324,9 @@ fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> 
     let pad = if span > 0.0 {
         span * room / (length - 2.0 * room)
     } else {
-        1.0_f64.max(times.first.abs())
+        1.0_f64.max(times.first().abs())
     };
-    let x_limits = [times.first - pad, times.last + pad];
+    let x_limits = [times.first() - pad, times.last() + pad];
     let y_limits = axis::limits(
         rows.iter()
             .flatten()
@@ -299,9 +351,15 @@ fn strips(panels: &[Panel], rows: &Rows, how: &str, projection: &Projection) -> 
         ..probe.area
     };
     let frame = Frame::new(area, x_limits, y_limits);
-    let caption = population::caption(notes(rows, how, &frame), length);
+    let notes = notes(rows, how, &frame, projection, &times, by);
+    let caption = population::caption(notes, length);
     let total = area.bottom() + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN;
-    let mut canvas = Canvas::new(area.right() + MARGIN + 6.0, total);
+    let beside = by.map_or(0.0, |by| 16.0 + by.classes.width());
+    let mut canvas = Canvas::new(area.right() + beside + MARGIN + 6.0, total);
+    if let Some(by) = by {
+        by.classes
+            .draw(&mut canvas, [area.right() + 20.0, area.y + 14.0]);
+    }
 
     legend(&mut canvas, [left, MARGIN + 8.0], panels, rows);
     for panel in panels.iter().filter(|p| p.held_out) {
@@ -359,10 +417,7 @@ fn legend(canvas: &mut Canvas, [mut x, y]: [f64; 2], panels: &[Panel], rows: &Ro
         entry(canvas, &[OBSERVED.to_owned()], "observed (left)");
     }
     if rows[1].iter().any(Option::is_some) {
-        let times = TimeScale {
-            first: 0.0,
-            last: 1.0,
-        };
+        let times = TimeScale::new([0.0, 1.0]);
         entry(
             canvas,
             &[0.0, 0.5, 1.0].map(|u| times.colour(u)),
@@ -404,14 +459,17 @@ fn strip(canvas: &mut Canvas, frame: &Frame, dots: &Dots, reach: f64, colour: &s
         })
         .collect();
     let most = density.iter().fold(0.0, |m: f64, v| m.max(*v)).max(1e-12);
-    let style = format!("fill=\"{colour}\" fill-opacity=\"{}\"", At(opacity));
-    canvas.group(&style, |canvas| {
-        for (k, p) in at.iter().enumerate() {
-            if frame.area.contains(*p) {
-                let x =
-                    p[0] + reach * (0.06 + 0.9 * population::even(k) * density[bin(p[1])] / most);
-                canvas.dot([x, p[1]], 1.5);
+    for (colour, points) in dots.coloured(colour) {
+        let style = format!("fill=\"{colour}\" fill-opacity=\"{}\"", At(opacity));
+        canvas.group(&style, |canvas| {
+            for (k, _) in points {
+                let p = at[k];
+                if frame.area.contains(p) {
+                    let density = density[bin(p[1])] / most;
+                    let x = p[0] + reach * (0.06 + 0.9 * population::even(k) * density);
+                    canvas.dot([x, p[1]], 1.5);
+                }
             }
-        }
-    });
+        });
+    }
 }

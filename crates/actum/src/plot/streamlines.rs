@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Write};
 use ndarray::Array2;
 
 use super::{
-    Observed, Picture, Projection,
+    ByClass, Observed, Picture, Projection,
     axis::{self, Frame},
     canvas::{Area, At, Canvas},
     colour::TimeScale,
@@ -29,10 +29,11 @@ const INK: &str = "#20242e";
 /// 2020). The lines are evenly spaced (Jobard and Lefer, *Creating evenly-spaced streamlines of
 /// arbitrary density*, 1997). All times are averaged together: where the velocity at a place
 /// changes in time, the lines show its mean. For d = 1 the lines are those of dx/dt in the plane of
-/// time and x, where `times` places the particles; for d > 1 times only determine the colours.
+/// time and x, where `times` places the particles; for d > 1 times only determine the colours. With
+/// classes the observed points have their colours instead.
 ///
 /// # Errors
-/// No particles, arrays of different shapes, another dimension than the projection, a number that
+/// No particles, not a class for each point, arrays of different shapes, another dimension than the projection, a number that
 /// is not finite.
 pub fn streamlines(
     points: &Array2<f64>,
@@ -40,6 +41,7 @@ pub fn streamlines(
     times: &[f64],
     observed: &[Observed],
     projection: &Projection,
+    by: Option<&ByClass>,
 ) -> Result<Picture> {
     let n = points.nrows();
     ensure!(n > 0, Value, "streamlines need particles, got none");
@@ -53,11 +55,7 @@ pub fn streamlines(
     );
     super::check("velocity", velocities.iter().copied())?;
     super::check("time", times.iter().copied())?;
-    let dots = population::observed_dots(
-        observed,
-        projection,
-        population::most_points(observed.len()),
-    )?;
+    let dots = population::observed_dots(observed, projection, by)?;
     let mut at = projection.on_page(points, 0.0)?;
     let moves = projection.vectors(velocities)?;
     let against_time = projection.against_time();
@@ -70,7 +68,8 @@ pub fn streamlines(
         moves.outer_iter().map(|v| [v[0], v[1]]).collect()
     };
 
-    let scale = TimeScale::new(times.iter().copied().chain(observed.iter().map(|o| o.time)));
+    let marked = observed.iter().map(|o| o.time);
+    let scale = &TimeScale::reaching(marked, times.iter().copied());
     let page = || dots.iter().flat_map(|d| &d.page).chain(&at);
     let limits = [
         axis::limits(page().map(|p| p[0])),
@@ -82,6 +81,7 @@ pub fn streamlines(
         projection,
         scale,
         &marks,
+        by,
         |canvas, frame| {
             for (dots, o) in dots.iter().zip(observed) {
                 dots.draw(canvas, frame, &scale.colour(o.time), 0.6);
@@ -103,6 +103,11 @@ pub fn streamlines(
                 population::outside(frame, &dots),
                 lines.is_empty().then(|| "Nothing moves.".to_owned()),
                 population::weights(&dots),
+                projection.note(),
+                match by {
+                    Some(by) => Some(by.classes.note()),
+                    None => scale.note(),
+                },
             ]
         },
     ))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ndarray::{Array2, Array3, Axis};
 
 use super::{
-    Observed, Picture, Projection,
+    ByClass, Observed, Picture, Projection,
     axis::{self, Frame},
     canvas::{Area, At, CAPTION, Canvas, MARGIN, SOFT, Text},
     colour::TimeScale,
@@ -13,21 +13,23 @@ use super::{
 };
 use crate::error::{Result, ensure};
 
-const LINES: usize = 200;
+/// More lines hide each other.
+const LINES: usize = 80;
 const COLOURS: usize = 48;
 
 /// The paths of particles, `points [k, n, d]` at the `times [k]`, coloured by time, over the
-/// observed clouds. A dot marks the end of a path. At most 200 paths are drawn. A population of one
-/// column is drawn against time.
+/// observed clouds. A dot marks the end of a path. At most 80 paths are drawn. A population of one
+/// column is drawn against time. With classes the points and the paths have their colours instead.
 ///
 /// # Errors
-/// No particles, not one time for each of k, times that neither increase nor decrease, another
-/// dimension than the projection, a number that is not finite.
+/// No particles, not a class for each point, not one time for each of k, times that neither increase
+/// nor decrease, another dimension than the projection, a number that is not finite.
 pub fn trajectories(
     times: &[f64],
     points: &Array3<f64>,
     observed: &[Observed],
     projection: &Projection,
+    by: Option<&ByClass>,
 ) -> Result<Picture> {
     let (k, n, _) = points.dim();
     ensure!(
@@ -50,11 +52,10 @@ pub fn trajectories(
         "the times of trajectories must increase or decrease throughout"
     );
 
-    let dots = population::observed_dots(
-        observed,
-        projection,
-        population::most_points(observed.len()),
-    )?;
+    let dots = population::observed_dots(observed, projection, by)?;
+    if let Some(by) = by {
+        by.check(observed.len(), Some(n))?;
+    }
     // All particles determine the limits and are counted; only some are drawn.
     let steps = (0..k)
         .map(|i| {
@@ -65,7 +66,8 @@ pub fn trajectories(
         })
         .collect::<Result<Vec<_>>>()?;
     let drawn = population::sample(n, LINES);
-    let scale = TimeScale::new(times.iter().copied().chain(observed.iter().map(|o| o.time)));
+    let marked = observed.iter().map(|o| o.time);
+    let scale = &TimeScale::reaching(marked, times.iter().copied());
     let page = || {
         dots.iter()
             .flat_map(|d| &d.page)
@@ -77,6 +79,7 @@ pub fn trajectories(
     ];
 
     let mut notes = vec![
+        Some("Lines: the paths of particles, which end at their dots.".to_owned()),
         (drawn.len() < n).then(|| {
             format!(
                 "{} of {} trajectories are drawn.",
@@ -92,9 +95,10 @@ pub fn trajectories(
         projection,
         scale,
         &marks,
+        by,
         |canvas, frame| {
             for (dots, o) in dots.iter().zip(observed) {
-                dots.draw(canvas, frame, &scale.colour(o.time), 0.45);
+                dots.draw(canvas, frame, &scale.colour(o.time), 0.35);
             }
             let paths: Vec<Vec<(f64, [f64; 2])>> = drawn
                 .iter()
@@ -111,23 +115,27 @@ pub fn trajectories(
                 })
                 .collect();
             canvas.clipped(frame.area, |canvas| {
-                canvas.group("opacity=\"0.8\"", |canvas| graded(canvas, &paths, scale));
+                canvas.group("opacity=\"0.8\"", |canvas| match by {
+                    None => graded(canvas, &paths, scale),
+                    Some(by) => classed(canvas, &paths, &drawn, by),
+                });
                 let end = if backward {
                     times[0].min(times[k - 1])
                 } else {
                     times[k - 1]
                 };
-                canvas.group(
-                    &format!(
-                        "fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"0.5\"",
-                        scale.colour(end)
-                    ),
-                    |canvas| {
-                        for &j in &drawn {
+                let ends = [scale.colour(end)];
+                let colours = by.map_or(&ends[..], |by| by.classes.colours());
+                for (class, colour) in colours.iter().enumerate() {
+                    let is_of = |j: &&usize| by.is_none_or(|by| by.moved[**j] == class);
+                    let style =
+                        format!("fill=\"{colour}\" stroke=\"#ffffff\" stroke-width=\"0.5\"");
+                    canvas.group(&style, |canvas| {
+                        for &j in drawn.iter().filter(is_of) {
                             canvas.dot(frame.at(steps[k - 1][j]), 2.0);
                         }
-                    },
-                );
+                    });
+                }
             });
             let out = drawn
                 .iter()
@@ -139,40 +147,69 @@ pub fn trajectories(
                     .then(|| format!("{} trajectories leave the axes.", population::count(out))),
             );
             notes.push(population::weights(&dots));
+            notes.push(projection.note());
+            notes.push(match by {
+                Some(by) => Some(by.classes.note()),
+                None => scale.note(),
+            });
             notes
         },
     ))
 }
 
+/// Lines in the colours of their classes.
+fn classed(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], drawn: &[usize], by: &ByClass) {
+    for (class, colour) in by.classes.colours().iter().enumerate() {
+        let of = paths
+            .iter()
+            .zip(drawn)
+            .filter(|(_, j)| by.moved[**j] == class);
+        let mut data = String::new();
+        for (path, _) in of {
+            let places: Vec<[f64; 2]> = path.iter().map(|(_, at)| *at).collect();
+            add_line(&mut data, &places);
+        }
+        canvas.path(&data, &stroke(colour, paths.len()));
+    }
+}
+
+/// Adds a line through points to the data of a path.
+fn add_line(data: &mut String, places: &[[f64; 2]]) {
+    let Some((first, rest)) = places.split_first() else {
+        return;
+    };
+    let _ = write!(data, "M{} {}", At(first[0]), At(first[1]));
+    let mut last = *first;
+    for (i, p) in rest.iter().enumerate() {
+        // Points closer than a third of a unit would add bytes without a visible effect.
+        if i + 1 == rest.len() || (p[0] - last[0]).hypot(p[1] - last[1]) > 0.34 {
+            let _ = write!(data, "L{} {}", At(p[0]), At(p[1]));
+            last = *p;
+        }
+    }
+}
+
+fn stroke(colour: &str, lines: usize) -> String {
+    let width = if lines > 60 { 0.9 } else { 1.2 };
+    format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\"")
+}
+
 /// Lines in the colours of time. Every colour is one shape, cut out of all paths.
-fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: TimeScale) {
-    let length = scale.last - scale.first;
-    if length <= 0.0 {
+fn graded(canvas: &mut Canvas, paths: &[Vec<(f64, [f64; 2])>], scale: &TimeScale) {
+    if scale.last() <= scale.first() {
         return;
     }
-    let width = if paths.len() > 60 { 0.75 } else { 1.2 };
-    let edge = |c: usize| scale.first + length * c as f64 / COLOURS as f64;
+    let edge = |c: f64| scale.time_at(c / COLOURS as f64);
     for c in 0..COLOURS {
+        let c = c as f64;
         // A colour begins a little early, because a gap would be visible between the ends.
-        let (from, to) = (edge(c) - 0.15 * (edge(1) - edge(0)), edge(c + 1));
+        let (from, to) = (edge(c - 0.15), edge(c + 1.0));
         let mut data = String::new();
         for path in paths {
-            let piece = between(path, from, to);
-            let Some((first, rest)) = piece.split_first() else {
-                continue;
-            };
-            let _ = write!(data, "M{} {}", At(first[0]), At(first[1]));
-            let mut last = *first;
-            for (i, p) in rest.iter().enumerate() {
-                // Points closer than a third of a unit would add bytes without a visible effect.
-                if i + 1 == rest.len() || (p[0] - last[0]).hypot(p[1] - last[1]) > 0.34 {
-                    let _ = write!(data, "L{} {}", At(p[0]), At(p[1]));
-                    last = *p;
-                }
-            }
+            add_line(&mut data, &between(path, from, to));
         }
-        let colour = scale.colour(0.5 * (from + to));
-        canvas.path(&data, &format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\" stroke-linejoin=\"round\""));
+        let colour = scale.colour(edge(c + 0.5));
+        canvas.path(&data, &stroke(&colour, paths.len()));
     }
 }
 
@@ -204,12 +241,13 @@ fn between(path: &[(f64, [f64; 2])], from: f64, to: f64) -> Vec<[f64; 2]> {
 }
 
 /// A large frame with the colours of time beside it; `draw` returns the parts of the caption.
-/// Against time, the marks are above the frame instead.
+/// Against time, the marks are above the frame instead. With classes their colours are beside it.
 pub(super) fn beside_time_bar(
     limits: [[f64; 2]; 2],
     projection: &Projection,
-    scale: TimeScale,
+    scale: &TimeScale,
     marks: &[(f64, String)],
+    by: Option<&ByClass>,
     draw: impl FnOnce(&mut Canvas, &Frame) -> Vec<Option<String>>,
 ) -> Picture {
     const MARK: Text = Text::new(10.5, SOFT);
@@ -234,10 +272,12 @@ pub(super) fn beside_time_bar(
     let area = Area { x, ..probe.area };
     let frame = Frame::new(area, limits[0], limits[1]);
     let bar = (0.62 * height).round();
-    let right = if against_time {
+    let right = if let Some(by) = by {
+        20.0 + by.classes.width()
+    } else if against_time {
         10.0
     } else {
-        20.0 + scale.bar_width(marks, bar)
+        20.0 + scale.bar_width(marks, bar, projection.time())
     };
 
     // The caption, and with it the height, is known after everything is drawn.
@@ -260,13 +300,18 @@ pub(super) fn beside_time_bar(
                 free = at + half + 8.0;
             }
         }
-    } else {
+    } else if by.is_none() {
         scale.draw_bar(
             &mut canvas,
             [area.right() + 20.0, area.y + 18.0],
             bar,
             marks,
+            projection.time(),
         );
+    }
+    if let Some(by) = by {
+        by.classes
+            .draw(&mut canvas, [area.right() + 20.0, area.y + 14.0]);
     }
     let notes = draw(&mut canvas, &frame);
     let caption = population::caption(notes, canvas.width() - x - MARGIN);

@@ -211,7 +211,7 @@ impl DataOptions {
         }
     }
 
-    pub(crate) fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
+    fn columns_of(&self, snapshots: &Snapshots) -> Result<Snapshots> {
         match self.dims {
             Some(count) => snapshots.first_columns(count),
             None => Ok(snapshots.clone()),

@@ -26,6 +26,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+pub use self::snapshots::Start;
 pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use schema::Schema;
 pub use settings::{ImageSettings, Settings, SnapshotSettings};

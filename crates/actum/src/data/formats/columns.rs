@@ -99,6 +99,20 @@ pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
     })
 }
 
+impl Roles {
+    /// The columns that are neither time, weight, velocities nor the coordinates of these names.
+    pub fn others(&self, names: &[String], coordinates: &[String]) -> Vec<usize> {
+        let velocities = self.velocity.as_deref().unwrap_or_default();
+        let is_taken = |i: &usize| {
+            self.time.as_ref().ok() == Some(i)
+                || self.weight == Some(*i)
+                || velocities.contains(i)
+                || coordinates.contains(&names[*i])
+        };
+        (0..names.len()).filter(|i| !is_taken(i)).collect()
+    }
+}
+
 fn possible_velocities(names: &[String], points: &[usize]) -> Option<String> {
     let of = |i: &usize| {
         let coordinate = names[*i].strip_prefix(VELOCITY)?;

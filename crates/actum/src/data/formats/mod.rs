@@ -13,7 +13,7 @@ use ndarray::Array2;
 pub(super) use columns::{check_reserved, velocity_names};
 
 use super::{
-    Keys,
+    Attribute, Keys,
     reader::{Head, Take},
     writer::Contents,
 };
@@ -35,6 +35,8 @@ pub struct Format {
     /// Hands out all rows in order, the velocities only if they are asked for; returns which of the
     /// coordinates turned out to be text.
     pub(super) rows: fn(&Path, &Keys, bool, &mut Take) -> Result<Vec<usize>>,
+    /// The columns beside the coordinates of these names.
+    pub(super) attributes: fn(&Path, &Keys, &[String]) -> Result<Vec<Attribute>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
     /// Reads rows of numbers without a header.
     pub(super) matrix: Option<Matrix>,
@@ -57,6 +59,7 @@ pub static FORMATS: &[Format] = &[
         velocity_key: |_| npz::VELOCITIES.to_owned(),
         head: npz::head,
         rows: npz::rows,
+        attributes: npz::attributes,
         write: npz::write,
         matrix: None,
     },
@@ -67,6 +70,7 @@ pub static FORMATS: &[Format] = &[
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b','),
         rows: |path, keys, velocities, take| text::rows(path, keys, b',', velocities, take),
+        attributes: |path, keys, taken| text::attributes(path, keys, b',', taken),
         write: |path, contents| text::write(path, contents, b','),
         matrix: Some(|path| text::matrix(path, b',')),
     },
@@ -77,6 +81,7 @@ pub static FORMATS: &[Format] = &[
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b'\t'),
         rows: |path, keys, velocities, take| text::rows(path, keys, b'\t', velocities, take),
+        attributes: |path, keys, taken| text::attributes(path, keys, b'\t', taken),
         write: |path, contents| text::write(path, contents, b'\t'),
         matrix: Some(|path| text::matrix(path, b'\t')),
     },
@@ -88,6 +93,7 @@ pub static FORMATS: &[Format] = &[
         velocity_key: columns::velocity_key,
         head: parquet::head,
         rows: parquet::rows,
+        attributes: parquet::attributes,
         write: parquet::write,
         matrix: None,
     },

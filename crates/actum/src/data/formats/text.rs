@@ -12,7 +12,8 @@ use ndarray::Array2;
 use super::columns;
 use crate::{
     data::{
-        Keys,
+        Attribute, Keys,
+        attributes::Values,
         reader::{Chunk, Head, Labels, Take, Times, chunk_rows},
         writer::{Cells, Contents},
     },
@@ -189,8 +190,11 @@ pub(super) fn head(path: &Path, keys: &Keys, delimiter: u8) -> Result<Head> {
             missing.bad_count
         );
     }
+    let time_name = roles.time.as_ref().map(|time| table.names[*time].clone());
+    let time_name = time_name.unwrap_or_default();
     Ok(Head {
         rows,
+        time_name,
         times: roles.time.map(|_| Times::Labels(labels)),
         columns: table.named(&roles.points),
         has_weights: roles.weight.is_some(),
@@ -260,6 +264,27 @@ pub(super) fn rows(
     Ok(text)
 }
 
+pub(super) fn attributes(
+    path: &Path,
+    keys: &Keys,
+    delimiter: u8,
+    coordinates: &[String],
+) -> Result<Vec<Attribute>> {
+    let mut table = Table::open(path, delimiter)?;
+    let others = columns::choose(&table.names, keys)?.others(&table.names, coordinates);
+    let mut values: Vec<Values> = others.iter().map(|_| Values::default()).collect();
+    let mut row = StringRecord::new();
+    while table.next(&mut row)?.is_some() {
+        for (i, values) in others.iter().zip(&mut values) {
+            values.push(row[*i].trim());
+        }
+    }
+    let each = others.iter().zip(values);
+    Ok(each
+        .map(|(i, values)| values.named(&table.names[*i]))
+        .collect())
+}
+
 fn check_bad<'a>(
     columns: impl Iterator<Item = (&'a String, &'a Column)> + Clone,
     rows: usize,
@@ -320,6 +345,7 @@ pub(super) fn write(path: &Path, contents: &Contents, delimiter: u8) -> Result<(
                     Cells::Counts(cells) => cells.next().map(|n| push(&mut row, &n.to_string())),
                     Cells::Numbers(cells) => cells.next().map(|x| push(&mut row, &shortest(x))),
                     Cells::Times(cells, _) => cells.next().map(|(_, label)| push(&mut row, label)),
+                    Cells::Texts(cells) => cells.next().map(|text| push(&mut row, text)),
                 };
             }
             if row.is_empty() {

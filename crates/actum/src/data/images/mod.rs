@@ -5,7 +5,7 @@ mod formats;
 mod pictures;
 mod write;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use ndarray::{Array2, Array4, ArrayView2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
@@ -83,7 +83,8 @@ impl Images {
     /// [`Images::readable`].
     ///
     /// Palettes and fewer than 8 bits are spread to levels; a channel of opacity is left out where
-    /// all is opaque. Profiles, gamma and orientation are not applied.
+    /// all is opaque. Pictures are turned upright as their EXIF data say; profiles and gamma are
+    /// not applied.
     ///
     /// # Errors
     /// A file that cannot be read (`Io`), that is truncated, of another format or type, of 16 bits
@@ -139,6 +140,45 @@ impl Images {
     /// How many numbers an image has: `height * width * channels`.
     pub fn dimension(&self) -> usize {
         self.shape().iter().product()
+    }
+
+    /// What a person should know before fitting these images: that they are all alike, or dark as
+    /// floats in `[0, 1]` are that became whole numbers, or that many repeat.
+    pub fn warnings(&self) -> Vec<String> {
+        const ALIKE: u8 = 2;
+        let n = self.len();
+        if n == 1 {
+            return vec![
+                "there is a single image: nothing is learned from it but itself".to_owned(),
+            ];
+        }
+        let mut warnings = vec![];
+        let differs = (0..self.dimension()).any(|j| {
+            let levels = (0..n).map(|i| self.image(i)[j]);
+            let (low, high) = (levels.clone().min(), levels.max());
+            high.unwrap_or(0) - low.unwrap_or(0) > ALIKE
+        });
+        let (low, high) = (self.pixels.iter().min(), self.pixels.iter().max());
+        let (low, high) = (*low.unwrap_or(&0), *high.unwrap_or(&0));
+        if high <= 1 {
+            warnings.push(format!(
+                "levels go from {low} to {high}, of 255: if the images were numbers in [0, 1], \
+                 multiply them by 255 before they become whole numbers"
+            ));
+        }
+        if !differs {
+            warnings.push(format!(
+                "all {n} images are alike: no level differs between two of them by more than \
+                 {ALIKE} of 255"
+            ));
+            return warnings;
+        }
+        let distinct: HashSet<&[u8]> = (0..n).map(|i| self.image(i)).collect();
+        let repeated = n - distinct.len();
+        if 10 * repeated > n {
+            warnings.push(format!("{repeated} of {n} images repeat another"));
+        }
+        warnings
     }
 
     /// The SHA-256 of the number of images, the height, width and channels (u64 each) and all

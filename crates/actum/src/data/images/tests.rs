@@ -1,7 +1,7 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::GzEncoder};
-use ndarray::{Array4, s};
+use ndarray::{Array4, array, s};
 use png::{BitDepth, ColorType, Encoder};
 use tempfile::tempdir;
 
@@ -203,6 +203,104 @@ fn kinds_of_png() {
     assert_eq!(read("a.png", &bits).unwrap().image(0), [255, 0, 255]);
 }
 
+/// EXIF data with this orientation, of either order of bytes, behind another entry.
+fn exif(orientation: u8, is_big: bool) -> Vec<u8> {
+    let (start, number): (&[u8], fn(u32, usize) -> Vec<u8>) = match is_big {
+        true => (b"MM\0*", |n, length| n.to_be_bytes()[4 - length..].to_vec()),
+        false => (b"II*\0", |n, length| n.to_le_bytes()[..length].to_vec()),
+    };
+    let entry = |tag: u32, value: u32| {
+        let short = [number(value, 2), number(0, 2)].concat();
+        [number(tag, 2), number(3, 2), number(1, 4), short].concat()
+    };
+    let directory = [
+        number(2, 2),
+        entry(0x0100, 7),
+        entry(0x0112, orientation.into()),
+    ]
+    .concat();
+    [start, &number(8, 4), &directory, &number(0, 4)].concat()
+}
+
+/// A picture of 2 x 3 pixels as a camera held in each of the eight ways stores it (EXIF 3.0, table
+/// of `Orientation`): where the 0th row and the 0th column of what is stored are to be seen.
+#[test]
+fn pictures_are_upright() {
+    let upright = array![[1, 2, 3], [4, 5, 6]];
+    let stored = [
+        array![[1, 2, 3], [4, 5, 6]],
+        array![[3, 2, 1], [6, 5, 4]],
+        array![[6, 5, 4], [3, 2, 1]],
+        array![[4, 5, 6], [1, 2, 3]],
+        array![[1, 4], [2, 5], [3, 6]],
+        array![[3, 6], [2, 5], [1, 4]],
+        array![[6, 3], [5, 2], [4, 1]],
+        array![[4, 1], [5, 2], [6, 3]],
+    ];
+    for (i, stored) in stored.into_iter().enumerate() {
+        for is_big in [false, true] {
+            let exif = exif(i as u8 + 1, is_big);
+            let (h, w) = stored.dim();
+            let levels: Vec<u8> = stored.iter().map(|k| 10 * *k as u8).collect();
+            let mut bytes = vec![];
+            let mut encoder = Encoder::new(&mut bytes, w as u32, h as u32);
+            encoder.set_color(ColorType::Grayscale);
+            encoder.set_depth(BitDepth::Eight);
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_chunk(png::chunk::eXIf, &exif).unwrap();
+            writer.write_image_data(&levels).unwrap();
+            writer.finish().unwrap();
+            let images = read("a.png", &bytes).unwrap();
+            assert_eq!(images.shape(), [2, 3, 1], "orientation {}", i + 1);
+            let found: Vec<i32> = images.image(0).iter().map(|k| i32::from(*k) / 10).collect();
+            assert_eq!(
+                found,
+                upright.iter().copied().collect::<Vec<_>>(),
+                "{}",
+                i + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_is_upright_and_damaged_exif_says_nothing() {
+    let plain = bytes(GRAY_JPEG);
+    let with = |exif: &[u8]| {
+        let length = (exif.len() as u16 + 8).to_be_bytes();
+        let segment = [&[0xff, 0xe1][..], &length, b"Exif\0\0", exif].concat();
+        read("a.jpg", &[&plain[..2], &segment, &plain[2..]].concat())
+    };
+    let stored = read("a.jpg", &plain).unwrap();
+    let stored = stored.pixels().slice(s![0, .., .., 0]).to_owned();
+    for is_big in [false, true] {
+        // The first column of what is stored is its top.
+        let turned = with(&exif(6, is_big)).unwrap();
+        let expected = stored.slice(s![..;-1, ..]).t().to_owned();
+        assert_eq!(turned.pixels().slice(s![0, .., .., 0]), expected);
+        let whole = exif(6, is_big);
+        for end in 0..whole.len() - 8 {
+            let cut = with(&whole[..end]).unwrap();
+            assert_eq!(cut.pixels().slice(s![0, .., .., 0]), stored, "{end}");
+        }
+        for none in [0, 1, 9, 255] {
+            let as_it_is = with(&exif(none, is_big)).unwrap();
+            assert_eq!(as_it_is.pixels().slice(s![0, .., .., 0]), stored);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs shared/cases"]
+fn photographs_of_a_phone() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/cases/orientation/exif"
+    );
+    let images = Images::read(Path::new(path)).unwrap();
+    assert_eq!(images.len(), 24);
+}
+
 #[test]
 fn a_cut_picture_is_never_read() {
     let [h, w, c] = [9, 7, 3];
@@ -262,7 +360,102 @@ fn arrays_of_levels() {
     fails(
         Images::read(&path),
         ErrorKind::Format,
-        &["uint8", "X float64 [10, 2]", "astype"],
+        &["uint8", "X float64 [10, 2]", "levels from 0 to 255"],
+    );
+}
+
+/// A `.npz` file of one array of numbers.
+fn npz_of(name: &str, shape: &[usize], numbers: &[f64]) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut writer = crate::data::formats::npz::Writer::new(&mut bytes);
+    writer.numbers(name, shape, numbers.iter()).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn advice_suits_the_numbers() {
+    let cases: [(&[f64; 4], &str); 8] = [
+        (&[0.0, 0.25, 0.5, 1.0], "(255 * x).round().astype('uint8')"),
+        (&[0.1, 0.25, 0.5, 0.9], "(255 * x).round().astype('uint8')"),
+        (
+            &[-1.0, 0.25, 0.5, 1.0],
+            "(127.5 * (x + 1)).round().astype('uint8')",
+        ),
+        (&[0.0, 17.0, 200.0, 255.0], "x.round().astype('uint8')"),
+        (
+            &[0.0, 17.0, 200.0, 4095.0],
+            "(255 / 4095 * (x - 0)).round().astype('uint8')",
+        ),
+        (
+            &[-2.0, 17.0, 200.0, 3.0],
+            "(255 / 202 * (x + 2)).round().astype('uint8')",
+        ),
+        (&[7.5, 7.5, 7.5, 7.5], "x.round().astype('uint8')"),
+        (&[0.0, f64::NAN, 1.0, 0.5], "not finite; replace them first"),
+    ];
+    for (numbers, advice) in cases {
+        let bytes = npz_of("x", &[1, 2, 2], numbers);
+        fails(
+            read("f.npz", &bytes),
+            ErrorKind::Format,
+            &["f.npz", "x float64", advice],
+        );
+    }
+    let numbers = [0.5; 24];
+    let first = npz_of("x", &[1, 3, 2, 4], &numbers);
+    let advice = "(255 * x).round().astype('uint8').transpose(0, 2, 3, 1)";
+    fails(read("f.npz", &first), ErrorKind::Format, &[advice]);
+    let named = npz_of("0 x", &[1, 2, 2], &numbers[..4]);
+    fails(
+        read("f.npz", &named),
+        ErrorKind::Format,
+        &["(255 * images)"],
+    );
+}
+
+#[test]
+fn levels_that_are_no_images_of_gray_or_colour() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    for (channels, remedy) in [(4, "arr_0[..., :3]"), (2, "arr_0[..., :1]")] {
+        let levels = Array4::zeros((2, 5, 6, channels));
+        crate::data::images::formats::npz::write(&path, "arr_0", &levels).unwrap();
+        fails(Images::read(&path), ErrorKind::Shape, &["opacity", remedy]);
+    }
+    let mut bytes = vec![];
+    let mut writer = crate::data::formats::npz::Writer::new(&mut bytes);
+    writer.levels("photo", &[5, 6, 3], &[0; 90]).unwrap();
+    writer.finish().unwrap();
+    fails(
+        read("a.npz", &bytes),
+        ErrorKind::Shape,
+        &["one image", "photo[None]"],
+    );
+}
+
+#[test]
+fn images_that_are_all_alike_are_warned_of() {
+    let of = |images: Images| images.warnings();
+    let shapes = crate::gallery::Shapes {
+        height: 8,
+        width: 8,
+        channels: 1,
+    };
+    assert_eq!(of(shapes.draw(40, 0).unwrap()), Vec::<String>::new());
+    let one = ramp(1, 4, 4, 1);
+    assert!(of(one.clone())[0].contains("a single image"));
+    let same = of(one.select(&[0; 9]).unwrap());
+    assert!(same[0].contains("all 9 images are alike"), "{same:?}");
+    // What a conversion of floats in [0, 1] to whole numbers leaves.
+    let floats = Array4::from_shape_fn((9, 4, 4, 1), |(i, y, x, _)| ((i * y + x) % 5 / 4) as u8);
+    let dark = of(Images::new(floats, "dark").unwrap());
+    assert!(dark[0].contains("from 0 to 1"), "{dark:?}");
+    let twice = ramp(2, 4, 4, 1).select(&[0, 1, 1, 0]).unwrap();
+    assert!(
+        of(twice)[0].contains("2 of 4 images repeat"),
+        "{:?}",
+        of(ramp(2, 4, 4, 1))
     );
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub rows: usize,
     /// One for each row; the error is why there are none, for those who need them.
     pub times: Result<Times>,
+    /// The name of their array or column, which may tell their unit.
+    pub time_name: String,
     /// The names of the coordinates, those included that may yet turn out to be text.
     pub columns: Vec<String>,
     pub has_weights: bool,
@@ -85,15 +87,17 @@ impl Labels {
 }
 
 impl Times {
-    fn axis(self) -> Result<(TimeAxis, Vec<usize>)> {
-        match self {
-            Self::Numbers(times) => TimeAxis::from_values(&times),
+    /// The axis of times in an array or column of this name, and the time of each row.
+    fn axis(self, name: &str) -> Result<(TimeAxis, Vec<usize>)> {
+        let (axis, index) = match self {
+            Self::Numbers(times) => TimeAxis::from_values(&times)?,
             Self::Labels(labels) => {
                 let (axis, time_of) = TimeAxis::from_labels(&labels.distinct)?;
                 let index = labels.codes.iter().map(|code| time_of[*code as usize]);
-                Ok((axis, index.collect()))
+                (axis, index.collect())
             }
-        }
+        };
+        Ok((axis.in_unit(name), index))
     }
 }
 
@@ -186,30 +190,37 @@ pub fn read(path: &Path, keys: &Keys) -> Result<Snapshots> {
     TableReader::open(path, keys)?.read()
 }
 
-/// Reads one cloud, and its time where the file tells one: all points of a file without times or
-/// with a single one, else those at `time`. Velocities are left out, and need not be there.
+/// Points of one time of a file, or of a file without times.
+#[derive(Debug, Clone)]
+pub struct Points {
+    /// The points.
+    pub cloud: Cloud,
+    /// The names of their coordinates, `[d]`.
+    pub columns: Vec<String>,
+    /// Their rows in the file, counted from 0, `[n]`.
+    pub rows: Vec<usize>,
+}
+
+/// Reads the points of one time, which `choose` names by its index among the times of the file, or
+/// all points of a file without times. Velocities are left out, and need not be there.
 ///
 /// # Errors
-/// As [`read`], and a file with several times of which `time` is none or not given.
-pub fn read_cloud(path: &Path, keys: &Keys, time: Option<f64>) -> Result<(Cloud, Option<f64>)> {
+/// As [`read`], and those of `choose`.
+pub fn read_points(
+    path: &Path,
+    keys: &Keys,
+    choose: &mut dyn FnMut(&TimeAxis) -> Result<usize>,
+) -> Result<Points> {
     within(path, || {
         let file = Source::of(path, keys)?;
         let head = file.head()?;
         let n = head.rows;
-        let (index, chosen, found) = match head.times {
-            Err(_) => (vec![0; n], 0, None),
+        let has_times = head.times.is_ok();
+        let (index, chosen) = match head.times {
+            Err(_) => (vec![0; n], 0),
             Ok(times) => {
-                let (axis, index) = times.axis()?;
-                let chosen = match (axis.values(), time) {
-                    (_, Some(time)) => axis.index_of(&time.to_string())?,
-                    ([_], None) => 0,
-                    (_, None) => {
-                        let times = axis.labels().join(", ");
-                        let what = format!("there are points at {times}; say at which to start");
-                        return Err(Error::new(ErrorKind::Value, what));
-                    }
-                };
-                (index, chosen, Some(axis.values()[chosen]))
+                let (axis, index) = times.axis(&head.time_name)?;
+                (index, choose(&axis)?)
             }
         };
         let width = head.columns.len();
@@ -227,14 +238,19 @@ pub fn read_cloud(path: &Path, keys: &Keys, time: Option<f64>) -> Result<(Cloud,
             }
             Ok(())
         })?;
-        let (cloud, _) = rows.cloud(&numeric(width, &text))?;
+        let kept = numeric(width, &text);
+        let (cloud, _) = rows.cloud(&kept)?;
         // Without weights in the file the mass is 1, however many rows other times have.
-        let cloud = if head.has_weights || found.is_none() {
+        let cloud = if head.has_weights || !has_times {
             cloud
         } else {
             cloud.with_mass(1.0)?
         };
-        Ok((cloud, found))
+        Ok(Points {
+            cloud,
+            columns: kept.iter().map(|j| head.columns[*j].clone()).collect(),
+            rows: (0..n).filter(|row| index[*row] == chosen).collect(),
+        })
     })
 }
 

@@ -34,7 +34,7 @@ impl TableReader {
         within(path, || {
             let file = Source::of(path, keys)?;
             let head = file.head()?;
-            let (axis, index) = head.times?.axis()?;
+            let (axis, index) = head.times?.axis(&head.time_name)?;
             let mut counts = vec![0; axis.values().len()];
             for time in &index {
                 counts[*time] += 1;
@@ -55,6 +55,13 @@ impl TableReader {
     /// The times.
     pub fn axis(&self) -> &TimeAxis {
         &self.axis
+    }
+
+    /// The rows in the order of the snapshots: those of the first time first, as in the file.
+    pub fn order(&self) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.index.len()).collect();
+        rows.sort_by_key(|row| self.index[*row]);
+        rows
     }
 
     /// The number of rows at each time, `[K]`.

@@ -20,7 +20,7 @@ pub(super) fn rows_by_time(axis: &TimeAxis, index: &[usize]) -> Vec<Vec<usize>> 
 }
 
 /// x0, x1, ...
-pub(in crate::data) fn default_columns(d: usize) -> Vec<String> {
+pub(crate) fn default_columns(d: usize) -> Vec<String> {
     (0..d).map(|j| format!("x{j}")).collect()
 }
 

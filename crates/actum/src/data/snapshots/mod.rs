@@ -5,16 +5,17 @@ mod warnings;
 
 use std::sync::Arc;
 
-use ndarray::{Array1, Array2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, Axis, concatenate};
 use sha2::{Digest, Sha256};
 
 use crate::{
     cloud::Cloud,
-    data::TimeAxis,
+    data::{Attribute, TimeAxis},
     error::{Result, ensure},
 };
 
-pub(super) use checks::{Finite, check_columns, check_sizes, default_columns};
+pub(crate) use checks::default_columns;
+pub(super) use checks::{Finite, check_columns, check_sizes};
 use checks::{check_finite, check_lengths, rows_by_time};
 
 /// A population observed at strictly increasing times: one [`Cloud`] for each, all of one
@@ -41,6 +42,7 @@ pub struct Snapshots {
     columns: Vec<String>,
     notes: Vec<String>,
     whole: Option<Whole>,
+    attributes: Arc<[Attribute]>,
 }
 
 /// What a random sample was drawn from.
@@ -163,6 +165,7 @@ impl Snapshots {
             columns,
             notes: Vec::new(),
             whole: None,
+            attributes: Arc::new([]),
         })
     }
 
@@ -232,6 +235,28 @@ impl Snapshots {
         })
     }
 
+    /// The snapshots with what is known of their points beside the coordinates: attributes with a
+    /// value for each point, those of the first time first.
+    ///
+    /// # Errors
+    /// An attribute with another number of values than there are points.
+    pub fn with_attributes(self, attributes: Vec<Attribute>) -> Result<Self> {
+        let n: usize = self.clouds.iter().map(Cloud::len).sum();
+        for attribute in &attributes {
+            ensure!(
+                attribute.values.len() == n,
+                Shape,
+                "expected a value of {:?} for each of {n} points, got {}",
+                attribute.name,
+                attribute.values.len()
+            );
+        }
+        Ok(Self {
+            attributes: attributes.into(),
+            ..self
+        })
+    }
+
     /// The snapshots as a random sample, with its masses, of so many more points.
     pub(super) fn sampled_from(self, whole: Whole) -> Self {
         Self {
@@ -240,7 +265,7 @@ impl Snapshots {
         }
     }
 
-    pub(super) fn with_notes(self, notes: Vec<String>) -> Self {
+    pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }
 
@@ -296,6 +321,21 @@ impl Snapshots {
     /// cloud, where the data have any.
     pub fn velocities(&self) -> Option<&[Array2<f64>]> {
         self.velocities.as_deref()
+    }
+
+    /// What is known of the points beside their coordinates, where it was read.
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
+    /// The attributes of the points at time `i`.
+    ///
+    /// # Panics
+    /// If `i` is not below K.
+    pub fn attributes_at(&self, i: usize) -> Vec<Attribute> {
+        let before: usize = self.clouds[..i].iter().map(Cloud::len).sum();
+        let rows: Vec<usize> = (before..before + self.clouds[i].len()).collect();
+        self.attributes.iter().map(|a| a.select(&rows)).collect()
     }
 
     /// The masses of the clouds, `[K]`.
@@ -394,7 +434,12 @@ impl Snapshots {
         );
         let kept = || (0..self.len()).filter(|i| keep(*i));
         let velocities = self.velocities.as_ref();
+        let times = self.clouds.iter().enumerate();
+        let times = times.flat_map(|(i, cloud)| std::iter::repeat_n(i, cloud.len()));
+        let rows = times.enumerate().filter(|(_, i)| keep(*i));
+        let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
         Ok(Self {
+            attributes: self.attributes.iter().map(|a| a.select(&rows)).collect(),
             axis,
             clouds: kept().map(|i| self.clouds[i].clone()).collect(),
             velocities: velocities.map(|v| kept().map(|i| v[i].clone()).collect()),
@@ -419,21 +464,32 @@ impl Snapshots {
             "expected between 1 and {d} columns, got {count}; the data have {d}: {}",
             self.columns.join(", ")
         );
-        if count == d {
+        self.select_columns(&(0..count).collect::<Vec<_>>())
+    }
+
+    /// The snapshots with the coordinates `chosen` alone, in that order, of the velocities too.
+    pub(crate) fn select_columns(&self, chosen: &[usize]) -> Result<Self> {
+        if chosen.iter().copied().eq(0..self.dimension()) {
             return Ok(self.clone());
         }
-        let first = |rows: &Array2<f64>| rows.slice(s![.., ..count]).to_owned();
+        let select = |rows: &Array2<f64>| {
+            let rows = rows.select(Axis(1), chosen);
+            rows.as_standard_layout().into_owned()
+        };
         let clouds = self.clouds.iter();
-        let clouds = clouds.map(|c| Cloud::weighted(first(c.points()), c.weights().clone()));
+        let clouds = clouds.map(|c| Cloud::weighted(select(c.points()), c.weights().clone()));
         let velocities = self.velocities.as_ref();
         Ok(Self {
-            axis: self.axis.clone(),
             clouds: clouds.collect::<Result<_>>()?,
-            velocities: velocities.map(|v| v.iter().map(first).collect()),
-            columns: self.columns[..count].to_vec(),
-            notes: self.notes.clone(),
-            whole: self.whole.clone(),
+            velocities: velocities.map(|v| v.iter().map(select).collect()),
+            columns: chosen.iter().map(|j| self.columns[*j].clone()).collect(),
+            ..self.clone()
         })
+    }
+
+    /// The snapshots at the times of an axis of as many.
+    pub(crate) fn on_axis(self, axis: TimeAxis) -> Self {
+        Self { axis, ..self }
     }
 
     /// All points of all times as one cloud of mass 1, `[sum of n_k, d]`: a time counts by its

@@ -79,7 +79,7 @@ fn trajectories_are_long_in_tables() {
     let path = |extension: &str| folder.path().join(format!("paths.{extension}"));
     let names = ["x".to_owned()];
     for extension in ["csv", "parquet", "npz"] {
-        write_trajectories(
+        trajectories(
             &path(extension),
             &[0.0, 1.5],
             &points,
@@ -106,7 +106,7 @@ fn trajectories_are_long_in_tables() {
     let data: Vec<u8> = points.iter().flat_map(|x| x.to_le_bytes()).collect();
     let bytes = fs::read(path("npz")).unwrap();
     assert!(bytes.windows(data.len()).any(|part| part == data));
-    let error = write_trajectories(
+    let error = trajectories(
         &path("csv"),
         &[0.0],
         &points,
@@ -115,7 +115,7 @@ fn trajectories_are_long_in_tables() {
     )
     .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);
-    let error = write_trajectories(
+    let error = trajectories(
         &path("csv"),
         &[0.0, 1.0],
         &points,
@@ -133,7 +133,7 @@ fn particles_keep_their_weights() {
     let weights = array![0.5, 0.25, 2.0];
     for Format { extension, .. } in FORMATS {
         let path = folder.path().join(format!("paths.{extension}"));
-        write_trajectories(
+        trajectories(
             &path,
             &[0.0, 1.5],
             &points,
@@ -232,7 +232,7 @@ fn weights_that_change_are_written_at_every_time() {
     for Format { extension, .. } in FORMATS {
         for weights in [&weights, &turned] {
             let changing = ParticleWeights::Changing(weights);
-            write_trajectories(&path(extension), &[0.0, 1.5], &points, changing, &names).unwrap();
+            trajectories(&path(extension), &[0.0, 1.5], &points, changing, &names).unwrap();
             let snapshots = read(&path(extension), &Keys::default()).unwrap();
             for k in 0..2 {
                 assert_eq!(snapshots.cloud(k).weights(), weights.row(k), "{extension}");
@@ -249,16 +249,103 @@ fn weights_that_change_are_written_at_every_time() {
     let square = array![[1.0, 2.0], [3.0, 4.0]];
     let pair = points.slice_axis(Axis(1), (0..2).into()).to_owned();
     let changing = ParticleWeights::Changing(&square);
-    write_trajectories(&path("npz"), &[0.0, 1.5], &pair, changing, &names).unwrap();
+    trajectories(&path("npz"), &[0.0, 1.5], &pair, changing, &names).unwrap();
     let snapshots = read(&path("npz"), &Keys::default()).unwrap();
     assert_eq!(snapshots.cloud(1).weights(), array![3.0, 4.0]);
     let wrong = ParticleWeights::Changing(&square);
-    let error = write_trajectories(&path("npz"), &[0.0, 1.5], &points, wrong, &names).unwrap_err();
+    let error = trajectories(&path("npz"), &[0.0, 1.5], &points, wrong, &names).unwrap_err();
     assert_holds(&error, &["[2, 3]", "got [2, 2]"]);
     for Format { extension, .. } in FORMATS {
         let equal = ParticleWeights::Equal;
-        write_trajectories(&path(extension), &[0.0, 1.5], &points, equal, &names).unwrap();
+        trajectories(&path(extension), &[0.0, 1.5], &points, equal, &names).unwrap();
         let snapshots = read(&path(extension), &Keys::default()).unwrap();
         assert_eq!(snapshots.masses(), [1.0, 1.0]);
+    }
+}
+
+fn attribute(name: &str, values: &[&str]) -> Attribute {
+    Attribute {
+        name: name.to_owned(),
+        values: values.iter().map(|value| (*value).into()).collect(),
+    }
+}
+
+#[test]
+fn labels_and_attributes_of_particles_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 1), |(k, i, _)| (10 * k + i) as f64);
+    let attributes = [
+        attribute("cell type", &["HSC", "größer, \"b\"", "HSC"]),
+        attribute("w", &["1", "2", "3"]),
+    ];
+    for Format { extension, .. } in FORMATS {
+        let path = folder.path().join(format!("a.{extension}"));
+        let particles = Particles {
+            times: &[1.5, 3.0],
+            labels: &["Day 1.5".to_owned(), "Day 3".to_owned()],
+            points: &points,
+            weights: ParticleWeights::Equal,
+            columns: &["x".to_owned()],
+            attributes: &attributes,
+        };
+        write_trajectories(&path, &particles).unwrap();
+        let keys = Keys {
+            points_key: (*extension != "npz").then(|| "x".to_owned()),
+            ..Keys::default()
+        };
+        let again = read(&path, &keys).unwrap();
+        assert_eq!(again.labels(), ["Day 1.5", "Day 3"], "{extension}");
+        assert_eq!(again.masses(), [1.0, 1.0], "{extension}");
+        let table = TableReader::open(&path, &keys).unwrap();
+        let found = read_attributes(&path, &keys, again.columns()).unwrap();
+        let found = found.iter().map(|a| a.select(&table.order()));
+        let found: Vec<Attribute> = found.filter(|a| a.name != "particle").collect();
+        let twice = |a: &Attribute| a.select(&[0, 1, 2, 0, 1, 2]);
+        let named = attribute("w_", &["1", "2", "3"]);
+        assert_eq!(found, [twice(&attributes[0]), twice(&named)], "{extension}");
+        let few = Particles {
+            attributes: &[attribute("a", &["1"])],
+            ..particles
+        };
+        let error = write_trajectories(&path, &few).unwrap_err();
+        assert_holds(&error, &["\"a\"", "3 particles", "got 1"]);
+    }
+}
+
+#[test]
+fn attributes_of_snapshots_follow_their_points() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |extension: &str| folder.path().join(format!("a.{extension}"));
+    let text = ",day,x,type,batch\nAAA,2,1,HSC,7\nCCC,1,2,MEP,7\nGGG,2,3,MEP,\nTTT,1,4,HSC,8\n";
+    fs::write(path("csv"), text).unwrap();
+    let keys = keys(None, Some("x"), None);
+    for extension in ["csv", "parquet", "npz"] {
+        let keys = match extension {
+            "npz" => Keys::default(),
+            _ => keys.clone(),
+        };
+        let snapshots = read(&path(extension), &keys).unwrap();
+        let order = TableReader::open(&path(extension), &keys).unwrap().order();
+        let found = read_attributes(&path(extension), &keys, snapshots.columns()).unwrap();
+        let found: Vec<Attribute> = found.iter().map(|a| a.select(&order)).collect();
+        let mut expected = [
+            attribute("index", &["CCC", "TTT", "AAA", "GGG"]),
+            attribute("type", &["MEP", "HSC", "HSC", "MEP"]),
+            attribute("batch", &["7", "8", "7", ""]),
+        ];
+        assert_eq!(found, expected, "{extension}");
+        let with = snapshots.with_attributes(found).unwrap();
+        let late = with.without(&[0]).unwrap();
+        expected.iter_mut().for_each(|a| *a = a.select(&[2, 3]));
+        assert_eq!(late.attributes(), expected);
+        assert_eq!(with.attributes_at(1), expected);
+        let error = late
+            .with_attributes(with.attributes().to_vec())
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        if extension == "csv" {
+            write(&path("parquet"), &with).unwrap();
+            write(&path("npz"), &with).unwrap();
+        }
     }
 }

@@ -134,11 +134,11 @@ impl<'a> Writer<'a> {
     pub fn texts<'x>(
         &mut self,
         name: &str,
-        texts: impl ExactSizeIterator<Item = &'x String> + Clone,
+        texts: impl ExactSizeIterator<Item = &'x (impl AsRef<str> + 'x)> + Clone,
     ) -> io::Result<()> {
         let length = texts
             .clone()
-            .map(|text| text.chars().count())
+            .map(|text| text.as_ref().chars().count())
             .max()
             .unwrap_or(0)
             .max(1);
@@ -150,7 +150,11 @@ impl<'a> Writer<'a> {
         )?;
         let mut buffer = io::BufWriter::with_capacity(1 << 16, &mut self.0);
         for text in texts {
-            let letters = text.chars().map(u32::from).chain(std::iter::repeat(0));
+            let letters = text
+                .as_ref()
+                .chars()
+                .map(u32::from)
+                .chain(std::iter::repeat(0));
             for letter in letters.take(length) {
                 buffer.write_all(&letter.to_le_bytes())?;
             }

@@ -18,7 +18,8 @@ pub(in crate::data) use self::{
 };
 use crate::{
     data::{
-        Keys, Snapshots,
+        Attribute, Keys, Snapshots,
+        attributes::{Values, free_names},
         reader::{Chunk, Head, Labels, Take, Times, chunk_rows, decimal},
         snapshots::{Finite, default_columns},
         writer::{Contents, ParticleWeights, Particles, has_default_weights},
@@ -191,6 +192,7 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
         look(&header);
         Places::of(&header)
     })?;
+    let time_name = roles.time.as_ref().cloned().unwrap_or_default();
     let times = match roles.time {
         Ok(key) => Ok(archive.array(&key, |header, source| places.times(&header, source))?),
         Err(absent) => Err(absent),
@@ -207,6 +209,7 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     Ok(Head {
         rows: places.rows(),
         times,
+        time_name,
         columns,
         has_weights: roles.weight.is_some(),
         by_columns,
@@ -316,6 +319,54 @@ pub(super) fn rows(
     Ok(vec![])
 }
 
+pub(super) fn attributes(
+    path: &Path,
+    keys: &Keys,
+    _coordinates: &[String],
+) -> Result<Vec<Attribute>> {
+    let mut archive = Archive::open(path)?;
+    let roles = roles(&mut archive, keys)?;
+    let places = archive.array(&roles.points, |header, _| Places::of(&header))?;
+    let velocities = keys.velocity_key.as_deref().unwrap_or(VELOCITIES);
+    let taken = [&roles.points, "columns", velocities];
+    let taken = |name: &String| {
+        taken.contains(&name.as_str())
+            || roles.time.as_ref().ok() == Some(name)
+            || roles.weight.as_ref() == Some(name)
+    };
+    let names: Vec<String> = archive
+        .names
+        .iter()
+        .filter(|n| !taken(n))
+        .cloned()
+        .collect();
+    // Those of trajectories hold at every time.
+    let (n, times) = match places.particles {
+        Some(particles) => (particles, places.count),
+        None => (places.count, 1),
+    };
+    let each = names.into_iter().map(|name| {
+        archive.array(&name, |header, source| {
+            let mut values = Values::default();
+            if header.shape != [n] {
+                return Ok(None);
+            } else if header.is_text() {
+                header.texts(source, |text| values.push(text))?;
+            } else if ['f', 'i', 'u'].contains(&header.kind) {
+                header
+                    .numbers(source)?
+                    .into_iter()
+                    .for_each(|x| values.push_number(x));
+            } else {
+                return Ok(None);
+            }
+            let rows: Vec<usize> = (0..times).flat_map(|_| 0..n).collect();
+            Ok(Some(values.named(&name).select(&rows)))
+        })
+    });
+    each.filter_map(Result::transpose).collect()
+}
+
 /// Every value so many times over.
 fn repeated<T: Clone>(values: Vec<T>, times: Option<usize>) -> Vec<T> {
     match times {
@@ -359,19 +410,35 @@ fn write_snapshots(writer: &mut Writer, snapshots: &Snapshots) -> io::Result<()>
     if !has_default_weights(snapshots) {
         writer.numbers("w", &[n], clouds.iter().flat_map(|cloud| cloud.weights()))?;
     }
+    write_attributes(writer, snapshots.attributes())?;
     writer.columns(snapshots.columns())
 }
 
 fn write_particles(writer: &mut Writer, particles: &Particles) -> io::Result<()> {
     let Particles { times, points, .. } = particles;
     writer.numbers("X", points.raw_dim().slice(), points.iter())?;
-    writer.numbers("t", &[times.len()], times.iter())?;
+    match particles.times_are_numbers() {
+        true => writer.numbers("t", &[times.len()], times.iter())?,
+        false => writer.texts("t", particles.labels.iter())?,
+    }
     match particles.weights {
         ParticleWeights::Equal => (),
         ParticleWeights::Constant(w) => writer.numbers("w", &[w.len()], w.iter())?,
         ParticleWeights::Changing(w) => writer.numbers("w", w.shape(), w.iter())?,
     }
+    write_attributes(writer, particles.attributes)?;
     writer.columns(particles.columns)
+}
+
+fn write_attributes(writer: &mut Writer, attributes: &[Attribute]) -> io::Result<()> {
+    let names = free_names(
+        attributes,
+        &["X", "t", "w", "weights", VELOCITIES, "columns"],
+    );
+    for (attribute, name) in attributes.iter().zip(names) {
+        writer.texts(&name.replace(['/', '\\'], "_"), attribute.values.iter())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

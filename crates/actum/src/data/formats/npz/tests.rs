@@ -169,7 +169,7 @@ fn numpy_trajectories_have_weights_that_change() {
         ]
     );
     let options = Keys::default();
-    let (cloud, _) = read_cloud(&fixture("growth.npz"), &options, Some(1.5)).unwrap();
+    let cloud = read_at(&fixture("growth.npz"), &options, Some(1.5)).unwrap();
     assert_eq!(cloud.weights(), array![1.5, 0.25, 8.0]);
     let error = read(&fixture("growth.npz"), &keys(None, None, Some("turned"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Shape);

@@ -18,7 +18,8 @@ use self::source::{Source, is_flat, is_number, unbroken};
 use super::columns::{self, Roles};
 use crate::{
     data::{
-        Keys,
+        Attribute, Keys,
+        attributes::Values,
         reader::{Chunk, Head, Take, Times, chunk_rows, decimal, left_out},
         snapshots::Finite,
         writer::{Cells, Column, Contents},
@@ -50,6 +51,8 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
             _ => Times::Numbers(source.all_numbers(time)?),
         })
     };
+    let time_name = roles.time.as_ref().map(|time| source.names[*time].clone());
+    let time_name = time_name.unwrap_or_default();
     let times = match roles.time {
         Ok(time) => Ok(unbroken(|| times(time))?),
         Err(absent) => Err(absent),
@@ -59,6 +62,7 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     Ok(Head {
         rows,
         times,
+        time_name,
         columns: source.named(&points),
         has_weights: roles.weight.is_some(),
         by_columns: vec![],
@@ -124,12 +128,37 @@ pub(super) fn rows(
     Ok(vec![])
 }
 
+pub(super) fn attributes(
+    path: &Path,
+    keys: &Keys,
+    coordinates: &[String],
+) -> Result<Vec<Attribute>> {
+    let source = Source::open(path)?;
+    let others = columns::choose(&source.names, keys)?.others(&source.names, coordinates);
+    let attribute = |i: usize| {
+        let (column, mut values) = (source.column(i), Values::default());
+        if column.physical_type() == Physical::BYTE_ARRAY && is_flat(&column) {
+            source.texts(i, |text| values.push(text))?;
+        } else if is_number(&column) {
+            let numbers = source.all_numbers(i)?.into_iter();
+            numbers.for_each(|x| values.push_number(x));
+        } else {
+            return Ok(None);
+        }
+        Ok(Some(values.named(&source.names[i])))
+    };
+    let each = others.into_iter().map(|i| unbroken(|| attribute(i)));
+    each.filter_map(Result::transpose).collect()
+}
+
 fn encode(table: Vec<Column>) -> Result<Vec<u8>, ParquetError> {
     let fields = table.iter().map(|column| {
         let (physical, logical) = match column.cells {
             Cells::Numbers(_) | Cells::Times(_, true) => (Physical::DOUBLE, None),
             Cells::Counts(_) => (Physical::INT64, None),
-            Cells::Times(_, false) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+            Cells::Times(_, false) | Cells::Texts(_) => {
+                (Physical::BYTE_ARRAY, Some(LogicalType::String))
+            }
         };
         let field = Type::primitive_type_builder(&column.name, physical)
             .with_repetition(Repetition::REQUIRED)
@@ -165,6 +194,11 @@ fn encode(table: Vec<Column>) -> Result<Vec<u8>, ParquetError> {
             }
             Cells::Times(cells, false) => {
                 let values: Vec<_> = cells.map(|(_, label)| ByteArray::from(label)).collect();
+                out.typed::<ByteArrayType>()
+                    .write_batch(&values, None, None)?
+            }
+            Cells::Texts(cells) => {
+                let values: Vec<_> = cells.map(ByteArray::from).collect();
                 out.typed::<ByteArrayType>()
                     .write_batch(&values, None, None)?
             }

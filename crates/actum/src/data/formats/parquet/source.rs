@@ -174,6 +174,12 @@ impl Source {
 
     pub(super) fn labels(&self, i: usize) -> Result<Labels> {
         let mut labels = Labels::default();
+        self.texts(i, |text| labels.push(text))?;
+        Ok(labels)
+    }
+
+    /// Calls `take` with each text of a column, missing ones as empty.
+    pub(super) fn texts(&self, i: usize, mut take: impl FnMut(&str)) -> Result<()> {
         for (group, rows) in self.groups()?.into_iter().enumerate() {
             let ColumnReader::ByteArrayColumnReader(mut reader) = self.part(group, i)? else {
                 return Err(self.wrong_type(i));
@@ -183,11 +189,11 @@ impl Source {
                 let read = values(&mut reader, CHUNK.min(rows - start), text)
                     .map_err(|error| self.failure(i, error))?;
                 for label in read {
-                    labels.push(&label.unwrap_or_default());
+                    take(&label.unwrap_or_default());
                 }
             }
         }
-        Ok(labels)
+        Ok(())
     }
 
     pub(super) fn check_number(&self, i: usize) -> Result<()> {

@@ -36,8 +36,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
         Format,
         "the JPEG has no end; it is truncated"
     );
-    Ok(Picture {
+    let picture = Picture {
         shape: [height, width, channels],
         levels,
-    })
+    };
+    Ok(picture.upright(decoder.exif().map(Vec::as_slice)))
 }

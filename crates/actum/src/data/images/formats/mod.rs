@@ -1,5 +1,7 @@
 //! Images out of files: one module and one row of [`FORMATS`] for each format.
 
+#[cfg(feature = "images")]
+mod exif;
 mod idx;
 #[cfg(feature = "images")]
 mod jpeg;

@@ -5,7 +5,7 @@ use std::{io::Cursor, path::Path};
 use ndarray::{Array4, ArrayD, Axis, IxDyn, ShapeBuilder};
 
 use crate::{
-    data::formats::npz::{Archive, Writer},
+    data::formats::npz::{Archive, Header, Writer},
     error::{Error, ErrorKind, Result, ensure},
     store,
 };
@@ -14,21 +14,33 @@ use crate::{
 /// channels]`.
 pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
     let mut archive = Archive::new(Cursor::new(bytes))?;
-    let (mut found, mut seen) = (vec![], vec![]);
+    let (mut found, mut others, mut seen) = (vec![], vec![], vec![]);
     for name in archive.names.clone() {
-        archive.array(&name, |header, _| {
-            if (header.kind, header.size) == ('u', 1) && [3, 4].contains(&header.shape.len()) {
-                found.push(name.clone());
-            }
+        archive.array(&name, |header, source| {
             seen.push(format!("{name} {} {:?}", header.type_name(), header.shape));
+            if ![3, 4].contains(&header.shape.len()) {
+                return Ok(());
+            }
+            if (header.kind, header.size) == ('u', 1) {
+                found.push(name.clone());
+            } else if ['f', 'i', 'u', 'b'].contains(&header.kind) {
+                others.push(as_levels(&header, source));
+            }
             Ok(())
         })?;
     }
     let [name] = &found[..] else {
+        let advice = match (&found[..], &others[..]) {
+            ([first, ..], _) => format!(
+                "; save one of them alone, in Python: numpy.savez('images.npz', {})",
+                variable(first)
+            ),
+            ([], [first, ..]) => format!("; {first}"),
+            ([], []) => "; save the images alone, with levels from 0 to 255".to_owned(),
+        };
         let what = format!(
             "expected one array of uint8, [n, height, width] or [n, height, width, channels], got \
-             {} of that kind among: {}; save the images alone, in Python: \
-             numpy.savez('images.npz', images.astype('uint8')), with levels from 0 to 255",
+             {} of that kind among: {}{advice}",
             found.len(),
             seen.join(", ")
         );
@@ -36,15 +48,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
     };
     archive.array(name, |header, source| {
         let count = header.count()?;
-        if let [_, c, _, last] = header.shape[..] {
-            ensure!(
-                [1, 3].contains(&last) || ![1, 3].contains(&c),
-                Shape,
-                "array {name:?} has shape {:?}, channels first; save it channels last, in Python: \
-                 images.transpose(0, 2, 3, 1)",
-                header.shape
-            );
-        }
+        let x = variable(name);
+        let (what, remedy) = match header.shape[..] {
+            [_, c, _, last] if [1, 3].contains(&c) && ![1, 3].contains(&last) => (
+                "channels first; save it channels last",
+                format!("{x}.transpose(0, 2, 3, 1)"),
+            ),
+            [_, _, _, 4] => ("with opacity; save it without", format!("{x}[..., :3]")),
+            [_, _, _, 2] => ("with opacity; save it without", format!("{x}[..., :1]")),
+            [_, _, 3 | 4] => ("one image; save a set of them", format!("{x}[None]")),
+            _ => ("", String::new()),
+        };
+        ensure!(
+            what.is_empty(),
+            Shape,
+            "array {name:?} has shape {:?}, {what}, in Python: {remedy}",
+            header.shape
+        );
         let mut levels = vec![];
         header.each(source, count, 1, 1, |item| levels.push(item[0]))?;
         let shape = IxDyn(&header.shape).set_f(header.fortran);
@@ -55,6 +75,63 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
         };
         Ok(array.into_dimensionality().expect("four dimensions"))
     })
+}
+
+/// What an array is called in Python.
+fn variable(name: &str) -> &str {
+    let is_plain = |c: char| c == '_' || c.is_alphanumeric();
+    let is_name = name.chars().all(is_plain) && !name.starts_with(|c: char| c.is_numeric());
+    if is_name { name } else { "images" }
+}
+
+/// How the numbers of an array become levels: Python that suits their range.
+fn as_levels(header: &Header, source: &mut dyn std::io::Read) -> String {
+    let (name, x) = (&header.name, variable(&header.name));
+    let range = match header.kind {
+        'b' => Ok([0.0, 1.0]),
+        _ => header.numbers(source).map(|numbers| {
+            let ends = [f64::INFINITY, f64::NEG_INFINITY];
+            let wider = |[low, high]: [f64; 2], x: f64| match x.is_finite() {
+                true => [low.min(x), high.max(x)],
+                // Not a number to any comparison.
+                false => [f64::NAN; 2],
+            };
+            numbers
+                .into_iter()
+                .fold(ends, |range, x| match range[0].is_nan() {
+                    true => range,
+                    false => wider(range, x),
+                })
+        }),
+    };
+    let Ok([low, high]) = range else {
+        return format!("{name} cannot be read as numbers");
+    };
+    if low.is_nan() {
+        return format!("{name} has numbers that are not finite; replace them first");
+    }
+    let levels = if 0.0 <= low && high <= 1.0 {
+        format!("(255 * {x}).round()")
+    } else if -1.0 <= low && high <= 1.0 {
+        format!("(127.5 * ({x} + 1)).round()")
+    } else if 0.0 <= low && high <= 255.0 {
+        format!("{x}.round()")
+    } else if low < high {
+        let [shifted, width] = [low, high - low].map(|x| x.to_string());
+        format!("(255 / {width} * ({x} - {shifted})).round()").replace("- -", "+ ")
+    } else {
+        return format!("all numbers of {name} are {low}");
+    };
+    let order = match header.shape[..] {
+        [_, c, _, last] if [1, 3].contains(&c) && ![1, 3].contains(&last) => {
+            ".transpose(0, 2, 3, 1)"
+        }
+        _ => "",
+    };
+    format!(
+        "the numbers of {name} go from {low} to {high}; save them as levels, in Python: \
+         numpy.savez('images.npz', {levels}.astype('uint8'){order})"
+    )
 }
 
 /// Writes one array of levels, in row-major order.

@@ -56,10 +56,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
             .copied()
             .collect();
     }
-    Ok(Picture {
+    let picture = Picture {
         shape: [info.height as usize, info.width as usize, channels],
         levels,
-    })
+    };
+    Ok(picture.upright(reader.info().exif_metadata.as_deref()))
 }
 
 pub(in crate::data::images) fn encode(
