@@ -137,7 +137,16 @@ impl Bench {
         mode(&program, 0o755);
         let mut command = self.command(&program);
         command.args(line.split(' ')).uid(65534).gid(65534);
-        Outcome::of(command.output().unwrap())
+        // While another test starts a program, its copy of this file is open for writing.
+        let output = loop {
+            match command.output() {
+                Err(cause) if cause.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                output => break output.unwrap(),
+            }
+        };
+        Outcome::of(output)
     }
 
     pub fn names(&self, folder: &str) -> Vec<String> {
