@@ -46,8 +46,8 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "unit": snapshots.unit(),
             "times": times,
             "sample": sampled,
-            "notes": snapshots.notes(),
-            "warnings": warnings,
+            "notes": flagged(snapshots.notes()),
+            "warnings": flagged(&warnings),
             "problem": problem,
             "suggestion": problem.is_none().then_some(suggestion),
         }));
@@ -57,7 +57,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             output::line(&format!("\nnote: {sampled}"));
         }
         for warning in warnings {
-            output::line(&format!("\nwarning: {warning}"));
+            output::line(&format!("\nwarning: {}", output::with_flags(&warning)));
         }
         match &problem {
             None => output::line(&format!("\nSuggested:\n  {suggestion}")),
@@ -69,6 +69,10 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
     } else {
         Verdict::Fine
     })
+}
+
+fn flagged(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| output::with_flags(text)).collect()
 }
 
 /// How much of the velocities of every time is a gradient; nothing where none were asked for.
