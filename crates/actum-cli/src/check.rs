@@ -189,10 +189,17 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
 fn counts(snapshots: &Snapshots) -> Option<String> {
     let counts = snapshots.counts();
     let (first, last) = (counts[0], counts[counts.len() - 1]);
-    (snapshots.has_equal_masses() && (last / first).ln().abs() > 0.4).then(|| {
+    let least = counts.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = counts.iter().copied().fold(0.0, f64::max);
+    let differ = (greatest / least).ln() > 0.4;
+    let between = match (last / first).ln().abs() > 0.4 {
+        true => format!("go from {first} to {last}"),
+        false => format!("lie between {least} and {greatest}"),
+    };
+    (snapshots.has_equal_masses() && differ).then(|| {
         format!(
-            "the numbers of points go from {first} to {last}; if every point is an individual that \
-             is born or dies, fit with --growth auto --mass counts"
+            "the numbers of points {between}; if every point is an individual that is born or dies, \
+             fit with --growth auto --mass counts; if they say how much was sampled, leave it"
         )
     })
 }

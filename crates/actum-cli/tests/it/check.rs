@@ -158,3 +158,15 @@ fn signs_in_times_are_read_in_files_and_on_the_command_line() {
         .run("check cells.csv")
         .error(&["\"D-7\"", "-7, 1 or 7, 1"]);
 }
+
+#[test]
+fn check_names_growth_where_counts_differ() {
+    let bench = Bench::empty();
+    let row = |i: usize| format!("{},{}.5\n", [0, 1, 1, 2][i % 4], i * 7 % 31);
+    let rows: String = (0..120).map(row).collect();
+    bench.write("cells.csv", &format!("t,x\n{rows}"));
+    let out = bench.run("check cells.csv").done();
+    for part in ["lie between 30 and 60", "--growth auto --mass counts"] {
+        assert!(out.contains(part), "{out}");
+    }
+}
