@@ -46,8 +46,8 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "unit": snapshots.unit(),
             "times": times,
             "sample": sampled,
-            "notes": snapshots.notes(),
-            "warnings": warnings,
+            "notes": flagged(snapshots.notes()),
+            "warnings": flagged(&warnings),
             "problem": problem,
             "suggestion": problem.is_none().then_some(suggestion),
         }));
@@ -57,7 +57,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             output::line(&format!("\nnote: {sampled}"));
         }
         for warning in warnings {
-            output::line(&format!("\nwarning: {warning}"));
+            output::line(&format!("\nwarning: {}", output::with_flags(&warning)));
         }
         match &problem {
             None => output::line(&format!("\nSuggested:\n  {suggestion}")),
@@ -69,6 +69,10 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
     } else {
         Verdict::Fine
     })
+}
+
+fn flagged(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| output::with_flags(text)).collect()
 }
 
 /// How much of the velocities of every time is a gradient; nothing where none were asked for.
@@ -185,10 +189,17 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
 fn counts(snapshots: &Snapshots) -> Option<String> {
     let counts = snapshots.counts();
     let (first, last) = (counts[0], counts[counts.len() - 1]);
-    (snapshots.has_equal_masses() && (last / first).ln().abs() > 0.4).then(|| {
+    let least = counts.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = counts.iter().copied().fold(0.0, f64::max);
+    let differ = (greatest / least).ln() > 0.4;
+    let between = match (last / first).ln().abs() > 0.4 {
+        true => format!("go from {first} to {last}"),
+        false => format!("lie between {least} and {greatest}"),
+    };
+    (snapshots.has_equal_masses() && differ).then(|| {
         format!(
-            "the numbers of points go from {first} to {last}; if every point is an individual that \
-             is born or dies, fit with --growth auto --mass counts"
+            "the numbers of points {between}; if every point is an individual that is born or dies, \
+             fit with --growth auto --mass counts; if they say how much was sampled, leave it"
         )
     })
 }

@@ -52,9 +52,11 @@ pub fn run(arguments: &Fit) -> Result<()> {
              from place to place; --mass counts makes every point an individual"
         );
     }
-    let warnings = snapshots.warnings();
-    for text in sharded.iter().chain(snapshots.notes()).chain(&warnings) {
+    for text in sharded.iter().chain(snapshots.notes()) {
         eprintln!("note: {}", output::with_flags(text));
+    }
+    for text in snapshots.warnings() {
+        eprintln!("warning: {}", output::with_flags(&text));
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());

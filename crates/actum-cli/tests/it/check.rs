@@ -95,3 +95,78 @@ fn check_counts_all_rows_of_a_large_file() {
     assert!(json["sample"].as_str().unwrap().contains("12,500"));
     assert_eq!(bench.names("."), ["large.csv", "population.npz"]);
 }
+
+/// 60 points at each time of a label, about the day that the label means; the numbers of rows and
+/// columns where a code stands for what is missing.
+fn days(labels: &[(&str, f64)], missing: &[usize]) -> String {
+    let mut text = "day,PC_1,PC_2\n".to_owned();
+    for i in 0..60 * labels.len() {
+        let (label, day) = labels[i % labels.len()];
+        let second = match missing.contains(&i) {
+            true => -9999.0,
+            false => (i as f64 * 0.73).cos(),
+        };
+        text += &format!("{label},{},{second}\n", day + (i as f64 * 0.37).sin());
+    }
+    text
+}
+
+#[test]
+fn check_names_codes_for_what_is_missing_and_fit_warns() {
+    let bench = Bench::empty();
+    bench.write("cells.csv", &days(&[("0", 0.0), ("1", 1.0)], &[57, 101]));
+    let out = bench.run("check cells.csv").done();
+    let warning = "warning: column PC_2: 2 values of -9999";
+    for part in [warning, "rows 57, 101 (counted from 0)", "remove or impute"] {
+        assert!(out.contains(part), "{out}");
+    }
+    let fit = bench.run(&format!("fit cells.csv -o run {SMALL}"));
+    assert!(fit.err.contains(warning), "{}", fit.err);
+    bench.write("cells.csv", &days(&[("rep1", 0.0), ("rep2", 1.0)], &[]));
+    let out = bench.run("check cells.csv").done();
+    for part in ["rep1, rep2", "names of a rep, not of times", "--time-key"] {
+        assert!(out.contains(part), "{out}");
+    }
+}
+
+#[test]
+fn signs_in_times_are_read_in_files_and_on_the_command_line() {
+    let bench = Bench::empty();
+    let labels = [("D-3", -3.0), ("D-1", -1.0), ("D0", 0.0), ("D2", 2.0)];
+    bench.write("cells.csv", &days(&labels, &[]));
+    let json = bench.run("check cells.csv --json").done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    for (time, (label, day)) in json["times"].as_array().unwrap().iter().zip(labels) {
+        assert_eq!(
+            (&time["label"], &time["time"]),
+            (&label.into(), &day.into())
+        );
+    }
+    bench
+        .run(&format!("fit cells.csv -o run --hold-out D-1 {SMALL}"))
+        .done();
+    bench
+        .run("simulate run --from D0 --to D-2 -o moved.csv")
+        .done();
+    let moved = std::fs::read_to_string(bench.path("moved.csv")).unwrap();
+    assert!(
+        moved.lines().nth(1).unwrap().starts_with("0,-2,"),
+        "{moved}"
+    );
+    bench.write("cells.csv", &days(&[("D-7", -7.0), ("D1", 1.0)], &[]));
+    bench
+        .run("check cells.csv")
+        .error(&["\"D-7\"", "-7, 1 or 7, 1"]);
+}
+
+#[test]
+fn check_names_growth_where_counts_differ() {
+    let bench = Bench::empty();
+    let row = |i: usize| format!("{},{}.5\n", [0, 1, 1, 2][i % 4], i * 7 % 31);
+    let rows: String = (0..120).map(row).collect();
+    bench.write("cells.csv", &format!("t,x\n{rows}"));
+    let out = bench.run("check cells.csv").done();
+    for part in ["lie between 30 and 60", "--growth auto --mass counts"] {
+        assert!(out.contains(part), "{out}");
+    }
+}

@@ -127,7 +127,7 @@ fn bad_data_is_an_error_that_says_where() {
     let fit = |file: &str| bench.run(&format!("fit {file} -o run {SMALL}"));
     fit("missing.npz").error(&["missing.npz", "cannot read"]);
     bench.write("data.xlsx", "x");
-    fit("data.xlsx").error(&["data.xlsx", ".parquet"]);
+    fit("data.xlsx").error(&["data.xlsx", ".parquet", "save the sheet"]);
     bench.write("empty.csv", "");
     fit("empty.csv").error(&["empty.csv", "empty"]);
     bench.write("nan.csv", "t,x\n0,1\n0,nan\n1,2\n1,3\n");

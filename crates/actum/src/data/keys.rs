@@ -8,12 +8,13 @@ use serde::Serialize;
 pub struct Keys {
     /// The array or column of times.
     pub time_key: Option<String>,
-    /// The array of points; in a table the columns of the coordinates, separated by commas.
+    /// The array of points; in a table the columns of the coordinates, separated by commas: names,
+    /// patterns (`PC_*`) and ranges (`PC_1..PC_30`).
     pub points_key: Option<String>,
     /// The array or column of weights.
     pub weight_key: Option<String>,
     /// The array of velocities, of the shape of the points; in a table their columns, one for each
-    /// coordinate and in that order, separated by commas. Without it no velocities are read.
+    /// coordinate and in that order, as in `points_key`. Without it no velocities are read.
     pub velocity_key: Option<String>,
 }
 
@@ -38,7 +39,8 @@ impl Keys {
         },
         Key {
             name: "points_key",
-            about: "The array of points, or the columns of coordinates separated by commas",
+            about: "The array of points, or the columns of coordinates separated by commas: names, \
+                    patterns (PC_*), ranges (PC_1..PC_30)",
             field: |keys| &mut keys.points_key,
         },
         Key {

@@ -71,7 +71,6 @@ struct OnDisk {
     here: usize,
     axis: TimeAxis,
     columns: Vec<String>,
-    text: Vec<usize>,
     masses: Option<Vec<f64>>,
     has_velocities: bool,
     whole: Whole,
@@ -126,11 +125,7 @@ impl OnDisk {
     fn shard(&self, i: usize) -> Result<Snapshots> {
         let bytes = store::read(&self.folder.path().join(i.to_string()))?;
         let d = self.columns.len();
-        let moving = if self.has_velocities {
-            d - self.text.len()
-        } else {
-            0
-        };
+        let moving = if self.has_velocities { d } else { 0 };
         let width = 1 + d + usize::from(self.masses.is_some()) + moving;
         let number = |x: &[u8]| f64::from_le_bytes(x.try_into().expect("eight bytes"));
         let rows = || bytes.chunks_exact(8 * width);
@@ -144,7 +139,7 @@ impl OnDisk {
             let (weight, velocity) = rest.split_at(rest.len() - moving);
             gathered.push(row[0] as usize, point, weight, velocity);
         }
-        let snapshots = gathered.snapshots(&self.axis, &self.columns, &self.text)?;
+        let snapshots = gathered.snapshots(&self.axis, &self.columns)?;
         let snapshots = match &self.masses {
             Some(masses) => snapshots.with_masses(masses)?,
             None => snapshots,
@@ -257,7 +252,7 @@ pub(super) fn split(
     let mut wrong: Option<Error> = None;
 
     let (total, mut bytes) = (table.index.len(), vec![]);
-    let text = table.each(|row, time, point, weight, velocity| {
+    table.each(|row, time, point, weight, velocity| {
         for weight in weight {
             masses[time] += weight;
             let label = &table.axis.labels()[time];
@@ -303,7 +298,6 @@ pub(super) fn split(
         here,
         axis: table.axis.clone(),
         columns: table.columns.clone(),
-        text,
         masses: table.has_weights.then_some(masses),
         has_velocities: table.has_velocities(),
         whole: Whole {
@@ -312,6 +306,6 @@ pub(super) fn split(
         },
         notes: vec![],
     };
-    disk.notes = table.notes(&disk.text, &disk.shard(0)?);
+    disk.notes = table.notes(&disk.shard(0)?);
     Ok(Shards(Store::Disk(Box::new(disk))))
 }

@@ -1,5 +1,7 @@
 """Makes the files beside it, with NumPy 2.4.6, pandas 3.1.1, Polars 2.1.0 and PyArrow 26.0.1."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -85,3 +87,91 @@ np.savez(
     V=-paths,
     turned=np.ones((3, 2)),
 )
+
+# Types beside the usual ones, in 24 rows.
+rows = np.arange(24)
+day = rows % 2
+money = [Decimal(int(k) - 7).scaleb(-2) for k in rows]
+pq.write_table(
+    pa.table(
+        {
+            "day": day,
+            "half": pa.array((rows / 4).astype("f2")),
+            "money": pa.array(money, pa.decimal128(9, 2)),
+            "wide": pa.array(money, pa.decimal256(50, 4)),
+            "long": pa.array([Decimal("12345678901234.567") + k for k in money], pa.decimal128(38, 20)),
+        }
+    ),
+    "types.parquet",
+)
+pq.write_table(
+    pa.table({"day": day, "whole": pa.array(money, pa.decimal128(9, 2)), "x": rows / 7}),
+    "whole.parquet",
+    store_decimal_as_integer=True,
+)
+vectors = [[k / 3, -k / 3] for k in rows]
+pq.write_table(
+    pa.table(
+        {
+            "day": day,
+            "list": pa.array(vectors, pa.list_(pa.float64())),
+            "fixed": pa.array(vectors, pa.list_(pa.float32(), 2)),
+            "x": rows / 7,
+        }
+    ),
+    "lists.parquet",
+)
+pq.write_table(
+    pa.table(
+        {
+            "day": day,
+            "text": [f"{k / 7:.3f}" for k in rows],
+            "code": [str(k % 3) for k in rows],
+            "flag": rows % 2 == 0,
+            "date": pa.array(rows.astype("i4"), pa.date32()),
+            "x": rows / 7,
+        }
+    ),
+    "texts.parquet",
+)
+hours = 3 * (rows % 3)
+pq.write_table(
+    pa.table(
+        {
+            **{unit: pa.array(3600 * hours * 1000**k, pa.duration(unit)) for k, unit in enumerate(["s", "ms", "us", "ns"])},
+            "gap": pa.array([None, *hours[1:].tolist()], pa.duration("s")),
+            "x": rows / 7,
+        }
+    ),
+    "durations.parquet",
+)
+pl.DataFrame({"t": pl.Series(hours).cast(pl.Duration("us")), "x": rows / 7}).write_parquet("polars.parquet")
+cells = pd.DataFrame(
+    {
+        "day": day,
+        "what": pd.Categorical(rows % 5),
+        "x": rows / 7,
+        "y": rows / 11,
+        "coded": pd.Categorical(rows / 13),
+        "tags": [["a", "b"]] * 24,
+        "deep": [[[1.0], [2.0]]] * 24,
+        "gone": [None] * 24,
+        "late": pd.to_timedelta(rows, "h"),
+    }
+)
+cells.index = pd.Index(5 * rows, name="probe")
+cells.to_parquet("categorical.parquet")
+labels = pa.table({"day": ["d1", None, "d2", None], "x": [1.0, 2.0, 3.0, 4.0]})
+pq.write_table(labels, "untimed.parquet")
+np.savez(
+    "types.npz",
+    X=(rows / 4).astype("f2").reshape(12, 2),
+    t=np.tile([0, 3, 6], 4).astype("m8[h]"),
+    fine=np.tile([0, 90, 180], 4).astype("m8[m]").astype("m8[ns]"),
+    gap=np.array([0, "NaT"] * 6, "m8[s]"),
+    half=np.repeat([0.1, 0.2], 6).astype("f2"),
+    dates=np.arange(12).astype("M8[us]"),
+    cells=np.zeros(12, [("day", "f8"), ("PC_1", "f8"), ("PC_2", "f8")]),
+    flags=np.ones((12, 2), bool),
+)
+np.save("points.npy", np.asfortranarray(X))

@@ -1,7 +1,14 @@
 //! Which columns of a table hold the time, the weight and the coordinates.
 
+mod coordinates;
+mod facts;
+
 use std::collections::HashSet;
 
+pub(super) use self::{
+    coordinates::{Content, Why, coordinates, with_time},
+    facts::Facts,
+};
 use crate::{
     data::Keys,
     error::{Error, ErrorKind, Result, ensure},
@@ -9,11 +16,9 @@ use crate::{
 
 /// How the names of written velocities begin; that of their coordinate follows.
 const VELOCITY: &str = "v_";
-const TIME: [&str; 6] = ["t", "time", "timepoint", "time_point", "day", "hour"];
+pub(in crate::data::formats) const TIME: [&str; 6] =
+    ["t", "time", "timepoint", "time_point", "day", "hour"];
 const WEIGHT: [&str; 3] = ["w", "weight", "weights"];
-/// What numbers the rows: pandas' index as csv (unnamed, or read and written again) and as
-/// parquet, and the particles of written trajectories.
-const INDEX: [&str; 4] = ["", "unnamed: 0", "__index_level_0__", "particle"];
 
 /// Indices into the columns of a table.
 pub(super) struct Roles {
@@ -26,8 +31,6 @@ pub(super) struct Roles {
     pub points: Vec<usize>,
     /// Whether the coordinates were asked for by name: then all of them must be numbers.
     pub named: bool,
-    /// What was left out already.
-    pub notes: Vec<String>,
 }
 
 pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
@@ -43,7 +46,7 @@ pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
         );
     }
     let velocity = match &keys.velocity_key {
-        Some(key) => find_all(names, key),
+        Some(key) => find_all(names, key, &[]),
         None => Ok(Vec::new()),
     };
     // A velocity (u, v, w) is not a weight for its name.
@@ -67,27 +70,16 @@ pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
             one_of(names, &WEIGHT, velocities, "weight_key")?.filter(|i| Some(*i) != time_index)
         }
     };
-    let is_taken = |i: usize| Some(i) == time_index || Some(i) == weight || velocities.contains(&i);
-    let mut notes = Vec::new();
+    let taken: Vec<usize> = time_index.into_iter().chain(weight).collect();
+    let taken = [&taken[..], velocities].concat();
     let points = match &keys.points_key {
-        Some(key) => find_all(names, key)?,
-        None => {
-            let is_index = |i: usize| INDEX.contains(&names[i].to_lowercase().as_str());
-            let rest: Vec<usize> = (0..names.len()).filter(|i| !is_taken(*i)).collect();
-            let index = rest.iter().filter(|i| is_index(**i));
-            notes.extend(
-                index.map(|i| format!("left out column {:?}: it numbers the rows", names[*i])),
-            );
-            rest.into_iter().filter(|i| !is_index(*i)).collect()
-        }
+        Some(key) => find_all(names, key, &taken)?,
+        None => (0..names.len()).filter(|i| !taken.contains(i)).collect(),
     };
     let mut used: HashSet<usize> = weight.into_iter().collect();
     let mut all = time_index.iter().chain(&points).chain(velocities);
     if let Some(i) = all.find(|i| !used.insert(**i)) {
         ensure!(false, Setting, "column {:?} is asked for twice", names[*i]);
-    }
-    if keys.points_key.is_none() && keys.velocity_key.is_none() {
-        notes.extend(possible_velocities(names, &points));
     }
     Ok(Roles {
         time,
@@ -95,7 +87,6 @@ pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
         velocity,
         points,
         named: keys.points_key.is_some(),
-        notes,
     })
 }
 
@@ -113,32 +104,100 @@ impl Roles {
     }
 }
 
-fn possible_velocities(names: &[String], points: &[usize]) -> Option<String> {
-    let of = |i: &usize| {
-        let coordinate = names[*i].strip_prefix(VELOCITY)?;
-        points
-            .iter()
-            .any(|p| names[*p] == coordinate)
-            .then_some(coordinate)
-    };
-    let found: Vec<&str> = points.iter().filter_map(of).collect();
-    (!found.is_empty()).then(|| {
-        let names: Vec<String> = found
-            .iter()
-            .map(|name| format!("{VELOCITY}{name}"))
-            .collect();
-        format!(
-            "took {} for coordinates; if they are velocities of {}, read them with \
-             `Keys::velocity_key` {}",
-            names.join(", "),
-            found.join(", "),
-            names.join(",")
-        )
-    })
+/// The columns that names, patterns (`PC_*`) and ranges (`PC_1..PC_30`) between commas choose; a
+/// pattern chooses none of those that are `taken`.
+fn find_all(names: &[String], keys: &str, taken: &[usize]) -> Result<Vec<usize>> {
+    let mut found = vec![];
+    for key in keys.split(',').map(str::trim) {
+        if names.iter().any(|name| name == key) {
+            found.push(find(names, key)?);
+        } else if let Some((first, last)) = range(key)? {
+            for number in first.1..=last.1 {
+                // Numbers may be padded: `PC01`.
+                let like = |same: fn(&str, &str) -> bool| {
+                    let is_it = |name: &String| {
+                        numbered(name).is_some_and(|(stem, n)| same(stem, first.0) && n == number)
+                    };
+                    names.iter().position(is_it)
+                };
+                let column =
+                    like(|stem, first| stem == first).or_else(|| like(str::eq_ignore_ascii_case));
+                let column = column.ok_or_else(|| {
+                    let what = format!("column {:?} of {key:?}", format!("{}{number}", first.0));
+                    Error::missing(what, names)
+                })?;
+                found.push(column);
+            }
+        } else if key.contains('*') {
+            let chosen = |i: &usize| !taken.contains(i) && matches(&names[*i], key);
+            let before = found.len();
+            found.extend((0..names.len()).filter(chosen));
+            ensure!(
+                found.len() > before,
+                Missing,
+                "no column is named like {key:?}; available: {}",
+                names.join(", ")
+            );
+        } else {
+            found.push(find(names, key)?);
+        }
+    }
+    Ok(found)
 }
 
-fn find_all(names: &[String], keys: &str) -> Result<Vec<usize>> {
-    keys.split(',').map(|key| find(names, key.trim())).collect()
+/// A name that ends in a number: `PC_` and 1.
+type Numbered<'a> = (&'a str, u64);
+
+/// The ends of `PC_1..PC_30`, or `PC_1..30`.
+fn range(key: &str) -> Result<Option<(Numbered<'_>, Numbered<'_>)>> {
+    let Some((first, last)) = key.split_once("..") else {
+        return Ok(None);
+    };
+    let (first, last) = (first.trim(), last.trim().trim_start_matches(['.', '=']));
+    let ends = numbered(first).zip(numbered(last));
+    let ends = ends.filter(|((stem, n), (other, m))| {
+        n <= m && (other.is_empty() || stem.eq_ignore_ascii_case(other))
+    });
+    ensure!(
+        ends.is_some(),
+        Setting,
+        "{key:?} is no range of columns; write it as in PC_1..PC_30, the lower number first"
+    );
+    Ok(ends)
+}
+
+fn numbered(name: &str) -> Option<Numbered<'_>> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = name[stem.len()..].parse().ok()?;
+    Some((stem, number))
+}
+
+/// Whether `name` is as `pattern` says, in which `*` stands for anything.
+fn matches(name: &str, pattern: &str) -> bool {
+    let (name, pattern) = (name.to_lowercase(), pattern.to_lowercase());
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// The columns with exactly these names.
+pub(super) fn found(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
+    let place = |wanted: &String| {
+        let place = names.iter().position(|name| name == wanted);
+        place.ok_or_else(|| Error::missing(format!("column {wanted:?}"), names))
+    };
+    wanted.iter().map(place).collect()
 }
 
 /// The column named `key`; upper and lower case agree unless that leaves a choice.

@@ -1,6 +1,7 @@
 //! The formats of files of snapshots: one module and one row of [`FORMATS`] for each.
 
 mod columns;
+mod content;
 pub(super) mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -14,7 +15,7 @@ pub(super) use columns::{check_reserved, velocity_names};
 
 use super::{
     Attribute, Keys,
-    reader::{Head, Take},
+    reader::{Head, Take, Wanted},
     writer::Contents,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -32,9 +33,8 @@ pub struct Format {
     pub velocity_key: fn(&[String]) -> String,
     /// What is known of a file before its rows are read.
     pub(super) head: fn(&Path, &Keys) -> Result<Head>,
-    /// Hands out all rows in order, the velocities only if they are asked for; returns which of the
-    /// coordinates turned out to be text.
-    pub(super) rows: fn(&Path, &Keys, bool, &mut Take) -> Result<Vec<usize>>,
+    /// Hands out what is wanted of all rows in order.
+    pub(super) rows: fn(&Path, &Wanted, &mut Take) -> Result<()>,
     /// The columns beside the coordinates of these names.
     pub(super) attributes: fn(&Path, &Keys, &[String]) -> Result<Vec<Attribute>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
@@ -50,7 +50,8 @@ const LONG_TABLE: &str = "a row for each particle and time";
 /// All formats. In `.npz` times may be text and `X` `[k, n, d]` are trajectories at times `t` `[k]`
 /// with weights `[n]` or `[k, n]`, also called `weights`. In tables the time is a column `t`,
 /// `time`, `timepoint`, `time_point`, `day` or `hour`, the weight `w`, `weight` or `weights`, in
-/// upper or lower case, and all other columns of numbers are coordinates.
+/// upper or lower case; what the coordinates are is said at [`read`](super::read()). Text may be
+/// compressed (`.csv.gz`, `.tsv.gz`). A `.npy` file is read where points need no times.
 pub static FORMATS: &[Format] = &[
     Format {
         extension: "npz",
@@ -69,7 +70,7 @@ pub static FORMATS: &[Format] = &[
         trajectories: LONG_TABLE,
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b','),
-        rows: |path, keys, velocities, take| text::rows(path, keys, b',', velocities, take),
+        rows: |path, wanted, take| text::rows(path, wanted, b',', take),
         attributes: |path, keys, taken| text::attributes(path, keys, b',', taken),
         write: |path, contents| text::write(path, contents, b','),
         matrix: Some(|path| text::matrix(path, b',')),
@@ -80,7 +81,7 @@ pub static FORMATS: &[Format] = &[
         trajectories: LONG_TABLE,
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b'\t'),
-        rows: |path, keys, velocities, take| text::rows(path, keys, b'\t', velocities, take),
+        rows: |path, wanted, take| text::rows(path, wanted, b'\t', take),
         attributes: |path, keys, taken| text::attributes(path, keys, b'\t', taken),
         write: |path, contents| text::write(path, contents, b'\t'),
         matrix: Some(|path| text::matrix(path, b'\t')),
@@ -99,34 +100,69 @@ pub static FORMATS: &[Format] = &[
     },
 ];
 
+/// Points without times: where they are to start, say. It is no row of the table, for nothing is
+/// written to it.
+static NPY: Format = Format {
+    extension: "npy",
+    snapshots: "X [n, d], without times",
+    trajectories: "",
+    velocity_key: |_| npz::VELOCITIES.to_owned(),
+    head: npz::single_head,
+    rows: npz::single_rows,
+    attributes: |_, _, _| Ok(vec![]),
+    write: npz::single_write,
+    matrix: None,
+};
+
+const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it as \
+                      .csv.gz or .tsv.gz";
+
 /// What to do with files of some formats that are not read.
-const ADVICE: [(&str, &str); 2] = [
+const ADVICE: [(&str, &str); 9] = [
     (
         "h5ad",
         "AnnData is not read; save what you need of it, in Python: \
          numpy.savez('cells.npz', X=adata.obsm['X_pca'], \
          t=adata.obs['day'].astype(str).to_numpy('U'))",
     ),
-    ("gz", "compressed files are not read; unpack it first"),
+    ("gz", UNPACK),
+    ("bz2", UNPACK),
+    ("xz", UNPACK),
+    ("zst", UNPACK),
+    ("zip", UNPACK),
+    ("xlsx", "workbooks are not read; save the sheet as .csv"),
+    ("xls", "workbooks are not read; save the sheet as .csv"),
+    (
+        "txt",
+        "name it .csv if commas separate its columns, or .tsv if tabs do",
+    ),
 ];
 
 impl Format {
-    /// The format that the extension of a path names, in upper or lower case.
+    /// The format that the extension of a path names, in upper or lower case; `.csv.gz` and
+    /// `.tsv.gz` are compressed text.
     ///
     /// # Errors
     /// There is none; the formats are listed.
     pub fn of(path: &Path) -> Result<&'static Self> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let extension = extension.to_lowercase();
-        let format = FORMATS.iter().find(|f| f.extension == extension);
+        let of = |path: &Path| {
+            let extension = path.extension().unwrap_or_default().to_string_lossy();
+            extension.to_lowercase()
+        };
+        let extension = of(path);
+        let packed = content::is_packed(path).then(|| path.with_extension(""));
+        let inner = packed.as_deref().map(of);
+        let is_it = |format: &&Self| match &inner {
+            Some(inner) => format.matrix.is_some() && format.extension == *inner,
+            None => format.extension == extension,
+        };
+        let format = FORMATS.iter().chain([&NPY]).find(is_it);
         format.ok_or_else(|| {
             let advice = ADVICE.iter().find(|(known, _)| *known == extension);
+            let expected = extensions(|_| true);
             let what = match advice {
-                Some((_, advice)) => (*advice).to_owned(),
-                None => {
-                    let expected = extensions(|_| true);
-                    format!("the extension does not tell the format; expected {expected}")
-                }
+                Some((_, advice)) => format!("expected {expected}; {advice}"),
+                None => format!("the extension does not tell the format; expected {expected}"),
             };
             Error::new(ErrorKind::Format, what)
         })

@@ -126,6 +126,9 @@ fn folders_of_png_are_read_as_they_were_written() {
         let path = folder.path().join(name);
         images.write_folder(&path).unwrap();
         fs::write(path.join("notes.txt"), "left out").unwrap();
+        for hidden in ["._00.png", ".DS_Store", ".thumb.jpg"] {
+            fs::write(path.join(hidden), "no picture").unwrap();
+        }
         let again = Images::read(&path).unwrap();
         assert_eq!(again.pixels(), images.pixels());
         let error = images.write_folder(&path).unwrap_err();
@@ -333,6 +336,31 @@ fn jpeg_as_pillow_decodes_it() {
     for (level, expected) in color.image(0).iter().zip([201u8, 40, 90]) {
         assert!(level.abs_diff(expected) <= 1, "{level} {expected}");
     }
+}
+
+#[test]
+fn colours_of_print_are_named() {
+    let gray = bytes(GRAY_JPEG);
+    let at = |marker| gray.windows(2).position(|pair| pair == [0xff, marker]);
+    let (frame, scan) = (at(0xc0).unwrap(), at(0xda).unwrap());
+    // The same with four components in its frame and in its scan.
+    let mut print = gray[..frame].to_vec();
+    print.extend([0xff, 0xc0, 0, 20]);
+    print.extend(&gray[frame + 4..frame + 9]);
+    print.push(4);
+    print.extend((1..=4).flat_map(|id| [id, 0x11, 0]));
+    print.extend(&gray[frame + 13..scan]);
+    print.extend([0xff, 0xda, 0, 14, 4]);
+    print.extend((1..=4).flat_map(|id| [id, 0]));
+    print.extend([0, 63, 0]);
+    print.extend(&gray[scan + 10..]);
+    let error = read("a.jpg", &print).unwrap_err();
+    assert!(!error.to_string().contains("Some"), "{error}");
+    fails(
+        Err(error),
+        ErrorKind::Format,
+        &["a.jpg", "CMYK", "convert it"],
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! From rows to snapshots, without a copy on the way.
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2};
 
 use crate::{
     cloud::Cloud,
@@ -8,19 +8,8 @@ use crate::{
         Snapshots, TimeAxis,
         snapshots::{check_columns, check_sizes},
     },
-    error::{Result, ensure},
+    error::Result,
 };
-
-/// Checks that there are coordinates.
-pub(super) fn check_some(count: usize) -> Result<()> {
-    ensure!(
-        count > 0,
-        Value,
-        "no column of numbers is left for the coordinates besides those of time, weight and \
-         velocity"
-    );
-    Ok(())
-}
 
 /// Rows on their way to clouds: every number goes at once to where it stays.
 pub(in crate::data) struct Gathered {
@@ -44,18 +33,13 @@ impl Rows {
         self.velocities.extend_from_slice(velocity);
     }
 
-    /// The cloud of the coordinates that are `kept`, and the velocities if there are any.
-    pub(super) fn cloud(self, kept: &[usize]) -> Result<(Cloud, Option<Array2<f64>>)> {
-        check_some(kept.len())?;
+    /// The cloud, and the velocities if there are any.
+    pub(super) fn cloud(self) -> Result<(Cloud, Option<Array2<f64>>)> {
         let array = |numbers: Vec<f64>| {
             let shape = (self.count, numbers.len() / self.count);
             Array2::from_shape_vec(shape, numbers).expect("whole rows")
         };
         let points = array(self.points);
-        let points = match points.ncols() == kept.len() {
-            true => points,
-            false => points.select(Axis(1), kept),
-        };
         let cloud = match self.weights.is_empty() {
             true => Cloud::new(points),
             false => Cloud::weighted(points, Array1::from(self.weights)),
@@ -63,11 +47,6 @@ impl Rows {
         let velocities = (!self.velocities.is_empty()).then(|| array(self.velocities));
         Ok((cloud?, velocities))
     }
-}
-
-/// The coordinates, of so many, that are not `text`.
-pub(super) fn numeric(width: usize, text: &[usize]) -> Vec<usize> {
-    (0..width).filter(|j| !text.contains(j)).collect()
 }
 
 impl Gathered {
@@ -92,26 +71,21 @@ impl Gathered {
         self.rows[time].push(point, weight, velocity);
     }
 
-    /// The snapshots, without the coordinates that are `text`.
     pub(in crate::data) fn snapshots(
         self,
         axis: &TimeAxis,
         columns: &[String],
-        text: &[usize],
     ) -> Result<Snapshots> {
-        let kept = numeric(columns.len(), text);
-        check_some(kept.len())?;
-        let names: Vec<String> = kept.iter().map(|j| columns[*j].clone()).collect();
-        check_columns(&names, names.len())?;
+        check_columns(columns, columns.len())?;
         check_sizes(axis, self.rows.iter().map(|rows| rows.count))?;
         let clouds = self.rows.into_iter().zip(axis.labels());
         let clouds = clouds.map(|(rows, label)| {
-            let cloud = rows.cloud(&kept);
+            let cloud = rows.cloud();
             cloud.map_err(|error| error.within(format_args!("time {label}")))
         });
         let (clouds, velocities): (Vec<_>, Vec<_>) =
             clouds.collect::<Result<Vec<_>>>()?.into_iter().unzip();
-        let snapshots = Snapshots::checked(axis.clone(), clouds, names)?;
+        let snapshots = Snapshots::checked(axis.clone(), clouds, columns.to_vec())?;
         match velocities.into_iter().collect::<Option<_>>() {
             Some(velocities) => snapshots.with_velocities(velocities),
             None => Ok(snapshots),

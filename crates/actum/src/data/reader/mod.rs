@@ -11,7 +11,7 @@ use std::{
 use ndarray::Array2;
 
 pub(super) use self::gathered::Gathered;
-use self::gathered::{Rows, check_some, numeric};
+use self::gathered::Rows;
 pub use self::table::TableReader;
 use super::{
     Keys, Snapshots, TimeAxis,
@@ -31,12 +31,20 @@ pub(super) struct Head {
     pub times: Result<Times>,
     /// The name of their array or column, which may tell their unit.
     pub time_name: String,
-    /// The names of the coordinates, those included that may yet turn out to be text.
+    /// The names of the coordinates.
     pub columns: Vec<String>,
     pub has_weights: bool,
     /// Arrays that are stored column by column: their rows cannot be read a few at a time.
     pub by_columns: Vec<String>,
     pub notes: Vec<String>,
+}
+
+/// What is wanted of the rows of a file.
+pub(super) struct Wanted<'a> {
+    pub keys: &'a Keys,
+    /// The coordinates, as the [`Head`] names them.
+    pub columns: &'a [String],
+    pub velocities: bool,
 }
 
 /// Some rows of a file, in its order: points `[m, columns]`, weights `[m]` and velocities `[m, d]`,
@@ -61,6 +69,8 @@ pub(super) fn chunk_rows(columns: usize) -> usize {
 pub(super) enum Times {
     Numbers(Vec<f64>),
     Labels(Labels),
+    /// Durations since a start, NaN where there is none.
+    Seconds(Vec<f64>),
 }
 
 /// A label for each row, each kept once.
@@ -91,6 +101,7 @@ impl Times {
     fn axis(self, name: &str) -> Result<(TimeAxis, Vec<usize>)> {
         let (axis, index) = match self {
             Self::Numbers(times) => TimeAxis::from_values(&times)?,
+            Self::Seconds(times) => TimeAxis::from_seconds(&times)?,
             Self::Labels(labels) => {
                 let (axis, time_of) = TimeAxis::from_labels(&labels.distinct)?;
                 let index = labels.codes.iter().map(|code| time_of[*code as usize]);
@@ -106,16 +117,11 @@ pub(super) fn decimal(single: f64) -> f64 {
     (single as f32).to_string().parse().unwrap_or(single)
 }
 
-/// A note on columns that are not numbers.
-pub(super) fn left_out(names: &[String]) -> Option<String> {
-    (!names.is_empty()).then(|| {
-        let (which, are) = if names.len() == 1 {
-            ("column", "it is")
-        } else {
-            ("columns", "they are")
-        };
-        format!("left out {which} {}: {are} not numbers", names.join(", "))
-    })
+/// The same of half precision: 0.1, not 0.0999755859375.
+pub(super) fn half_decimal(half: f64) -> f64 {
+    let is_it = |x: &f64| half::f16::from_f64(*x).to_f64() == half;
+    let rounded = (0..5).filter_map(|digits| format!("{half:.digits$e}").parse().ok());
+    rounded.into_iter().find(is_it).unwrap_or(half)
 }
 
 /// A file and where in it things are.
@@ -147,17 +153,21 @@ impl Source {
         (self.format.head)(&self.path, &self.keys)
     }
 
-    /// Hands out all `rows` in order, of so many coordinates, the velocities only if the keys name
-    /// them and they are asked for; returns which of the coordinates turned out to be text.
+    /// Hands out these columns of all `rows` in order, and the velocities only if the keys name them
+    /// and they are asked for.
     fn each(
         &self,
         rows: usize,
-        width: usize,
+        columns: &[String],
         velocities: bool,
         take: &mut Take,
-    ) -> Result<Vec<usize>> {
-        check_some(width)?;
-        let velocities = velocities && self.keys.velocity_key.is_some();
+    ) -> Result<()> {
+        let width = columns.len();
+        let wanted = Wanted {
+            keys: &self.keys,
+            columns,
+            velocities: velocities && self.keys.velocity_key.is_some(),
+        };
         let changed = || Error::new(ErrorKind::Format, "the file changed while it was read");
         let mut seen = 0;
         let take: &mut Take = &mut |chunk: Chunk| {
@@ -167,25 +177,23 @@ impl Source {
             }
             take(chunk)
         };
-        let text = (self.format.rows)(&self.path, &self.keys, velocities, take)?;
-        if seen == rows {
-            Ok(text)
-        } else {
-            Err(changed())
-        }
+        (self.format.rows)(&self.path, &wanted, take)?;
+        if seen == rows { Ok(()) } else { Err(changed()) }
     }
 }
 
 /// Reads snapshots from a file of one of the [formats](super::FORMATS).
 ///
-/// Columns of tables that are not numbers, and the row index pandas writes, are left out;
-/// [`Snapshots::notes`] says which, and whether the weights in the file give the times unequal
-/// masses.
+/// In tables without [`points_key`](Keys::points_key), columns with numbered names (`PC_1`, `PC_2`,
+/// ...) are the coordinates; where there are none, all columns of numbers but those that number
+/// rows, label groups or measure quality. [`Snapshots::notes`] says which were left out, and whether
+/// the weights in the file give the times unequal masses.
 ///
 /// # Errors
 /// The file is missing, truncated or of another format, a key is not in it, lengths disagree, a
-/// number is missing or not finite, a time is not understood or has a single point. The message
-/// names the file and the array, column, row or line.
+/// number is missing or not finite, a time is not understood or has a single point, or what the
+/// coordinates are cannot be told without the user. The message names the file and the array,
+/// column, row or line.
 pub fn read(path: &Path, keys: &Keys) -> Result<Snapshots> {
     TableReader::open(path, keys)?.read()
 }
@@ -225,7 +233,7 @@ pub fn read_points(
         };
         let width = head.columns.len();
         let (mut rows, mut at) = (Rows::default(), 0);
-        let text = file.each(n, width, false, &mut |chunk| {
+        file.each(n, &head.columns, false, &mut |chunk| {
             for (i, point) in chunk.points.chunks_exact(width).enumerate() {
                 if index[at] == chosen {
                     rows.push(
@@ -238,8 +246,7 @@ pub fn read_points(
             }
             Ok(())
         })?;
-        let kept = numeric(width, &text);
-        let (cloud, _) = rows.cloud(&kept)?;
+        let (cloud, _) = rows.cloud()?;
         // Without weights in the file the mass is 1, however many rows other times have.
         let cloud = if head.has_weights || !has_times {
             cloud
@@ -248,7 +255,7 @@ pub fn read_points(
         };
         Ok(Points {
             cloud,
-            columns: kept.iter().map(|j| head.columns[*j].clone()).collect(),
+            columns: head.columns,
             rows: (0..n).filter(|row| index[*row] == chosen).collect(),
         })
     })

@@ -2,10 +2,11 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use super::{Gathered, Source, left_out};
+use super::{Gathered, Source};
 use crate::{
     data::{
-        Keys, Shards, Snapshots, Split, TimeAxis, shards::split, snapshots::check_sizes, within,
+        Keys, Shards, Snapshots, Split, TimeAxis, shards::split, snapshots::check_sizes,
+        time::names_no_time, within,
     },
     error::Result,
 };
@@ -17,7 +18,7 @@ pub struct TableReader {
     /// The time of each row, as an index.
     pub(in crate::data) index: Vec<usize>,
     pub(in crate::data) counts: Vec<usize>,
-    /// The coordinates, those included that may yet turn out to be text.
+    /// The names of the coordinates.
     pub(in crate::data) columns: Vec<String>,
     pub(in crate::data) has_weights: bool,
     notes: Vec<String>,
@@ -35,6 +36,13 @@ impl TableReader {
             let file = Source::of(path, keys)?;
             let head = file.head()?;
             let (axis, index) = head.times?.axis(&head.time_name)?;
+            let mut notes = head.notes;
+            notes.extend(axis.note().map(str::to_owned));
+            let key = keys
+                .time_key
+                .as_deref()
+                .filter(|_| !names_no_time(axis.prefix()));
+            notes.extend(key.and_then(not_a_time));
             let mut counts = vec![0; axis.values().len()];
             for time in &index {
                 counts[*time] += 1;
@@ -46,7 +54,7 @@ impl TableReader {
                 counts,
                 columns: head.columns,
                 has_weights: head.has_weights,
-                notes: head.notes,
+                notes,
                 by_columns: head.by_columns,
             })
         })
@@ -74,13 +82,14 @@ impl TableReader {
     }
 
     /// Calls `take` with the place of every row, its time, coordinates, weight and velocity, the
-    /// last two empty where there are none. Returns which of the coordinates turned out to be text.
+    /// last two empty where there are none.
     pub(in crate::data) fn each(
         &self,
         mut take: impl FnMut(usize, usize, &[f64], &[f64], &[f64]) -> Result<()>,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<()> {
         let (width, mut row) = (self.columns.len(), 0);
-        self.file.each(self.index.len(), width, true, &mut |chunk| {
+        let rows = self.index.len();
+        self.file.each(rows, &self.columns, true, &mut |chunk| {
             let points = chunk.points.chunks_exact(width);
             let moving = chunk.velocities.map_or(0, <[f64]>::len) / points.len();
             for (i, point) in points.enumerate() {
@@ -101,13 +110,13 @@ impl TableReader {
     pub fn read(&self) -> Result<Snapshots> {
         within(&self.file.path, || {
             let mut gathered = Gathered::new(&self.counts, self.columns.len());
-            let text = self.each(|_, time, point, weight, velocity| {
+            self.each(|_, time, point, weight, velocity| {
                 gathered.push(time, point, weight, velocity);
                 Ok(())
             })?;
-            let snapshots = gathered.snapshots(&self.axis, &self.columns, &text)?;
-            let notes = self.notes(&text, &snapshots);
-            Ok(snapshots.with_notes(notes))
+            let snapshots = gathered.snapshots(&self.axis, &self.columns)?;
+            let notes = self.notes(&snapshots);
+            Ok(snapshots.with_rows(&self.index).with_notes(notes))
         })
     }
 
@@ -146,13 +155,21 @@ impl TableReader {
         })
     }
 
-    pub(in crate::data) fn notes(&self, text: &[usize], snapshots: &Snapshots) -> Vec<String> {
-        let names: Vec<String> = text.iter().map(|j| self.columns[*j].clone()).collect();
+    pub(in crate::data) fn notes(&self, snapshots: &Snapshots) -> Vec<String> {
         let masses = self.has_weights.then(|| unequal_masses(snapshots));
-        let found = [left_out(&names), masses.flatten()];
         let notes = self.notes.iter().cloned();
-        notes.chain(found.into_iter().flatten()).collect()
+        notes.chain(masses.flatten()).collect()
     }
+}
+
+/// A note on a column of times that is named as what else distinguishes points is.
+fn not_a_time(key: &str) -> Option<String> {
+    names_no_time(key).then(|| {
+        format!(
+            "the times are those of {key:?}, which is named as what tells other things apart; choose \
+             the times with `Keys::time_key`"
+        )
+    })
 }
 
 fn unequal_masses(snapshots: &Snapshots) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Clouds at increasing real times.
 
 mod checks;
+mod outliers;
 mod warnings;
 
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub struct Snapshots {
     notes: Vec<String>,
     whole: Option<Whole>,
     attributes: Arc<[Attribute]>,
+    /// The row of each point in the file, or in what was given, where it is known.
+    rows: Option<Arc<[Vec<u32>]>>,
 }
 
 /// What a random sample was drawn from.
@@ -139,7 +142,8 @@ impl Snapshots {
                 .map_err(|error| error.within(format_args!("time {label}")))
             })
             .collect::<Result<_>>()?;
-        Self::checked(axis, clouds, columns)
+        let snapshots = Self::checked(axis, clouds, columns)?;
+        Ok(snapshots.with_rows(index))
     }
 
     /// One cloud for each time of `axis`.
@@ -158,14 +162,16 @@ impl Snapshots {
             );
         }
         check_sizes(&axis, clouds.iter().map(Cloud::len))?;
+        let notes = axis.note().map(str::to_owned).into_iter().collect();
         Ok(Self {
             axis,
             clouds,
             velocities: None,
             columns,
-            notes: Vec::new(),
+            notes,
             whole: None,
             attributes: Arc::new([]),
+            rows: None,
         })
     }
 
@@ -261,6 +267,18 @@ impl Snapshots {
     pub(super) fn sampled_from(self, whole: Whole) -> Self {
         Self {
             whole: Some(whole),
+            ..self
+        }
+    }
+
+    /// The snapshots of rows that have these times, as indices.
+    pub(super) fn with_rows(self, index: &[usize]) -> Self {
+        let mut rows: Vec<Vec<u32>> = self.clouds.iter().map(|_| vec![]).collect();
+        for (row, time) in index.iter().enumerate() {
+            rows[*time].push(row as u32);
+        }
+        Self {
+            rows: u32::try_from(index.len()).is_ok().then(|| rows.into()),
             ..self
         }
     }
@@ -449,6 +467,10 @@ impl Snapshots {
                 counts: kept().map(|i| whole.counts[i]).collect(),
                 fingerprint: whole.fingerprint.clone(),
             }),
+            rows: self
+                .rows
+                .as_ref()
+                .map(|rows| kept().map(|i| rows[i].clone()).collect()),
         })
     }
 

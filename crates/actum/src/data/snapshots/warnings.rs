@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 
 use super::{Snapshots, abridged};
-use crate::cloud::Cloud;
+use crate::{cloud::Cloud, data::time::names_no_time};
 
 impl Snapshots {
     /// What a person should know before fitting these data: few points at a time, columns of very
-    /// different scale, constant columns, repeated rows, times that look continuous.
+    /// different scale, constant columns, repeated rows, times that look continuous, are almost one,
+    /// or are named as replicates are, outliers and codes for missing values.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.len() > 1000 {
@@ -16,6 +17,8 @@ impl Snapshots {
                 self.len()
             ));
         }
+        warnings.extend(self.step_too_small());
+        warnings.extend(self.not_times());
         let few: Vec<_> = self
             .labels()
             .iter()
@@ -34,7 +37,8 @@ impl Snapshots {
                 abridged(&names)
             ));
         }
-        if let Some([low, high]) = self.unequal_columns() {
+        let outliers = self.outliers();
+        if let Some([low, high]) = self.unequal_beside(&outliers) {
             let std_dev = self.pooled().std_dev();
             warnings.push(format!(
                 "columns of very unequal scale: standard deviation {:.3e} of {} and {:.3e} of {}; \
@@ -42,6 +46,7 @@ impl Snapshots {
                 std_dev[high], self.columns[high], std_dev[low], self.columns[low]
             ));
         }
+        warnings.extend(outliers.into_iter().map(|(_, text)| text));
         let total: usize = self.clouds.iter().map(Cloud::len).sum();
         let repeated: usize = self.clouds.iter().map(|c| c.len() - distinct_rows(c)).sum();
         if 10 * repeated > total {
@@ -50,6 +55,45 @@ impl Snapshots {
             ));
         }
         warnings
+    }
+
+    /// Two times that may be one, measured or written twice.
+    fn step_too_small(&self) -> Option<String> {
+        let step = |pair: &[f64]| pair[1] - pair[0];
+        let mut steps: Vec<f64> = self.times().windows(2).map(step).collect();
+        let least = (0..steps.len()).min_by(|a, b| steps[*a].total_cmp(&steps[*b]))?;
+        let [from, to] = [least, least + 1].map(|i| &self.labels()[i]);
+        let smallest = steps.swap_remove(least);
+        steps.sort_by(f64::total_cmp);
+        let Some(median) = steps.get(steps.len() / 2) else {
+            let times = self.times();
+            let is_measured = times.iter().any(|t| t.fract() != 0.0);
+            return (is_measured && smallest < 1e-7 * times[1].abs()).then(|| {
+                format!(
+                    "the times {from} and {to} differ by {smallest:.2e} alone: if they are one time, \
+                     write them alike"
+                )
+            });
+        };
+        (smallest < 0.01 * median).then(|| {
+            format!(
+                "the step from {from} to {to} is {:.2e} of the others: if they are one time, write \
+                 them alike",
+                smallest / median
+            )
+        })
+    }
+
+    /// Times that are named as what else distinguishes points is.
+    fn not_times(&self) -> Option<String> {
+        let prefix = self.axis.prefix();
+        names_no_time(prefix).then(|| {
+            format!(
+                "the times are {}: these look like names of a {prefix}, not of times; choose the \
+                 column of times with `Keys::time_key`",
+                abridged(self.labels())
+            )
+        })
     }
 
     /// The columns that have the same value at all points.
@@ -64,11 +108,21 @@ impl Snapshots {
 
     /// The columns of least and greatest standard deviation, constant ones aside, where the
     /// greatest is more than 100 times the least: such columns are rarely of one unit.
+    ///
+    /// Columns with values far from all others are left out: those make the deviation.
     pub fn unequal_columns(&self) -> Option<[usize; 2]> {
+        self.unequal_beside(&self.outliers())
+    }
+
+    fn unequal_beside(&self, outliers: &[(usize, String)]) -> Option<[usize; 2]> {
         let constant = self.constant_columns();
         let std_dev = self.pooled().std_dev();
         let by_std_dev = |a: &usize, b: &usize| std_dev[*a].total_cmp(&std_dev[*b]);
-        let varying = || (0..self.dimension()).filter(|j| !constant.contains(j));
+        let has_outliers = |j: &usize| outliers.iter().any(|(other, _)| other == j);
+        let varying = || {
+            let columns = 0..self.dimension();
+            columns.filter(|j| !constant.contains(j) && !has_outliers(j))
+        };
         let pair = [varying().min_by(by_std_dev)?, varying().max_by(by_std_dev)?];
         (std_dev[pair[1]] > 100.0 * std_dev[pair[0]]).then_some(pair)
     }

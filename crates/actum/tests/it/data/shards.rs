@@ -182,7 +182,10 @@ fn text_that_comes_late_is_left_out_of_shards_too() {
     let shard = sharded(&path, &options, split(20, 1)).unwrap().shard(0);
     let shard = shard.unwrap();
     assert_eq!(shard.columns(), ["x", "y"]);
-    assert_eq!(shard.notes(), ["left out column who: it is not numbers"]);
+    assert_eq!(
+        shard.notes(),
+        ["left out column \"who\": it is not numbers"]
+    );
     let point = shard.cloud(0).point(3);
     assert_eq!(point[1], 2.0 * point[0]);
 }

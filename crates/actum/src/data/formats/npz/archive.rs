@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek, Write},
+    io::{self, BufRead, BufReader, Read, Seek, Write},
     path::Path,
 };
 
@@ -14,7 +14,7 @@ use zip::{
 
 use super::array::Header;
 use crate::{
-    data::snapshots::default_columns,
+    data::{formats::content, snapshots::default_columns},
     error::{Error, ErrorKind, Result},
 };
 
@@ -26,8 +26,10 @@ pub struct Archive<R> {
 
 impl Archive<BufReader<File>> {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|cause| Error::io("read", path, cause))?;
-        Self::new(BufReader::new(file))
+        let failed = |cause| Error::io("read", path, cause);
+        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        content::check(file.fill_buf().map_err(failed)?, b"PK", "a .npz archive")?;
+        Self::new(file)
     }
 }
 
@@ -64,20 +66,24 @@ impl<R: Read + Seek> Archive<R> {
         if let Some(name) = self.first(&[name]) {
             return Ok(name);
         }
-        let mut there = Vec::new();
+        let (mut there, mut advice) = (Vec::new(), None);
         for other in self.names.clone() {
             let about = self.array(&other, |h, _| {
+                if !h.fields.is_empty() {
+                    advice = Some(h.unpacked());
+                }
                 Ok(format!("{} {:?}", h.type_name(), h.shape))
             });
-            there.push(format!(
-                "{other} {}",
-                about.unwrap_or_else(|_| "(unreadable)".to_owned())
-            ));
+            let about = about.unwrap_or_else(|_| "that cannot be read".to_owned());
+            there.push(format!("{other} {about}"));
         }
-        Err(Error::missing(
-            format!("array {name:?} (see `Keys::{key}`)"),
-            there,
-        ))
+        let what = match advice {
+            None => format!("array {name:?} (see `Keys::{key}`)"),
+            Some(advice) => {
+                format!("array {name:?} (save fields as arrays of their own: {advice})")
+            }
+        };
+        Err(Error::missing(what, there))
     }
 }
 

@@ -4,7 +4,10 @@ use std::io::Read;
 
 use ndarray::{Array2, Array3, ShapeBuilder};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    data::formats::columns::TIME,
+    error::{Error, ErrorKind, Result},
+};
 
 /// What an array says of itself before its data.
 pub struct Header {
@@ -16,6 +19,10 @@ pub struct Header {
     pub size: usize,
     pub fortran: bool,
     pub shape: Vec<usize>,
+    /// Of dates and durations, what they are counted in: `ns`, `25s`.
+    unit: String,
+    /// What an item has, where it has several parts: names and types.
+    pub fields: Vec<(String, String)>,
 }
 
 impl Header {
@@ -42,25 +49,33 @@ impl Header {
             .take(length.into())
             .read_to_string(&mut text)
             .map_err(cut)?;
-        Self::parse(name, &text).ok_or_else(|| {
-            broken(
-                name,
-                &format!("has a type that is not understood: {}", text.trim()),
-            )
-        })
+        Self::parse(name, &text).ok_or_else(|| broken(name, "is of a type that is not read"))
     }
 
     /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
     fn parse(name: &str, text: &str) -> Option<Self> {
         let after = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
-        let description = after("descr")?.strip_prefix('\'')?.split_once('\'')?.0;
+        let whole = after("descr")?;
+        let fields = match whole.strip_prefix('[') {
+            Some(list) => list.split_once("], '")?.0.split("('").skip(1),
+            None => "".split("('").skip(1),
+        };
+        let fields = fields.filter_map(|field| {
+            let (name, rest) = field.split_once('\'')?;
+            let of = rest.strip_prefix(", '").and_then(|of| of.split_once('\''));
+            Some((name.to_owned(), of.unwrap_or_default().0.to_owned()))
+        });
+        let fields: Vec<_> = fields.collect();
+        let description = match fields.is_empty() {
+            true => whole.strip_prefix('\'')?.split_once('\'')?.0,
+            false => "|V0",
+        };
         let (order, rest) = description.split_at_checked(1)?;
         let kind = rest.chars().next()?;
+        let rest = &rest[kind.len_utf8()..];
+        let (digits, unit) = rest.split_once('[').unwrap_or((rest, ""));
         // No number and no label is longer; a damaged header must not ask for all memory.
-        let size = rest[kind.len_utf8()..]
-            .parse()
-            .ok()
-            .filter(|size| *size <= 1 << 20);
+        let size = digits.parse().ok().filter(|size| *size <= 1 << 20);
         let shape = after("shape")?
             .strip_prefix('(')?
             .split_once(')')?
@@ -77,6 +92,8 @@ impl Header {
                 .filter(|n| !n.is_empty())
                 .map(|n| n.parse().ok())
                 .collect::<Option<_>>()?,
+            unit: unit.trim_end_matches(']').to_owned(),
+            fields,
         })
     }
 
@@ -88,7 +105,14 @@ impl Header {
             'u' => format!("uint{bits}"),
             'U' | 'S' => "text".to_owned(),
             'O' => "object".to_owned(),
-            kind => format!("{kind}{}", self.size),
+            'b' => "bool".to_owned(),
+            'c' => format!("complex{bits}"),
+            'm' => "timedelta64".to_owned(),
+            'M' => "datetime64".to_owned(),
+            'V' if !self.fields.is_empty() => {
+                format!("structured with the fields {}", self.field_names())
+            }
+            _ => "a type that is not read".to_owned(),
         }
     }
 
@@ -110,6 +134,7 @@ impl Header {
     /// The next so many items as numbers.
     pub fn next_numbers(&self, source: &mut dyn Read, count: usize) -> Result<Vec<f64>> {
         let decode: fn(&[u8]) -> f64 = match (self.kind, self.size) {
+            ('f', 2) => |b| half::f16::from_le_bytes(fixed(b)).to_f64(),
             ('f', 4) => |b| f32::from_le_bytes(fixed(b)).into(),
             ('f', 8) => |b| f64::from_le_bytes(fixed(b)),
             ('i', 1) => |b| i8::from_le_bytes(fixed(b)).into(),
@@ -127,6 +152,22 @@ impl Header {
             numbers.push(decode(item))
         })?;
         Ok(numbers)
+    }
+
+    /// All durations in seconds, NaN where there is none; nothing if the items are of another kind.
+    pub fn seconds(&self, source: &mut dyn Read) -> Result<Option<Vec<f64>>> {
+        let tick = tick(&self.unit).filter(|_| (self.kind, self.size) == ('m', 8));
+        let Some((times, over)) = tick else {
+            return Ok(None);
+        };
+        let mut seconds = Vec::new();
+        self.each(source, self.count()?, 8, 8, |item| {
+            seconds.push(match i64::from_le_bytes(fixed(item)) {
+                i64::MIN => f64::NAN,
+                ticks => ticks as f64 * times / over,
+            });
+        })?;
+        Ok(Some(seconds))
     }
 
     /// Vectors of d numbers, `(k, n, d)`; k is 1 unless they are of trajectories.
@@ -212,23 +253,96 @@ impl Header {
         Ok(())
     }
 
+    /// How the parts of a structured array are saved as arrays of their own.
+    pub fn unpacked(&self) -> String {
+        let (name, fields) = (&self.name, &self.fields);
+        let is_time = |field: &&(String, String)| TIME.contains(&field.0.to_lowercase().as_str());
+        let time = fields.iter().find(is_time);
+        let points = fields.iter().filter(|field| Some(*field) != time);
+        // Parts of text would make text of all.
+        let points = points.filter(|(_, of)| !of.contains(['U', 'S', 'O', 'M', 'm']));
+        let points: Vec<_> = points
+            .map(|(field, _)| format!("{name}['{field}']"))
+            .collect();
+        let time = time.map_or("...".to_owned(), |(field, _)| format!("{name}['{field}']"));
+        format!(
+            "numpy.savez('cells.npz', X=numpy.column_stack([{}]), t={time})",
+            points.join(", ")
+        )
+    }
+
+    fn field_names(&self) -> String {
+        let names = self.fields.iter().map(|(field, _)| field.as_str());
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     fn unsupported(&self) -> Error {
         let name = &self.name;
+        let is_calendar = ["Y", "M"].iter().any(|unit| self.unit.ends_with(unit));
         let (what, remedy) = match self.kind {
+            'V' if !self.fields.is_empty() => (
+                format!("parts: {}", self.field_names()),
+                format!("arrays of their own: {}", self.unpacked()),
+            ),
+            'M' if !is_calendar => (
+                "dates".to_owned(),
+                format!(
+                    "hours since the start: ({name} - {name}.min()) / numpy.timedelta64(1, 'h')"
+                ),
+            ),
+            // NumPy has no months in hours.
+            'M' => (
+                "dates".to_owned(),
+                format!("numbers: ({name} - {name}.min()).astype(float)"),
+            ),
+            'm' => (
+                "durations".to_owned(),
+                format!("numbers: {name}.astype(float)"),
+            ),
+            'c' => (
+                "complex numbers".to_owned(),
+                format!("their parts: numpy.hstack([{name}.real, {name}.imag])"),
+            ),
+            'b' => (
+                "true or false".to_owned(),
+                format!("numbers: {name}.astype(float)"),
+            ),
+            'U' | 'S' => ("text".to_owned(), format!("numbers: {name}.astype(float)")),
             'O' => (
                 "pickled Python objects".to_owned(),
                 format!("{name}.astype(float), or {name}.astype(str) if it is text"),
             ),
-            _ => (
-                format!("of type {}", self.type_name()),
-                format!("{name}.astype(float)"),
-            ),
+            'f' | 'i' | 'u' => (self.type_name(), format!("{name}.astype(float)")),
+            _ => (self.type_name(), "plain numbers".to_owned()),
         };
         Error::new(
             ErrorKind::Format,
-            format!("array {name:?}: expected numbers, it is {what}; save it as {remedy}"),
+            format!("array {name:?}: expected numbers, got {what}; save it as {remedy}"),
         )
     }
+}
+
+/// The seconds of one duration in a unit, `ns` or `25s`: a number to multiply by and one to divide
+/// by.
+fn tick(unit: &str) -> Option<(f64, f64)> {
+    let letters = unit.trim_start_matches(|c: char| c.is_ascii_digit());
+    let count = match &unit[..unit.len() - letters.len()] {
+        "" => 1.0,
+        digits => digits.parse().ok()?,
+    };
+    let (times, over) = match letters {
+        "W" => (604_800.0, 1.0),
+        "D" => (86_400.0, 1.0),
+        "h" => (3_600.0, 1.0),
+        "m" => (60.0, 1.0),
+        "s" => (1.0, 1.0),
+        "ms" => (1.0, 1e3),
+        "us" => (1.0, 1e6),
+        "ns" => (1.0, 1e9),
+        "ps" => (1.0, 1e12),
+        _ => return None,
+    };
+    Some((count * times, over))
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> [u8; N] {

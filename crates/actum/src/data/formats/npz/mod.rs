@@ -4,7 +4,8 @@ mod archive;
 mod array;
 
 use std::{
-    io::{self, Read, Seek},
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek},
     iter::repeat_n,
     path::Path,
 };
@@ -16,15 +17,16 @@ pub(in crate::data) use self::{
     archive::{Archive, Writer},
     array::Header,
 };
+use super::content;
 use crate::{
     data::{
         Attribute, Keys, Snapshots,
         attributes::{Values, free_names},
-        reader::{Chunk, Head, Labels, Take, Times, chunk_rows, decimal},
+        reader::{Chunk, Head, Labels, Take, Times, Wanted, chunk_rows, decimal, half_decimal},
         snapshots::{Finite, default_columns},
         writer::{Contents, ParticleWeights, Particles, has_default_weights},
     },
-    error::{Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
     store,
 };
 
@@ -123,8 +125,12 @@ impl Places {
             })?;
             return Ok(Times::Labels(labels));
         }
+        if let Some(seconds) = header.seconds(source)? {
+            return Ok(Times::Seconds(repeated(seconds, self.particles)));
+        }
         let numbers = header.numbers(source)?.into_iter();
         let numbers = match (header.kind, header.size) {
+            ('f', 2) => numbers.map(half_decimal).collect(),
             ('f', 4) => numbers.map(decimal).collect(),
             _ => numbers.collect(),
         };
@@ -258,20 +264,15 @@ impl<'a> Vectors<'a> {
     }
 }
 
-pub(super) fn rows(
-    path: &Path,
-    keys: &Keys,
-    velocities: bool,
-    take: &mut Take,
-) -> Result<Vec<usize>> {
+pub(super) fn rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> {
     let mut archive = Archive::open(path)?;
-    let roles = roles(&mut archive, keys)?;
+    let roles = roles(&mut archive, wanted.keys)?;
     let places = archive.array(&roles.points, |header, _| Places::of(&header))?;
     let weights = match &roles.weight {
         Some(key) => Some(archive.array(key, |header, source| places.weights(&header, source))?),
         None => None,
     };
-    let (names, _) = names(&mut archive, places.columns)?;
+    let names = wanted.columns;
     let mut pour = |points: &mut Vectors, mut moving: Option<&mut Vectors>| {
         let (n, d) = (places.rows(), places.columns);
         for start in (0..n).step_by(chunk_rows(d)) {
@@ -283,14 +284,13 @@ pub(super) fn rows(
                 velocities: velocities.transpose()?.as_deref(),
             })?;
         }
-        points.finite.check(&names)
+        points.finite.check(names)
     };
-    let key = keys.velocity_key.as_deref().filter(|_| velocities);
-    let Some(key) = key else {
-        archive.array(&roles.points, |header, source| {
+    let key = wanted.keys.velocity_key.as_deref();
+    let Some(key) = key.filter(|_| wanted.velocities) else {
+        return archive.array(&roles.points, |header, source| {
             pour(&mut Vectors::new(header, source)?, None)
-        })?;
-        return Ok(vec![]);
+        });
     };
     let key = archive.find(key, "velocity_key")?;
     // Two entries of an archive are read side by side through two readers.
@@ -313,10 +313,70 @@ pub(super) fn rows(
         archive.array(&roles.points, |header, source| {
             pour(&mut Vectors::new(header, source)?, Some(&mut moving))
         })?;
-        let found = moving.finite.check(&names);
+        let found = moving.finite.check(names);
         found.map_err(|error| error.within(format_args!("array {key:?}")))
-    })?;
-    Ok(vec![])
+    })
+}
+
+/// What is known of a file of one array, which has no times.
+pub(super) fn single_head(path: &Path, _: &Keys) -> Result<Head> {
+    let (header, _) = single(path)?;
+    let times = "a .npy file has points alone, and no times; save both in one file, in Python: \
+                 numpy.savez('cells.npz', X=X, t=t)";
+    let (rows, columns) = header.shape.split_at(1);
+    Ok(Head {
+        rows: rows[0],
+        time_name: String::new(),
+        times: Err(Error::new(ErrorKind::Missing, times)),
+        columns: default_columns(columns.first().copied().unwrap_or(1)),
+        has_weights: false,
+        by_columns: vec![],
+        notes: vec![],
+    })
+}
+
+pub(super) fn single_rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> {
+    let (header, mut source) = single(path)?;
+    let (n, d) = (header.shape[0], wanted.columns.len());
+    let mut points = Vectors::new(header, &mut source)?;
+    for start in (0..n).step_by(chunk_rows(d)) {
+        take(Chunk {
+            points: &points.next(chunk_rows(d).min(n - start), d)?,
+            weights: None,
+            velocities: None,
+        })?;
+    }
+    points.finite.check(wanted.columns)
+}
+
+/// A file of one array of vectors, its header read.
+fn single(path: &Path) -> Result<(Header, BufReader<File>)> {
+    let failed = |cause| Error::io("read", path, cause);
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    content::check(
+        file.fill_buf().map_err(failed)?,
+        b"\x93NUMPY",
+        "one array of NumPy",
+    )?;
+    let header = Header::read("X", &mut file)?;
+    if !(1..=2).contains(&header.shape.len()) {
+        return Err(wrong_shape(&header, "[n, d]"));
+    }
+    ensure!(
+        header.count()? > 0,
+        Shape,
+        "the array is empty: {:?}",
+        header.shape
+    );
+    Ok((header, file))
+}
+
+/// A file of one array holds no times, and so no snapshots.
+pub(super) fn single_write(_: &Path, _: &Contents) -> Result<()> {
+    Err(Error::new(
+        ErrorKind::Format,
+        "a .npy file has one array, and no place for times; write .npz",
+    ))
 }
 
 pub(super) fn attributes(

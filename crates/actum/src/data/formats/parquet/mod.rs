@@ -1,5 +1,6 @@
 //! Tables as Apache Parquet.
 
+mod arrow;
 mod pages;
 mod source;
 
@@ -14,13 +15,13 @@ use parquet::{
     schema::types::Type,
 };
 
-use self::source::{Source, is_flat, is_number, unbroken};
-use super::columns::{self, Roles};
+use self::source::{Kind, Source, unbroken};
+use super::{columns, content};
 use crate::{
     data::{
         Attribute, Keys,
         attributes::Values,
-        reader::{Chunk, Head, Take, Times, chunk_rows, decimal, left_out},
+        reader::{Chunk, Head, Take, Times, Wanted, chunk_rows, decimal, half_decimal},
         snapshots::Finite,
         writer::{Cells, Column, Contents},
     },
@@ -28,37 +29,39 @@ use crate::{
     store,
 };
 
-/// Which columns are numbers of the coordinates, and which text.
-fn coordinates(source: &Source, roles: &Roles) -> (Vec<usize>, Vec<usize>) {
-    let points = roles.points.iter();
-    points.partition(|i| roles.named || is_number(&source.column(**i)))
-}
-
 pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     let source = Source::open(path)?;
     let roles = columns::choose(&source.names, keys)?;
-    let (points, text) = coordinates(&source, &roles);
-    let mut notes = roles.notes;
-    notes.extend(left_out(&source.named(&text)));
+    let rows = source.groups()?.iter().sum();
+    ensure!(rows > 0, Format, "expected rows, got none");
+    let chosen = columns::coordinates(&source.names, &roles, |i| unbroken(|| source.content(i)));
+    let ((points, notes), time) = columns::with_time(chosen, roles.time)?;
     let times = |time: usize| {
-        let column = source.column(time);
-        Ok(match column.physical_type() {
-            Physical::BYTE_ARRAY if is_flat(&column) => Times::Labels(source.labels(time)?),
-            Physical::FLOAT => {
-                let numbers = source.all_numbers(time)?.into_iter();
-                Times::Numbers(numbers.map(decimal).collect())
+        Ok(match source.kind(time) {
+            Kind::Text => Times::Labels(source.labels(time)?),
+            kind => {
+                let numbers = source.all_numbers(time)?;
+                let missing = numbers.iter().filter(|x| x.is_nan()).count();
+                let first = numbers.iter().position(|x| x.is_nan());
+                source.check_times(time, first, missing, rows)?;
+                let numbers = numbers.into_iter();
+                match (kind, source.column(time).physical_type()) {
+                    (Kind::Duration { per_second }, _) => {
+                        Times::Seconds(numbers.map(|ticks| ticks / per_second).collect())
+                    }
+                    (Kind::Half, _) => Times::Numbers(numbers.map(half_decimal).collect()),
+                    (_, Physical::FLOAT) => Times::Numbers(numbers.map(decimal).collect()),
+                    _ => Times::Numbers(numbers.collect()),
+                }
             }
-            _ => Times::Numbers(source.all_numbers(time)?),
         })
     };
-    let time_name = roles.time.as_ref().map(|time| source.names[*time].clone());
+    let time_name = time.as_ref().map(|time| source.names[*time].clone());
     let time_name = time_name.unwrap_or_default();
-    let times = match roles.time {
+    let times = match time {
         Ok(time) => Ok(unbroken(|| times(time))?),
         Err(absent) => Err(absent),
     };
-    let rows = source.groups()?.iter().sum();
-    ensure!(rows > 0, Format, "expected rows, got none");
     Ok(Head {
         rows,
         times,
@@ -70,19 +73,18 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     })
 }
 
-pub(super) fn rows(
-    path: &Path,
-    keys: &Keys,
-    velocities: bool,
-    take: &mut Take,
-) -> Result<Vec<usize>> {
+pub(super) fn rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> {
     let source = Source::open(path)?;
-    let roles = columns::choose(&source.names, keys)?;
-    let (points, _) = coordinates(&source, &roles);
+    let roles = columns::choose(&source.names, wanted.keys)?;
+    let points = columns::found(&source.names, wanted.columns)?;
     let weight: Vec<usize> = roles.weight.into_iter().collect();
-    let velocity = if velocities { roles.velocity? } else { vec![] };
+    let velocity = if wanted.velocities {
+        roles.velocity?
+    } else {
+        vec![]
+    };
     let names = [&points, &velocity].map(|group| source.named(group));
-    if velocities {
+    if wanted.velocities {
         columns::check_velocities(&names[1], &names[0])?;
     }
     let all: Vec<usize> = [&points[..], &weight, &velocity].concat();
@@ -118,14 +120,14 @@ pub(super) fn rows(
             take(Chunk {
                 points,
                 weights: (!weight.is_empty()).then_some(weights),
-                velocities: velocities.then_some(moving),
+                velocities: wanted.velocities.then_some(moving),
             })?;
         }
     }
     for (finite, names) in finite.iter().zip(&names) {
         finite.check(names)?;
     }
-    Ok(vec![])
+    Ok(())
 }
 
 pub(super) fn attributes(
@@ -136,10 +138,10 @@ pub(super) fn attributes(
     let source = Source::open(path)?;
     let others = columns::choose(&source.names, keys)?.others(&source.names, coordinates);
     let attribute = |i: usize| {
-        let (column, mut values) = (source.column(i), Values::default());
-        if column.physical_type() == Physical::BYTE_ARRAY && is_flat(&column) {
-            source.texts(i, |text| values.push(text))?;
-        } else if is_number(&column) {
+        let (kind, mut values) = (source.kind(i), Values::default());
+        if kind == Kind::Text {
+            source.texts(i, |text| values.push(text.unwrap_or_default()))?;
+        } else if matches!(kind, Kind::Number | Kind::Half | Kind::Decimal { .. }) {
             let numbers = source.all_numbers(i)?.into_iter();
             numbers.for_each(|x| values.push_number(x));
         } else {

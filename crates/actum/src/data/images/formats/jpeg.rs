@@ -21,7 +21,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
         Some(ColorSpace::Luma) => (ColorSpace::Luma, 1),
         Some(ColorSpace::YCbCr | ColorSpace::RGB) => (ColorSpace::RGB, 3),
         other => {
-            let what = format!("expected a JPEG in gray or RGB, got {other:?}; convert it");
+            let what = match other {
+                Some(ColorSpace::CMYK | ColorSpace::YCCK) => "CMYK, the colours of print",
+                _ => "other colours",
+            };
+            let what = format!("expected a JPEG in gray or RGB, got {what}; convert it");
             return Err(Error::new(ErrorKind::Format, what));
         }
     };

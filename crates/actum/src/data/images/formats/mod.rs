@@ -119,6 +119,11 @@ fn folder(path: &Path) -> Result<Array4<u8>> {
     let (mut files, mut others) = (vec![], 0);
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
+        // Systems leave hidden files beside pictures, under their names too (`._0.png`).
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
         let extension = file.extension().unwrap_or_default().to_string_lossy();
         if known.contains(&&*extension.to_lowercase()) && file.is_file() {
             files.push(file);
