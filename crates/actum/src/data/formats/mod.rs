@@ -114,8 +114,8 @@ static NPY: Format = Format {
     matrix: None,
 };
 
-const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it as \
-                      .csv.gz or .tsv.gz";
+const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it \
+                      as .csv.gz or .tsv.gz";
 
 /// What to do with files of some formats that are not read.
 const ADVICE: [(&str, &str); 9] = [

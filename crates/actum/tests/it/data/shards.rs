@@ -281,7 +281,7 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
         format!(
             "{},{},{}\n",
             i % 2,
-            i,
+            i as f64 + 0.5,
             if i == 30_000 { "nan" } else { "1" }
         )
     };
@@ -292,7 +292,7 @@ fn bad_files_are_told_as_when_they_are_read_whole() {
     .unwrap();
     let late = sharded(&path, &options, split(100, 3));
     assert_refused(late, ErrorKind::Value, &["bad.csv", "line 30002", "\"w\""]);
-    let row = |i: usize| format!("{},{},{}\n", i % 2, i, if i == 30_000 { "-1" } else { "1" });
+    let row = |i: usize| format!("{},{i}.5,{}\n", i % 2, if i == 30_000 { "-1" } else { "1" });
     fs::write(
         &path,
         "t,x,w\n".to_owned() + &(0..n).map(row).collect::<String>(),

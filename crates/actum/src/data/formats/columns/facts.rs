@@ -106,7 +106,8 @@ impl Facts {
         self.are_distinct() && self.numbers >= LEAST
     }
 
-    /// How many different numbers there are, if so few, and so close to 0, that they may name groups.
+    /// How many different numbers there are, if they are so few, and so close to 0, that they may
+    /// name groups.
     pub(super) fn groups(&self) -> Option<usize> {
         let count = self.distinct.len();
         let few = (2..MANY).contains(&count) && 4 * count <= self.numbers;
