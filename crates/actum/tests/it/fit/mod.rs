@@ -6,7 +6,7 @@ mod unet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actum::{
-    action::{Device, Engine, Scalar, Sizes},
+    action::{Device, Engine, Precision, Scalar, Sizes},
     dynamics::Dynamics,
     error::{ErrorKind, Result},
     fit::{Observer, Options, Rollback, fit, resume},
@@ -318,6 +318,7 @@ fn fits_on_the_cpu_and_in_tensors_stay_together() {
     for (path, network) in cases {
         let options = Options {
             warmup: 1,
+            precision: Precision::F32,
             ..options(10)
         };
         let points = path.sample(&[0.3; 3], &mut rng(1)).points;
