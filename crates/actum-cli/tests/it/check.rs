@@ -150,7 +150,7 @@ fn signs_in_times_are_read_in_files_and_on_the_command_line() {
         .done();
     let moved = std::fs::read_to_string(bench.path("moved.csv")).unwrap();
     assert!(
-        moved.lines().nth(1).unwrap().starts_with("0,-2,"),
+        moved.lines().nth(1).unwrap().starts_with("0,D-2,"),
         "{moved}"
     );
     bench.write("cells.csv", &days(&[("D-7", -7.0), ("D1", 1.0)], &[]));

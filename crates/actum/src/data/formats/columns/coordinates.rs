@@ -373,8 +373,8 @@ pub(in crate::data::formats) fn coordinates(
                 unread.insert(*i, what.to_owned());
                 candidates.push(*i);
             }
-            _ if is_index => left.push((*i, Why::Index)),
             Content::Numbers(found) if found.is_empty() => left.push((*i, Why::Empty)),
+            _ if is_index => left.push((*i, Why::Index)),
             Content::Numbers(found) => {
                 facts.insert(*i, found);
                 candidates.push(*i);

@@ -364,6 +364,14 @@ fn tables_of_r_and_numpy_have_headers_of_their_own() {
 }
 
 #[test]
+fn a_comma_at_the_end_of_every_line_is_an_empty_column() {
+    let text = "t,a,b,\n0,0.5,1.5,\n0,1.5,2.25,\n1,2.5,0.75,\n1,0.1,3.5,\n";
+    let found = csv(text, &Keys::default()).unwrap();
+    assert_eq!(found.columns(), ["a", "b"]);
+    assert_eq!(found.notes(), ["left out column \"\": it is empty"]);
+}
+
+#[test]
 fn compressed_text_is_read_and_written() {
     use std::io::Write;
     let folder = tempfile::tempdir().unwrap();
