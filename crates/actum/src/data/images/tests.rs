@@ -208,9 +208,10 @@ fn kinds_of_png() {
 
 /// EXIF data with this orientation, of either order of bytes, behind another entry.
 fn exif(orientation: u8, is_big: bool) -> Vec<u8> {
-    let (start, number): (&[u8], fn(u32, usize) -> Vec<u8>) = match is_big {
-        true => (b"MM\0*", |n, length| n.to_be_bytes()[4 - length..].to_vec()),
-        false => (b"II*\0", |n, length| n.to_le_bytes()[..length].to_vec()),
+    let start = if is_big { b"MM\0*" } else { b"II*\0" };
+    let number = |n: u32, length: usize| match is_big {
+        true => n.to_be_bytes()[4 - length..].to_vec(),
+        false => n.to_le_bytes()[..length].to_vec(),
     };
     let entry = |tag: u32, value: u32| {
         let short = [number(value, 2), number(0, 2)].concat();
@@ -222,7 +223,7 @@ fn exif(orientation: u8, is_big: bool) -> Vec<u8> {
         entry(0x0112, orientation.into()),
     ]
     .concat();
-    [start, &number(8, 4), &directory, &number(0, 4)].concat()
+    [&start[..], &number(8, 4), &directory, &number(0, 4)].concat()
 }
 
 /// A picture of 2 x 3 pixels as a camera held in each of the eight ways stores it (EXIF 3.0, table

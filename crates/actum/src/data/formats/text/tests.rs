@@ -384,7 +384,7 @@ fn compressed_text_is_read_and_written() {
     let mut unpacked = String::new();
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut unpacked)
         .unwrap();
-    assert_eq!(unpacked, text.replace("day", "t").replace("x", "x"));
+    assert_eq!(unpacked, text.replace("day", "t"));
     assert_eq!(
         read(&path, &Keys::default()).unwrap().fingerprint(),
         snapshots.fingerprint()
