@@ -23,6 +23,9 @@ mod writer;
 use std::path::Path;
 
 use self::formats::listed;
+pub(crate) use self::images::LUMA;
+#[cfg(feature = "train")]
+pub(crate) use self::snapshots::default_columns;
 pub use self::{
     attributes::{Attribute, read_attributes},
     formats::{FORMATS, Format, described, extensions},
@@ -34,7 +37,6 @@ pub use self::{
     time::TimeAxis,
     writer::{ParticleWeights, Particles, write, write_trajectories},
 };
-pub(crate) use self::{images::LUMA, snapshots::default_columns};
 use crate::error::{ErrorKind, Result};
 
 fn within<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
