@@ -1,7 +1,7 @@
 //! Products of numbers in bf16 with sums in f32.
 //!
 //! bf16 is the upper half of an f32: its range, with eight bits of significand. Processors with
-//! instructions for it multiply two to sixteen times as many numbers a second, because a register
+//! instructions for it multiply two to eight times as many numbers a second, because a register
 //! holds twice as many and a product needs an eighth of the gates. Sums stay in f32, so the error
 //! of a product is that of rounding its factors, 2^-9 of each (docs/design.md).
 //!
