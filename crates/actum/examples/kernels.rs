@@ -8,6 +8,8 @@
     reason = "a library's module, of which this needs a part"
 )]
 
+#[path = "peak.rs"]
+mod peak;
 // The kernels are not public. Here they are compiled once more, as they are.
 #[path = "../src/simd/mod.rs"]
 mod simd;
@@ -17,7 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pulp::{Simd, WithSimd};
+use peak::{Lanes, MultiplyAndAdd, ROUNDS, SUMS};
+use pulp::Simd;
 use simd::{
     Aligned, Line, Lines, Pairs,
     bf16::{self, unit},
@@ -27,30 +30,6 @@ use simd::{
 /// The rows of a tile, and the widths of layers.
 const ROWS: usize = 128;
 const WIDTHS: [usize; 4] = [64, 128, 256, 512];
-
-const SUMS: usize = 12;
-const ROUNDS: usize = 1_000_000;
-
-struct MultiplyAndAdd;
-
-impl WithSimd for MultiplyAndAdd {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        let (x, y) = (
-            simd.splat_f32s(black_box(1.0)),
-            simd.splat_f32s(black_box(1e-9)),
-        );
-        let mut sums = [simd.splat_f32s(1.0); SUMS];
-        for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = simd.mul_add_e_f32s(*sum, x, y);
-            }
-        }
-        sums.into_iter().map(|sum| simd.reduce_sum_f32s(sum)).sum()
-    }
-}
 
 /// Operations a second, in 10^9: the best of some that take half a second together.
 fn gflops(operations: f64, mut run: impl FnMut()) -> f64 {
@@ -82,7 +61,7 @@ fn report(kernel: &str, set: &str, width: usize, got: f64, peak: f64) {
 
 /// The products of f32 with these instructions. Returns the most that they reach.
 fn measure(name: &str, simd: impl Simd) -> f64 {
-    let vector = f64::from(lanes(simd));
+    let vector = simd.vectorize(Lanes) as f64;
     let peak = gflops(2.0 * vector * (SUMS * ROUNDS) as f64, || {
         black_box(simd.vectorize(MultiplyAndAdd));
     });
@@ -112,21 +91,6 @@ fn measure(name: &str, simd: impl Simd) -> f64 {
         report("accumulate", name, width, got, peak);
     }
     peak
-}
-
-struct Lanes;
-
-impl WithSimd for Lanes {
-    type Output = u32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> u32 {
-        S::F32_LANES as u32
-    }
-}
-
-fn lanes(simd: impl Simd) -> u32 {
-    simd.vectorize(Lanes)
 }
 
 /// The products of bf16 on every unit for them; shares are of the f32 peak.

@@ -8,10 +8,10 @@ use actum::action::Precision;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-const SUMS: usize = 12;
-const ROUNDS: usize = 10_000_000;
+pub(crate) const SUMS: usize = 12;
+pub(crate) const ROUNDS: usize = 10_000_000;
 
-struct MultiplyAndAdd;
+pub(crate) struct MultiplyAndAdd;
 
 impl WithSimd for MultiplyAndAdd {
     type Output = f32;
@@ -33,7 +33,7 @@ impl WithSimd for MultiplyAndAdd {
 }
 
 /// The numbers of a vector here.
-struct Lanes;
+pub(crate) struct Lanes;
 
 impl WithSimd for Lanes {
     type Output = usize;
