@@ -8,6 +8,7 @@ use actum::{
     data::Snapshots,
     error::{Error, ErrorKind, Result},
     evaluate::{self, Distances, Score},
+    metric::REACH,
     run::{Run, SnapshotSettings},
     units::Units,
 };
@@ -58,7 +59,10 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         )?);
     }
     let sampled = read::said(&snapshots, "are compared");
-    let advice = advice(&scores, settings);
+    let advice: Vec<String> = [behind(&scores, settings), blind(&scores)]
+        .into_iter()
+        .flatten()
+        .collect();
     let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
     if arguments.json {
         print_json(arguments, settings, scores, sampled, advice);
@@ -71,7 +75,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         for (held_out, score) in scores {
             print(score, held_out, grows);
         }
-        if let Some(advice) = advice {
+        for advice in advice {
             output::line(&format!("\n{advice}"));
         }
     }
@@ -79,7 +83,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
 }
 
 /// What to try where linear transport, which knows the next snapshot too, is nearer than the fit.
-fn advice(scores: &[Score], settings: &SnapshotSettings) -> Option<String> {
+fn behind(scores: &[Score], settings: &SnapshotSettings) -> Option<String> {
     let behind: Vec<&str> = scores
         .iter()
         .filter(|score| score.is_behind_linear())
@@ -107,6 +111,23 @@ fn advice(scores: &[Score], settings: &SnapshotSettings) -> Option<String> {
         behind.join(", "),
         tries.join(", ")
     ))
+}
+
+/// Whether samples of one population lie too far from each other for the kernels of the MMD.
+fn is_beyond_mmd(score: &Score) -> bool {
+    score.floor.w1 > REACH
+}
+
+/// What to do where the MMD tells nothing.
+fn blind(scores: &[Score]) -> Option<String> {
+    let largest = scores.iter().map(|score| score.floor.w1).reduce(f64::max)?;
+    (largest > REACH).then(|| {
+        format!(
+            "MMD^2 tells nothing here: its kernels see distances up to {REACH}, and two samples of \
+             one population are {} apart. Fit with --standardize to measure in standard deviations.",
+            output::number(largest)
+        )
+    })
 }
 
 /// The times of `snapshots` that the fit did not see.
@@ -171,8 +192,12 @@ pub fn print(score: &Score, held_out: bool, masses: bool) {
                 _ => name.to_owned(),
             };
             let of_samples = name == "two samples";
-            let mut row = vec![name];
-            row.extend([d.w1, d.w2, d.mmd_squared, d.energy].map(output::number));
+            let mmd_squared = match is_beyond_mmd(score) {
+                true => "-".to_owned(),
+                false => output::number(d.mmd_squared),
+            };
+            let mut row = vec![name, output::number(d.w1), output::number(d.w2)];
+            row.extend([mmd_squared, output::number(d.energy)]);
             if masses {
                 row.push(match of_samples {
                     true => String::new(),
@@ -197,7 +222,7 @@ fn print_json<'a>(
     settings: &SnapshotSettings,
     scores: impl Iterator<Item = (bool, &'a Score)>,
     sampled: Option<String>,
-    advice: Option<String>,
+    advice: Vec<String>,
 ) {
     let scores: Vec<_> = scores
         .map(|(held_out, score)| {

@@ -152,11 +152,26 @@ fn a_score_says_when_linear_transport_is_nearer() {
     assert!(told.contains("(--steps 2)"), "{told}");
     let json = bench.run("score run cells.csv --json").done();
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert!(json["advice"].as_str().unwrap().contains("at Day 1"));
+    assert!(json["advice"][0].as_str().unwrap().contains("at Day 1"));
     assert!(
         json["scores"][0]["rows"]["two samples"]["w1"]
             .as_f64()
             .unwrap()
             > 0.0
     );
+}
+
+#[test]
+fn a_score_says_where_the_kernels_of_the_mmd_see_nothing() {
+    let bench = Bench::new();
+    let rows = (0..60).map(|i| format!("{},{}e6,{}e6", i / 20, i * 7 % 20, i * 3 % 11));
+    let rows: Vec<String> = rows.collect();
+    bench.write("far.csv", &format!("t,x,y\n{}\n", rows.join("\n")));
+    bench
+        .run("fit far.csv --hold-out 1 --steps 20 -o far")
+        .done();
+    let told = bench.run("score far far.csv").done();
+    assert!(told.contains("MMD^2 tells nothing here"), "{told}");
+    let row = told.lines().find(|line| line.contains("linear transport"));
+    assert_eq!(row.unwrap().split_whitespace().nth(4), Some("-"), "{told}");
 }

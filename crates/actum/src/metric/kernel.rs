@@ -13,7 +13,13 @@ use crate::{
 /// *Wasserstein Lagrangian Flows* (2023), and in TorchCFM.
 pub const GAMMAS: [f64; 6] = [2.0, 1.0, 0.5, 0.1, 0.01, 0.005];
 
+/// A distance at which the widest kernel of [`GAMMAS`] is below 4e-6. Where samples of one law lie
+/// farther from each other, the MMD is near 0 whatever is compared, and tells nothing.
+pub const REACH: f64 = 50.0;
+
 /// The unbiased squared MMD with the mean of the Gaussian kernels of widths [`GAMMAS`].
+///
+/// It sees distances up to [`REACH`].
 ///
 /// # Errors
 /// As [`mmd_squared_with`].

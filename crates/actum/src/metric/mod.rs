@@ -10,7 +10,7 @@ mod wasserstein;
 
 pub use image::{psnr, ssim};
 pub(crate) use kernel::mean_distance;
-pub use kernel::{GAMMAS, energy_distance, mmd_squared, mmd_squared_with};
+pub use kernel::{GAMMAS, REACH, energy_distance, mmd_squared, mmd_squared_with};
 pub use wasserstein::{sinkhorn_divergence, sliced_wasserstein_2, wasserstein_1, wasserstein_2};
 
 #[cfg(test)]
