@@ -2,7 +2,7 @@
 
 use super::{
     image::Image,
-    product::{Correlate, Outer, panels, rows},
+    product::{Correlate, Outer, Weights, panels, rows},
 };
 use crate::simd::LANES;
 
@@ -65,7 +65,10 @@ impl Matrix {
             reach: 0,
             image: self.shape(),
             x: &self.numbers,
-            weights: &panels(b.values(), b.columns),
+            weights: Weights {
+                lines: &panels(b.values(), b.columns),
+                rounded: None,
+            },
             row: None,
             to,
             y: &mut y,
@@ -89,6 +92,7 @@ impl Matrix {
             to: b.shape(),
             adjoint: &b.numbers,
             sums: &mut sums,
+            rounded: None,
         }
         .go();
         Self::of(&rows(&sums, b.columns), self.columns, b.columns)

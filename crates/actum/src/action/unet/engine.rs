@@ -19,17 +19,18 @@ use super::{
     Sizes,
     buffers::Buffers,
     moving::Moving,
-    product::{panels, rows, turned},
-    program::{Parameter, Program},
+    product::{Weights, panels, rows, turned},
+    program::{Op, Parameter, Program},
+    rounded::{Room, fits},
     second_order::Term,
 };
 use crate::{
     action::{
-        Action, At, Choice, Choose, Engine, Interior, Rows, Saved, Terms, assert_rows, check_step,
-        pool::Pool,
+        Action, At, Choice, Choose, Engine, Interior, Precision, Rows, Saved, Terms, assert_rows,
+        check_step, pool::Pool,
     },
     error::Result,
-    simd::{LANES, Line},
+    simd::{LANES, Line, Pairs, bf16},
     store::{self, Array},
 };
 
@@ -56,6 +57,9 @@ pub(super) struct Network {
     places: Vec<Range<usize>>,
     /// The weights of the adjoint of every product; nothing for other parameters.
     backward: Vec<Vec<Line>>,
+    /// Those of both in bf16, for products that are.
+    rounded: Vec<Option<[Pairs; 2]>>,
+    rooms: Pool<Room>,
 }
 
 impl Network {
@@ -64,9 +68,27 @@ impl Network {
         &self.parameters[self.places[parameter].clone()]
     }
 
-    /// The panels of the adjoint of a product.
-    pub fn backward(&self, parameter: usize) -> &[Line] {
-        &self.backward[parameter]
+    /// The weights of a product.
+    pub fn weights(&self, parameter: usize) -> Weights<'_> {
+        let rounded = self.rounded[parameter].as_ref();
+        Weights {
+            lines: self.lines(parameter),
+            rounded: rounded.map(|[forward, _]| (&forward[..], &self.rooms)),
+        }
+    }
+
+    /// Those of its adjoint.
+    pub fn backward(&self, parameter: usize) -> Weights<'_> {
+        let rounded = self.rounded[parameter].as_ref();
+        Weights {
+            lines: &self.backward[parameter],
+            rounded: rounded.map(|[_, backward]| (&backward[..], &self.rooms)),
+        }
+    }
+
+    /// The room for the gradient in the weights, if it is summed in bf16.
+    pub fn rooms(&self, parameter: usize) -> Option<&Pool<Room>> {
+        self.rounded[parameter].is_some().then_some(&self.rooms)
     }
 
     /// The lines of a parameter in what lies in memory like all of them.
@@ -74,17 +96,26 @@ impl Network {
         &mut lines[self.places[parameter].clone()]
     }
 
-    /// Makes `backward` agree with the parameters.
+    /// Makes `backward` and `rounded` agree with the parameters.
     fn transpose(&mut self) {
         let (parameters, places) = (&self.parameters, &self.places);
         let all = self.program.parameters.par_iter().zip(places);
         all.zip(&mut self.backward)
-            .filter(|((parameter, _), _)| parameter.is_weight())
-            .for_each(|((parameter, place), backward)| {
+            .zip(&mut self.rounded)
+            .filter(|(((parameter, _), _), _)| parameter.is_weight())
+            .for_each(|(((parameter, place), backward), rounded)| {
                 let outputs = parameter.outputs();
-                let inputs = parameter.shape[parameter.shape.len() - 2];
-                let flat = rows(&parameters[place.clone()], outputs);
-                *backward = panels(&turned(&flat, inputs, outputs), inputs);
+                let inputs = parameter.inputs();
+                let lines = &parameters[place.clone()];
+                *backward = panels(&turned(&rows(lines, outputs), inputs, outputs), inputs);
+                if let Some(pairs) = rounded {
+                    let taps = parameter.taps();
+                    let both = [(taps * inputs, lines), (taps * outputs, &backward[..])];
+                    for ((span, lines), pairs) in both.into_iter().zip(pairs) {
+                        pairs.resize(lines.len() / span * bf16::height(span), [0; LANES]);
+                        bf16::right_of_side_by_side(span, lines, pairs);
+                    }
+                }
             });
     }
 
@@ -158,6 +189,8 @@ impl UNetEngine {
             network: Network {
                 parameters: vec![[0.0; LANES]; end],
                 backward: vec![vec![]; places.len()],
+                rounded: vec![None; places.len()],
+                rooms: Pool::default(),
                 places,
                 program,
             },
@@ -467,6 +500,24 @@ impl Engine for UNetEngine {
             change(self.network.parameters.as_flattened_mut(), gradient);
             self.network.transpose();
         });
+    }
+
+    fn multiply_in(&mut self, precision: Precision) -> Precision {
+        let precision = precision.here();
+        let Network {
+            program, rounded, ..
+        } = &mut self.network;
+        rounded.fill(None);
+        if precision == Precision::Bf16 {
+            for op in &program.ops {
+                if let Op::Product { x, y, weight, .. } = *op {
+                    let images = [x, y].map(|buffer| program.buffers[buffer]);
+                    rounded[weight] = fits(images).then(Default::default);
+                }
+            }
+        }
+        self.network.transpose();
+        precision
     }
 
     fn unpack(&self, values: &[f32]) -> Vec<Array> {

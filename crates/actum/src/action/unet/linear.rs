@@ -28,7 +28,7 @@ pub(super) fn product(
         reach,
         image: net.program.buffers[x],
         x: &buffers[x],
-        weights: net.lines(weight),
+        weights: net.weights(weight),
         row,
         to: net.program.buffers[y],
         y: &mut out,

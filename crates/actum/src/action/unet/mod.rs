@@ -12,13 +12,14 @@ mod moving;
 mod norm;
 mod product;
 mod program;
+mod rounded;
 mod second_order;
 mod sweeps;
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{Architecture, Engine, ImageShape, Shape};
+use super::{Architecture, Engine, ImageShape, Precision, Shape};
 use crate::error::{Error, ErrorKind, Result, ensure};
 
 pub use engine::UNetEngine;
@@ -116,6 +117,10 @@ impl Architecture for UNet {
                 format!("a U-Net is for images, got points of {columns} columns; use an `Mlp`"),
             )),
         }
+    }
+
+    fn precision(&self, asked: Precision) -> Precision {
+        asked.here()
     }
 }
 

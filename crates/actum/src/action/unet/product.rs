@@ -2,8 +2,14 @@
 
 use pulp::{Arch, Simd};
 
-use super::image::Image;
-use crate::simd::{LANES, Line, kernels, line, load, store, update};
+use super::{
+    image::Image,
+    rounded::{self, Room},
+};
+use crate::{
+    action::pool::Pool,
+    simd::{LANES, Line, Pair, kernels, line, load, store, update},
+};
 
 /// About how many pixels of an image are gone through together in sums over pixels: they stay in
 /// the nearest cache.
@@ -47,14 +53,22 @@ pub(super) fn turned(weights: &[f32], inputs: usize, outputs: usize) -> Vec<f32>
     turned
 }
 
+/// The weights of a product, or those of its adjoint.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    /// The [panels] of `[taps, channels, outputs]`.
+    pub lines: &'a [Line],
+    /// In bf16, if products are, with the room that these need.
+    pub rounded: Option<(&'a [Pair], &'a Pool<Room>)>,
+}
+
 /// What every pixel sees of an image, times the weights of its taps.
 pub(super) struct Correlate<'a> {
     /// How many pixels the taps reach to every side, at most the border of the image.
     pub reach: usize,
     pub image: Image,
     pub x: &'a [f32],
-    /// The [panels] of `[taps, channels, outputs]`.
-    pub weights: &'a [Line],
+    pub weights: Weights<'a>,
     /// What is added to every pixel, in lines.
     pub row: Option<&'a [Line]>,
     /// The shape of `y`, of the same height and width.
@@ -71,10 +85,15 @@ impl Correlate<'_> {
         debug_assert_eq!(self.image.pixels(), self.to.pixels());
         debug_assert!(self.x.len() >= self.image.numbers() && self.y.len() >= self.to.numbers());
         debug_assert_eq!(
-            self.weights.len(),
+            self.weights.lines.len(),
             self.to.channels.div_ceil(LANES) * taps * self.image.channels
         );
-        Arch::new().dispatch(self);
+        match self.weights.rounded {
+            None => Arch::new().dispatch(self),
+            Some((pairs, rooms)) => {
+                rooms.lend(Room::default, |room| rounded::correlate(self, pairs, room));
+            }
+        }
     }
 }
 
@@ -88,6 +107,8 @@ pub(super) struct Outer<'a> {
     pub adjoint: &'a [f32],
     /// Is added to, like the panels of the weights.
     pub sums: &'a mut [Line],
+    /// The room that products in bf16 need, if they are.
+    pub rounded: Option<&'a Pool<Room>>,
 }
 
 impl Outer<'_> {
@@ -101,7 +122,10 @@ impl Outer<'_> {
             self.sums.len(),
             self.to.channels.div_ceil(LANES) * taps * self.image.channels
         );
-        Arch::new().dispatch(self);
+        match self.rounded {
+            None => Arch::new().dispatch(self),
+            Some(rooms) => rooms.lend(Room::default, |room| rounded::outer(self, room)),
+        }
     }
 }
 
@@ -128,7 +152,7 @@ impl Correlate<'_> {
         for tap in 0..taps {
             let seen = &self.x[corner + tap * image.stride()..];
             let left: [&[f32]; M] = std::array::from_fn(|i| &seen[i * image.channels..][..span]);
-            let right = &self.weights[(panel * taps + tap) * span..][..span];
+            let right = &self.weights.lines[(panel * taps + tap) * span..][..span];
             for (k, right) in right.iter().enumerate() {
                 let left = std::array::from_fn(|i| left[i][k]);
                 update::<S, V, M, 1>(simd, &mut sum, left, [right]);
@@ -248,6 +272,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::simd::bf16;
 
     fn filled(image: Image, rng: &mut ChaCha8Rng) -> Vec<f32> {
         let mut numbers = image.zeros();
@@ -256,6 +281,111 @@ mod tests {
             pixel.fill_with(|| rng.random::<f32>() - 0.5);
         });
         numbers
+    }
+
+    /// The nearest number of eight bits, ties to even.
+    fn rounded(x: f32) -> f32 {
+        if x == 0.0 {
+            return x;
+        }
+        let unit = (x.abs().log2().floor() - 7.0).exp2();
+        unit * (x / unit).round_ties_even()
+    }
+
+    /// Images of several shapes, with or without a border that the result has not, against sums in
+    /// f64 over rounded factors within the image.
+    #[test]
+    fn convolutions_in_bf16_are_those_of_rounded_numbers() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let rooms = Pool::default();
+        for [reach, height, width, inputs, outputs, border] in [
+            [1, 4, 4, 16, 16, 1],
+            [1, 7, 5, 32, 48, 1],
+            [1, 14, 14, 48, 16, 1],
+            [0, 5, 9, 16, 32, 0],
+            [0, 1, 30, 32, 16, 1],
+        ] {
+            let shape = |channels, border| Image {
+                height,
+                width,
+                channels,
+                border,
+            };
+            let (from, to) = (shape(inputs, 1), shape(outputs, border));
+            let taps = 2 * reach + 1;
+            let (x, adjoint) = (filled(from, &mut rng), filled(to, &mut rng));
+            let flat: Vec<f32> = (0..taps * taps * inputs * outputs)
+                .map(|_| rng.random::<f32>() - 0.5)
+                .collect();
+            let bias: Vec<f32> = (0..outputs).map(|_| rng.random()).collect();
+            let lines = panels(&flat, outputs);
+            let span = taps * inputs;
+            let mut pairs = vec![[0; LANES]; lines.len() / span * bf16::height(span)];
+            bf16::right_of_side_by_side(span, &lines, &mut pairs);
+            let mut sums = vec![[0.25; LANES]; lines.len()];
+            let mut both = [adjoint.clone(), adjoint.clone()];
+            for (y, add) in both.iter_mut().zip([false, true]) {
+                Correlate {
+                    reach,
+                    image: from,
+                    x: &x,
+                    weights: Weights {
+                        lines: &lines,
+                        rounded: Some((&pairs, &rooms)),
+                    },
+                    row: Some(&panels(&bias, outputs)),
+                    to,
+                    y,
+                    add,
+                }
+                .go();
+            }
+            Outer {
+                reach,
+                image: from,
+                x: &x,
+                to,
+                adjoint: &adjoint,
+                sums: &mut sums,
+                rounded: Some(&rooms),
+            }
+            .go();
+            let mut expected = vec![0.25; flat.len()];
+            let mut values = [to.zeros(), to.zeros()];
+            for i in 0..height {
+                for j in 0..width {
+                    for o in 0..outputs {
+                        let place = to.place(i, j) + o;
+                        let mut sum = f64::from(bias[o]);
+                        for tap in 0..taps * taps {
+                            let (i, j) = (i + tap / taps, j + tap % taps);
+                            let within = (reach..height + reach).contains(&i)
+                                && (reach..width + reach).contains(&j);
+                            for c in (0..inputs).filter(|_| within) {
+                                let k = (tap * inputs + c) * outputs + o;
+                                let x = rounded(x[from.place(i - reach, j - reach) + c]);
+                                sum += f64::from(x * rounded(flat[k]));
+                                expected[k] += f64::from(x * rounded(adjoint[place]));
+                            }
+                        }
+                        values[0][place] = sum as f32;
+                        values[1][place] = sum as f32 + adjoint[place];
+                    }
+                }
+            }
+            // The border stays as it was.
+            for (y, expected) in both.iter().zip(&values) {
+                for (y, expected) in y.iter().zip(expected) {
+                    assert!((y - expected).abs() < 1e-5, "{reach} {inputs} {outputs}");
+                }
+            }
+            for (sum, expected) in rows(&sums, outputs).iter().zip(&expected) {
+                assert!(
+                    (f64::from(*sum) - expected).abs() < 1e-4,
+                    "{inputs} {outputs}"
+                );
+            }
+        }
     }
 
     /// Against sums in f64 over what lies within the image, with lines that channels fill and do
@@ -289,7 +419,10 @@ mod tests {
                 reach,
                 image: from,
                 x: &x,
-                weights: &panels(&flat, outputs),
+                weights: Weights {
+                    lines: &panels(&flat, outputs),
+                    rounded: None,
+                },
                 row: Some(&panels(&row, outputs)),
                 to,
                 y: &mut y,
@@ -303,6 +436,7 @@ mod tests {
                 to,
                 adjoint: &adjoint,
                 sums: &mut sums,
+                rounded: None,
             });
             let mut expected = vec![0.0; flat.len()];
             for i in 0..height {

@@ -93,6 +93,19 @@ impl Parameter {
         self.shape[self.shape.len() - 1]
     }
 
+    /// Those of weights.
+    pub fn inputs(&self) -> usize {
+        self.shape[self.shape.len() - 2]
+    }
+
+    /// The taps of a row of weights.
+    pub fn taps(&self) -> usize {
+        match self.shape[..] {
+            [taps, _, _, _] => taps,
+            _ => 1,
+        }
+    }
+
     pub fn count(&self) -> usize {
         self.shape.iter().product()
     }

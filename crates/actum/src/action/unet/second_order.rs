@@ -261,6 +261,7 @@ impl SecondOrder {
                             to: program.buffers[y],
                             adjoint,
                             sums: net.part(gradient, weight),
+                            rounded: net.rooms(weight),
                         }
                         .go();
                     }

@@ -155,6 +155,7 @@ pub(super) fn sweep_back(
                             to: image(y),
                             adjoint,
                             sums: net.part(gradient, weight),
+                            rounded: net.rooms(weight),
                         }
                         .go();
                     };

@@ -141,6 +141,47 @@ fn bits_do_not_depend_on_threads() {
     assert_eq!(gradients[0], gradients[2]);
 }
 
+/// In bf16 everything is off by about its 2^-9, and no more; bits do not depend on threads, and
+/// f32 comes back.
+#[test]
+fn steps_in_bf16_are_near_those_in_f32() {
+    let sizes = Sizes {
+        height: 8,
+        width: 12,
+        channels: 16,
+        ..SIZES
+    };
+    let mut network = network(sizes);
+    let probes = random(6, network.dimension(), 4);
+    let one = |network: &mut UNetEngine, weight: f64| {
+        let terms = step(network, &[weight; 6], Some(probes.view()));
+        (terms, network.parameter_gradient().to_vec())
+    };
+    let off = |a: &[f64], b: &[f64]| {
+        let square = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>();
+        let difference = square(&mut a.iter().zip(b).map(|(a, b)| a - b));
+        (difference / square(&mut b.iter().copied())).sqrt()
+    };
+    let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    for weight in [0.0, 0.5] {
+        let exact = one(&mut network, weight);
+        assert_eq!(network.multiply_in(Precision::Bf16), Precision::Bf16);
+        let rounded = one(&mut network, weight);
+        let errors = [
+            off(&rounded.0, &exact.0),
+            off(&wide(&rounded.1), &wide(&exact.1)),
+        ];
+        for error in errors {
+            assert!(1e-5 < error && error < 2e-2, "{errors:?}");
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
+        let alone = pool.build().unwrap();
+        assert_eq!(alone.install(|| one(&mut network, weight)), rounded);
+        assert_eq!(network.multiply_in(Precision::F32), Precision::F32);
+        assert_eq!(one(&mut network, weight), exact);
+    }
+}
+
 #[test]
 fn levels_halve_while_sides_are_even_and_above_eight() {
     let network = UNet::default();

@@ -6,11 +6,12 @@
 //! of a product is that of rounding its factors, 2^-9 of each (docs/design.md).
 //!
 //! Those instructions multiply pairs of numbers of the inner dimension and add both products. Which
-//! two make a pair is free as long as both factors agree: here, those that lie [`LANES`] apart, so
-//! that two lines of f32 make one line of pairs without moving a number to another lane. A left
-//! factor is made by [`left`] or [`turned`], a right one by [`right`]; zeros fill the inner
-//! dimension up to a multiple of [`DEPTH`]. Results are panels of lines in f32, as for the products
-//! beside this module.
+//! two make a pair is free as long as both factors agree. Those of panels lie [`LANES`] apart, so
+//! that two lines of f32 make one line of pairs without moving a number to another lane: a left
+//! factor is made by [`left`] or [`turned`], a right one by [`right`]. Those of images lie side by
+//! side ([`side_by_side`]), so that any slice of them is a row of a left factor. Zeros fill the
+//! inner dimension up to a multiple of [`DEPTH`]. Results are panels of lines in f32, as for the
+//! products beside this module.
 
 pub(crate) mod unit;
 #[cfg(target_arch = "x86_64")]
@@ -19,7 +20,8 @@ mod x86;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{Aligned, Epilogue, LANES, Line};
-use unit::{Product, Unit};
+use unit::Product;
+pub(crate) use unit::{Left, Unit};
 
 /// Lines of pairs. The first of a pair is in the lower half.
 pub(crate) type Pairs = Aligned<Pair>;
@@ -42,8 +44,14 @@ pub(crate) fn height(rows: usize) -> usize {
 /// A matrix `[rows, columns]` in panels as a left factor: `[step][row]`.
 pub(crate) fn left(rows: usize, lines: &[Line], out: &mut Pairs) {
     out.resize((lines.len() / rows).div_ceil(2) * rows, [0; LANES]);
-    Arch::new().dispatch(Left { rows, lines, out });
+    Arch::new().dispatch(FromPanels { rows, lines, out });
 }
+
+/// Which two of the [`DEPTH`] numbers of a step make its pair `i`.
+type Pairing = fn(usize) -> [usize; 2];
+
+const APART: Pairing = |i| [i, LANES + i];
+const SIDE_BY_SIDE: Pairing = |i| [2 * i, 2 * i + 1];
 
 /// A matrix `[rows, columns]` in panels as a right factor, whose inner dimension are the rows:
 /// `[panel][step][lane]`. Every panel of `out` may be longer, and is written from the line `first`
@@ -55,6 +63,29 @@ pub(crate) fn right(rows: usize, lines: &[Line], out: &mut [Pair], first: usize)
         lines,
         out,
         first,
+        pairing: APART,
+    });
+}
+
+/// The same for a left factor whose pairs lie side by side.
+pub(crate) fn right_of_side_by_side(rows: usize, lines: &[Line], out: &mut [Pair]) {
+    debug_assert!(out.len() == lines.len() / rows * height(rows));
+    Arch::new().dispatch(Right {
+        rows,
+        lines,
+        out,
+        first: 0,
+        pairing: SIDE_BY_SIDE,
+    });
+}
+
+/// Numbers in bf16, in their order.
+pub(crate) fn side_by_side(numbers: &[f32], out: &mut [u16]) {
+    Arch::new().dispatch(|| {
+        for (out, number) in out.iter_mut().zip(numbers) {
+            let bits = number.to_bits();
+            *out = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+        }
     });
 }
 
@@ -73,7 +104,7 @@ pub(crate) fn turned(rows: usize, lines: &[Line], out: &mut [Pair]) {
 
 /// Two lines, rounded to nearest and ties to even, as pairs. What is not a number stays none.
 #[inline(always)]
-fn pair<S: Simd>(simd: S, first: &Line, second: &Line) -> Pair {
+pub(crate) fn pair<S: Simd>(simd: S, first: &Line, second: &Line) -> Pair {
     let number = |bits| simd.splat_u32s(bits);
     let sixteen = number(16);
     let round = |x| {
@@ -92,13 +123,13 @@ fn pair<S: Simd>(simd: S, first: &Line, second: &Line) -> Pair {
     pair
 }
 
-struct Left<'a> {
+struct FromPanels<'a> {
     rows: usize,
     lines: &'a [Line],
     out: &'a mut [Pair],
 }
 
-impl WithSimd for Left<'_> {
+impl WithSimd for FromPanels<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -123,6 +154,7 @@ struct Right<'a> {
     lines: &'a [Line],
     out: &'a mut [Pair],
     first: usize,
+    pairing: Pairing,
 }
 
 impl WithSimd for Right<'_> {
@@ -136,8 +168,9 @@ impl WithSimd for Right<'_> {
             let steps = out[self.first..].chunks_exact_mut(LANES);
             for (out, lines) in steps.zip(lines.chunks(DEPTH)) {
                 for (i, out) in out.iter_mut().enumerate() {
-                    let line = |i| lines.get(i).unwrap_or(&[0.0; LANES]);
-                    *out = pair(simd, line(i), line(LANES + i));
+                    let line = |i: usize| lines.get(i).unwrap_or(&[0.0; LANES]);
+                    let [first, second] = (self.pairing)(i).map(line);
+                    *out = pair(simd, first, second);
                 }
             }
         }
@@ -172,6 +205,17 @@ impl WithSimd for Turned<'_> {
     }
 }
 
+/// The numbers of pairs.
+pub(crate) fn numbers(pairs: &[Pair]) -> &[u16] {
+    pulp::bytemuck::cast_slice(pairs)
+}
+
+/// Where the steps of a factor begin that [`left`] or [`turned`] made.
+pub(crate) fn steps(rows: usize, pairs: &[Pair]) -> Vec<usize> {
+    let each = 0..pairs.len() / rows;
+    each.map(|step| step * rows * DEPTH).collect()
+}
+
 /// `c = a b + bias` for a [`left`] factor `a` `[rows, inner]` and a [`right`] one `b` `[inner,
 /// columns]`, `c` in panels; the rows are a multiple of [`LANES`].
 #[inline(always)]
@@ -183,10 +227,34 @@ pub(crate) fn multiply(
     c: &mut [Line],
     after: impl Epilogue,
 ) {
-    let unit = Unit::here();
+    let a = Left {
+        numbers: numbers(a),
+        stride: DEPTH,
+        steps: &steps(rows, a),
+    };
+    multiply_rows(rows, a, b, bias, c, after);
+}
+
+/// The same for rows anywhere.
+#[inline(always)]
+pub(crate) fn multiply_rows(
+    rows: usize,
+    a: Left,
+    b: &[Pair],
+    bias: Option<&[Line]>,
+    c: &mut [Line],
+    after: impl Epilogue,
+) {
+    let height = rows;
     Arch::new().dispatch(Multiply {
-        unit,
-        product: Product { rows, a, b, c },
+        unit: Unit::here(),
+        product: Product {
+            rows,
+            a,
+            b,
+            c,
+            height,
+        },
         bias,
         after,
     });
@@ -194,9 +262,26 @@ pub(crate) fn multiply(
 
 /// `c += a b`, as [`multiply`].
 pub(crate) fn accumulate(rows: usize, a: &[Pair], b: &[Pair], c: &mut [Line]) {
-    let unit = Unit::here();
-    let product = Product { rows, a, b, c };
-    Arch::new().dispatch(Accumulate { unit, product });
+    let a = Left {
+        numbers: numbers(a),
+        stride: DEPTH,
+        steps: &steps(rows, a),
+    };
+    accumulate_rows(rows, a, b, c, rows);
+}
+
+/// The same for rows anywhere, and a part of every `height` lines of `c`.
+pub(crate) fn accumulate_rows(rows: usize, a: Left, b: &[Pair], c: &mut [Line], height: usize) {
+    Arch::new().dispatch(Accumulate {
+        unit: Unit::here(),
+        product: Product {
+            rows,
+            a,
+            b,
+            c,
+            height,
+        },
+    });
 }
 
 /// See [`multiply`].
@@ -332,9 +417,14 @@ mod tests {
                 unit,
                 product: Product {
                     rows,
-                    a: &left_pairs,
+                    a: Left {
+                        numbers: numbers(&left_pairs),
+                        stride: DEPTH,
+                        steps: &steps(rows, &left_pairs),
+                    },
                     b: &right_pairs,
                     c: &mut c,
+                    height: rows,
                 },
                 bias: Some(&vec![[0.25; LANES]; panels(columns)]),
                 after: |first: usize, lines: &mut [Line]| {
@@ -369,21 +459,69 @@ mod tests {
                 unit,
                 product: Product {
                     rows: height,
-                    a: &left_pairs,
+                    a: Left {
+                        numbers: numbers(&left_pairs),
+                        stride: DEPTH,
+                        steps: &steps(height, &left_pairs),
+                    },
                     b: &right_pairs,
                     c: &mut c,
+                    height,
                 },
             });
             assert_product(&c, 0.5, &[[&a, &b], [&d, &e]], true);
         }
     }
 
+    /// Rows that overlap, steps in any order, and a part of every panel of the result.
+    fn check_rows_anywhere(unit: Unit, simd: impl Simd) {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let values: Vec<f32> = matrix(1, 400, &mut rng)[0]
+            .iter()
+            .map(|v| *v as f32)
+            .collect();
+        let mut numbers = vec![0; values.len()];
+        side_by_side(&values, &mut numbers);
+        let (rows, stride, steps) = (48, 6, [64, 7, 33]);
+        let a: Matrix = (0..rows)
+            .map(|row| {
+                let each = steps.iter().flat_map(|step| *step..step + DEPTH);
+                each.map(|k| f64::from(values[row * stride + k])).collect()
+            })
+            .collect();
+        let b = matrix(steps.len() * DEPTH, 40, &mut rng);
+        let mut pairs = Pairs::zeros(panels(40) * height(b.len()));
+        right_of_side_by_side(b.len(), &lines(&b), &mut pairs);
+        let between = 50;
+        let mut c = vec![[0.5; LANES]; panels(40) * between];
+        simd.vectorize(Accumulate {
+            unit,
+            product: Product {
+                rows,
+                a: Left {
+                    numbers: &numbers,
+                    stride,
+                    steps: &steps,
+                },
+                b: &pairs,
+                c: &mut c,
+                height: between,
+            },
+        });
+        assert_product(&c, 0.5, &[[&a, &b]], false);
+        assert!(c.chunks(between).all(|c| c[rows..] == [[0.5; LANES]; 2]));
+    }
+
     #[test]
     fn products_are_right_on_every_unit_of_this_machine() {
         for unit in Unit::all() {
             check(unit, pulp::Scalar);
+            check_rows_anywhere(unit, pulp::Scalar);
         }
-        crate::simd::on_every_instruction_set!(|simd| check(Unit::Widened, simd));
+        crate::simd::on_every_instruction_set!(|simd| {
+            check(Unit::Widened, simd);
+            check_rows_anywhere(Unit::Widened, simd);
+        });
     }
 
     /// Halves round to even, numbers near the largest go over, and what is not a number stays none.
@@ -395,7 +533,14 @@ mod tests {
         line[..4].copy_from_slice(&given);
         let pairs = pair(pulp::Scalar, &line, &[0.0; LANES]);
         let got = pairs.map(|pair| f32::from_bits(pair << 16));
-        assert_eq!(got[..4], expected);
-        assert!(got[4..].iter().all(|x| x.is_nan()));
+        let mut ordered = [0; LANES];
+        side_by_side(&line, &mut ordered);
+        for got in [
+            got,
+            ordered.map(|bits| f32::from_bits(u32::from(bits) << 16)),
+        ] {
+            assert_eq!(got[..4], expected);
+            assert!(got[4..].iter().all(|x| x.is_nan()));
+        }
     }
 }

@@ -4,24 +4,36 @@ use std::{ops::Range, sync::LazyLock};
 
 use pulp::Simd;
 
-use super::Pair;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
+use super::{DEPTH, Pair};
 use crate::simd::{Block, LANES, Line, load, store, update};
+
+/// A left factor: rows at a stride, of which a step reads [`DEPTH`] numbers each.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub numbers: &'a [u16],
+    /// The numbers from a row to the next.
+    pub stride: usize,
+    /// Where each step begins in the first row.
+    pub steps: &'a [usize],
+}
 
 /// `c += a b`, all of it.
 pub(crate) struct Product<'a> {
-    /// The rows of `a` and `c`.
+    /// The rows of `a`, and of the part of every panel of `c` that is added to.
     pub rows: usize,
-    pub a: &'a [Pair],
+    pub a: Left<'a>,
     pub b: &'a [Pair],
     pub c: &'a mut [Line],
+    /// The lines from a panel of `c` to the next.
+    pub height: usize,
 }
 
 /// A block of `c`: one or two panels of 16 or 32 rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles {
-    rows: usize,
+    height: usize,
     panel: usize,
     wide: usize,
     row: usize,
@@ -33,9 +45,14 @@ impl Tiles {
         self.panel..self.panel + self.wide
     }
 
+    /// The rows of `a`.
+    pub fn rows(self) -> Range<usize> {
+        self.row..self.row + self.high * LANES
+    }
+
     /// The rows in a panel of `c`.
     pub fn lines(self, panel: usize) -> Range<usize> {
-        let first = panel * self.rows + self.row;
+        let first = panel * self.height + self.row;
         first..first + self.high * LANES
     }
 }
@@ -43,14 +60,16 @@ impl Tiles {
 impl Product<'_> {
     /// All blocks. Two panels of `b` stay in the nearest cache while the rows of `a` go by.
     pub fn tiles(&self) -> impl Iterator<Item = Tiles> + use<> {
-        let rows = self.rows;
-        let panels = self.c.len() / rows;
-        assert!(rows.is_multiple_of(LANES) && self.c.len() == panels * rows);
-        assert!(self.a.len() == self.steps() * rows);
+        let (rows, height) = (self.rows, self.height);
+        let panels = self.b.len() / (self.steps() * LANES);
+        let last = self.a.steps.iter().max().expect("there is a step");
+        assert!(rows.is_multiple_of(LANES) && rows > 0 && panels > 0);
+        assert!(self.a.numbers.len() >= last + (rows - 1) * self.a.stride + DEPTH);
         assert!(self.b.len() == panels * self.steps() * LANES);
+        assert!(height >= rows && self.c.len() >= (panels - 1) * height + rows);
         (0..panels).step_by(2).flat_map(move |panel| {
             (0..rows).step_by(2 * LANES).map(move |row| Tiles {
-                rows,
+                height,
                 panel,
                 wide: (panels - panel).min(2),
                 row,
@@ -60,7 +79,7 @@ impl Product<'_> {
     }
 
     pub fn steps(&self) -> usize {
-        self.a.len() / self.rows
+        self.a.steps.len()
     }
 }
 
@@ -100,7 +119,7 @@ impl Unit {
 
     /// The lanes of lines as lines.
     #[inline(always)]
-    pub(super) fn transpose(self, lines: &[Pair; LANES], out: &mut [Pair; LANES]) {
+    pub fn transpose(self, lines: &[Pair; LANES], out: &mut [Pair; LANES]) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Tiles | Self::Lines => x86::transpose(lines, out),
@@ -176,27 +195,29 @@ impl Widened<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, simd: S) {
         let Self { product, tiles } = self;
-        let (rows, height) = (product.rows, product.steps() * LANES);
+        let (a, height) = (product.a, product.steps() * LANES);
         for panel in tiles.panels() {
             let b = product.b[panel * height..][..height].chunks_exact(LANES);
             let lines = tiles.lines(panel);
             for row in (0..lines.len()).step_by(ROWS) {
+                let first = (tiles.row + row) * a.stride;
                 let c = &mut product.c[lines.start + row..];
                 let c: &mut [Line; ROWS] = c.first_chunk_mut().expect("blocks divide the rows");
                 let mut sum: Block<S::f32s, V, ROWS, 1> =
                     std::array::from_fn(|i| [load(simd, &c[i])]);
-                let steps = product.a.chunks_exact(rows).zip(b.clone());
-                for (a, b) in steps {
-                    let a: &[Pair; ROWS] = a[tiles.row + row..]
-                        .first_chunk()
-                        .expect("blocks divide the rows");
+                for (step, b) in a.steps.iter().zip(b.clone()) {
+                    let a: [&[u16; DEPTH]; ROWS] = std::array::from_fn(|i| {
+                        let row = a.numbers[first + step + i * a.stride..].first_chunk();
+                        row.expect("steps lie within the numbers")
+                    });
                     for (pair, b) in b.iter().enumerate() {
-                        let first = |pair: u32| f32::from_bits(pair << 16);
-                        let second = |pair: u32| f32::from_bits(pair & 0xffff_0000);
-                        let left = std::array::from_fn(|i| first(a[i][pair]));
-                        update::<S, V, ROWS, 1>(simd, &mut sum, left, [&b.map(first)]);
-                        let left = std::array::from_fn(|i| second(a[i][pair]));
-                        update::<S, V, ROWS, 1>(simd, &mut sum, left, [&b.map(second)]);
+                        let wide = |bits: u16| f32::from_bits(u32::from(bits) << 16);
+                        let left = std::array::from_fn(|i| wide(a[i][2 * pair]));
+                        let right = b.map(|pair| f32::from_bits(pair << 16));
+                        update::<S, V, ROWS, 1>(simd, &mut sum, left, [&right]);
+                        let left = std::array::from_fn(|i| wide(a[i][2 * pair + 1]));
+                        let right = b.map(|pair| f32::from_bits(pair & 0xffff_0000));
+                        update::<S, V, ROWS, 1>(simd, &mut sum, left, [&right]);
                     }
                 }
                 for i in 0..ROWS {

@@ -12,7 +12,7 @@ use std::arch::{asm, x86_64::*};
 
 use super::{
     Pair,
-    unit::{Product, Tiles},
+    unit::{Left, Product, Tiles},
 };
 use crate::simd::{LANES, Line};
 
@@ -92,20 +92,16 @@ pub(super) fn release() {
     unsafe { asm!("tilerelease", options(nostack, nomem)) }
 }
 
-/// The steps of a product, and the first lines of a block: of `a`, of its panels of `b` and of `c`.
-fn first(
-    product: &mut Product,
-    tiles: Tiles,
-) -> (usize, *const Pair, [*const Pair; 2], [*mut Line; 2]) {
+/// Where a block begins in `a`, in its panels of `b`, and in those of `c`.
+fn first(product: &mut Product, tiles: Tiles) -> (*const u16, [*const Pair; 2], [*mut Line; 2]) {
     let steps = product.steps();
     let panels = [tiles.panels().start, tiles.panels().end - 1];
-    let [a, b] = [product.a, product.b].map(<[Pair]>::as_ptr);
+    let (a, b) = (product.a.numbers.as_ptr(), product.b.as_ptr());
     let c = product.c.as_mut_ptr();
     // SAFETY: the block lies within the product.
     unsafe {
         (
-            steps,
-            a.add(tiles.lines(0).start),
+            a.add(tiles.rows().start * product.a.stride),
             panels.map(|panel| b.add(panel * steps * LANES)),
             panels.map(|panel| c.add(tiles.lines(panel).start)),
         )
@@ -115,9 +111,9 @@ fn first(
 /// One tile in four costs as many loads as multiplications; four share them, so that multiplying
 /// is what takes the time.
 pub(super) fn add_tiles(product: &mut Product, tiles: Tiles) {
-    let stride = 64 * product.rows;
-    let (steps, a, b, c) = first(product, tiles);
-    if tiles.lines(0).len() == 2 * LANES && tiles.panels().len() == 2 {
+    let (a, b, c) = first(product, tiles);
+    let Left { stride, steps, .. } = product.a;
+    if tiles.rows().len() == 2 * LANES && tiles.panels().len() == 2 {
         // SAFETY: there are tiles, configured; the block lies within the product.
         unsafe {
             asm!(
@@ -126,31 +122,37 @@ pub(super) fn add_tiles(product: &mut Product, tiles: Tiles) {
                 "tileloadd tmm2, [{c0} + {line} + 1024]",
                 "tileloadd tmm3, [{c1} + {line} + 1024]",
                 "2:",
-                "tileloadd tmm4, [{a} + {line}]",
+                "mov {row}, [{steps}]",
+                "lea {row}, [{a} + 2 * {row}]",
+                "tileloadd tmm4, [{row} + {stride}]",
                 "tileloadd tmm6, [{b0} + {line}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tileloadd tmm7, [{b1} + {line}]",
                 "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{a} + {line} + 1024]",
+                "add {row}, {tile}",
+                "tileloadd tmm5, [{row} + {stride}]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "add {a}, {stride}",
+                "add {steps}, 8",
                 "add {b0}, 1024",
                 "add {b1}, 1024",
-                "dec {steps}",
+                "dec {count}",
                 "jnz 2b",
                 "tilestored [{c0} + {line}], tmm0",
                 "tilestored [{c1} + {line}], tmm1",
                 "tilestored [{c0} + {line} + 1024], tmm2",
                 "tilestored [{c1} + {line} + 1024], tmm3",
-                a = inout(reg) a => _,
+                a = in(reg) a,
+                row = out(reg) _,
                 b0 = inout(reg) b[0] => _,
                 b1 = inout(reg) b[1] => _,
                 c0 = in(reg) c[0],
                 c1 = in(reg) c[1],
-                stride = in(reg) stride,
+                stride = in(reg) 2 * stride,
+                tile = in(reg) 2 * stride * LANES,
                 line = in(reg) 64_usize,
-                steps = inout(reg) steps => _,
+                steps = inout(reg) steps.as_ptr() => _,
+                count = inout(reg) steps.len() => _,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack),
@@ -159,26 +161,30 @@ pub(super) fn add_tiles(product: &mut Product, tiles: Tiles) {
         return;
     }
     for (b, c) in b.into_iter().zip(c).take(tiles.panels().len()) {
-        for tile in 0..tiles.lines(0).len() / LANES {
+        for tile in 0..tiles.rows().len() / LANES {
             // SAFETY: as above.
             unsafe {
                 asm!(
                     "tileloadd tmm0, [{c} + {line}]",
                     "2:",
-                    "tileloadd tmm4, [{a} + {line}]",
+                    "mov {row}, [{steps}]",
+                    "lea {row}, [{a} + 2 * {row}]",
+                    "tileloadd tmm4, [{row} + {stride}]",
                     "tileloadd tmm6, [{b} + {line}]",
                     "tdpbf16ps tmm0, tmm4, tmm6",
-                    "add {a}, {stride}",
+                    "add {steps}, 8",
                     "add {b}, 1024",
-                    "dec {steps}",
+                    "dec {count}",
                     "jnz 2b",
                     "tilestored [{c} + {line}], tmm0",
-                    a = inout(reg) a.add(tile * LANES) => _,
+                    a = in(reg) a.add(tile * LANES * stride),
+                    row = out(reg) _,
                     b = inout(reg) b => _,
                     c = in(reg) c.add(tile * LANES),
-                    stride = in(reg) stride,
+                    stride = in(reg) 2 * stride,
                     line = in(reg) 64_usize,
-                    steps = inout(reg) steps => _,
+                    steps = inout(reg) steps.as_ptr() => _,
+                    count = inout(reg) steps.len() => _,
                     out("tmm0") _, out("tmm4") _, out("tmm6") _,
                     options(nostack),
                 );
@@ -188,18 +194,18 @@ pub(super) fn add_tiles(product: &mut Product, tiles: Tiles) {
 }
 
 pub(super) fn add_lines(product: &mut Product, tiles: Tiles) {
-    let rows = product.rows;
-    let high = tiles.lines(0).len();
+    let high = tiles.rows().len();
     let wide = tiles.panels().len();
-    let (steps, a, b, c) = first(product, tiles);
+    let (a, b, c) = first(product, tiles);
+    let Left { stride, steps, .. } = product.a;
     for row in (0..high).step_by(8) {
         // SAFETY: the processor has these instructions; the block lies within the product.
         unsafe {
-            let a = a.add(row);
+            let a = a.add(row * stride);
             if wide == 2 {
-                lines::<2>(steps, rows, a, b, c.map(|c| c.add(row)));
+                lines::<2>(steps, stride, a, b, c.map(|c| c.add(row)));
             } else {
-                lines::<1>(steps, rows, a, [b[0]], [c[0].add(row)]);
+                lines::<1>(steps, stride, a, [b[0]], [c[0].add(row)]);
             }
         }
     }
@@ -209,9 +215,9 @@ pub(super) fn add_lines(product: &mut Product, tiles: Tiles) {
 /// pairs that are loaded for them leave room for it.
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn lines<const N: usize>(
-    steps: usize,
-    rows: usize,
-    a: *const Pair,
+    steps: &[usize],
+    stride: usize,
+    a: *const u16,
     b: [*const Pair; N],
     c: [*mut Line; N],
 ) {
@@ -223,15 +229,16 @@ unsafe fn lines<const N: usize>(
                 sum[i][j] = _mm512_loadu_ps(c[j].add(i).cast());
             }
         }
-        for step in 0..steps {
-            let a: *const i32 = a.add(step * rows).cast();
+        for (step, first) in steps.iter().enumerate() {
+            let a = a.add(*first);
             for pair in 0..LANES {
                 let mut right = [_mm512_setzero_si512(); N];
                 for j in 0..N {
                     right[j] = _mm512_loadu_si512(b[j].add(step * LANES + pair).cast());
                 }
                 for i in 0..8 {
-                    let left = _mm512_set1_epi32(*a.add(i * LANES + pair));
+                    let left = a.add(i * stride + 2 * pair).cast::<i32>();
+                    let left = _mm512_set1_epi32(left.read_unaligned());
                     for j in 0..N {
                         sum[i][j] = _mm512_dpbf16_ps(
                             sum[i][j],
