@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use crate::simd::exp2;
+use crate::simd::{Lanes, exp2};
 
 /// `phi(z) = z / (1 + e^{-z})` and its first three derivatives.
 ///
@@ -33,6 +33,19 @@ pub(super) fn swish<S: Simd>(simd: S, z: S::f32s) -> [S::f32s; 4] {
         simd.mul_f32s(product, second),
         simd.mul_f32s(product, third),
     ]
+}
+
+/// The same of every number of a line.
+#[inline(always)]
+pub(super) fn swish_of<S: Simd, const V: usize>(z: Lanes<S, V>) -> [Lanes<S, V>; 4] {
+    let mut all = [z; 4];
+    for v in 0..V {
+        let values = swish(z.simd, z.vectors[v]);
+        for (out, value) in all.iter_mut().zip(values) {
+            out.vectors[v] = value;
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use super::{LANES, Line, load, store};
 /// A line, as `V` vectors.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes<S: Simd, const V: usize> {
-    simd: S,
-    vectors: [S::f32s; V],
+    pub simd: S,
+    pub vectors: [S::f32s; V],
 }
 
 impl<S: Simd, const V: usize> Lanes<S, V> {
@@ -60,19 +60,6 @@ impl<S: Simd, const V: usize> Lanes<S, V> {
                 .mul_add_e_f32s(self.vectors[v], a.vectors[v], b.vectors[v]);
         }
         self
-    }
-
-    /// `N` functions of every number.
-    #[inline(always)]
-    pub fn each<const N: usize>(self, f: impl Fn(S, S::f32s) -> [S::f32s; N]) -> [Self; N] {
-        let mut all = [self; N];
-        for v in 0..V {
-            let values = f(self.simd, self.vectors[v]);
-            for (out, value) in all.iter_mut().zip(values) {
-                out.vectors[v] = value;
-            }
-        }
-        all
     }
 }
 

@@ -11,7 +11,7 @@ use pulp::{Arch, Simd};
 
 use super::{EPSILON, GROUP, image::Image};
 use crate::{
-    action::swish::swish,
+    action::swish::swish_of,
     simd::{LANES, Lanes, Line, kernels},
 };
 
@@ -109,7 +109,7 @@ impl Value<'_> {
             let bias = Lanes::of(simd, &norm.bias[panel]);
             image.each(|at| {
                 let z = (x(at) - mean).times_plus(slope, bias);
-                let value = if norm.activated { z.each(swish)[0] } else { z };
+                let value = if norm.activated { swish_of(z)[0] } else { z };
                 value.put(self.out, at + first, lanes);
             });
         }
@@ -149,7 +149,7 @@ impl Jvp<'_> {
                 let n = (x(at) - mean) * root;
                 let tangent = (dx(at) - change - n * share) * slope;
                 let tangent = if norm.activated {
-                    n.times_plus(scale, bias).each(swish)[1] * tangent
+                    swish_of(n.times_plus(scale, bias))[1] * tangent
                 } else {
                     tangent
                 };
@@ -205,7 +205,7 @@ impl Vjp<'_> {
                 let n = (read(self.x, at) - mean) * root;
                 let mut p = read(self.adjoint, at);
                 let [slope_of, bend_of] = if norm.activated {
-                    let [_, slope, bend, _] = n.times_plus(scale, bias).each(swish);
+                    let [_, slope, bend, _] = swish_of(n.times_plus(scale, bias));
                     p = p * slope;
                     [slope, bend]
                 } else {

@@ -12,7 +12,7 @@ use super::{
     product::{Correlate, Outer},
 };
 use crate::simd::{
-    LANES, Line, Lines, Pair, Pairs,
+    Epilogue, LANES, Line, Lines, Pair, Pairs,
     bf16::{self, DEPTH, Left, Unit},
     line,
 };
@@ -112,22 +112,49 @@ pub(super) fn correlate(product: Correlate, weights: &[Pair], room: &mut Room) {
         stride: channels,
         steps: &room.steps,
     };
-    let keep = |first: usize, lines: &mut [Line]| {
-        let panel = first / rows;
-        for (line, place) in lines.iter().zip(row.places(first % rows)) {
+    let keep = Keep {
+        row,
+        rows,
+        to,
+        y,
+        add,
+    };
+    bf16::multiply_rows(rows, left, weights, bias, &mut room.lines, keep);
+}
+
+/// Writes what was computed for the pixels within the border.
+struct Keep<'a> {
+    row: Row,
+    /// Those that were computed.
+    rows: usize,
+    to: Image,
+    y: &'a mut [f32],
+    add: bool,
+}
+
+impl Epilogue for Keep<'_> {
+    #[inline(always)]
+    fn apply<S: Simd>(&mut self, simd: S, first: usize, lines: &mut [Line]) {
+        let channel = first / self.rows * LANES;
+        for (line, place) in lines.iter_mut().zip(self.row.places(first % self.rows)) {
             let Some([i, j]) = place else { continue };
-            let out = y[to.place(i, j) + panel * LANES..].first_chunk_mut();
+            let out = self.y[self.to.place(i, j) + channel..].first_chunk_mut();
             let out: &mut Line = out.expect("buffers end in a line");
-            if add {
-                for lane in 0..LANES {
-                    out[lane] += line[lane];
-                }
+            if self.add {
+                add_line(simd, out, line);
             } else {
                 *out = *line;
             }
         }
-    };
-    bf16::multiply_rows(rows, left, weights, bias, &mut room.lines, keep);
+    }
+}
+
+#[inline(always)]
+fn add_line<S: Simd>(simd: S, to: &mut Line, line: &Line) {
+    let (to, _) = S::as_mut_simd_f32s(to);
+    for (to, more) in to.iter_mut().zip(S::as_simd_f32s(line).0) {
+        *to = simd.add_f32s(*to, *more);
+    }
 }
 
 /// [`Outer`]: for every tap, the channels of the image times those of the adjoint, summed over
@@ -201,7 +228,11 @@ impl WithSimd for Planes<'_> {
                     pixel if pixel < pixels => line(self.numbers, pixel * self.channels + first),
                     _ => &[0.0; LANES],
                 };
-                let pairs = std::array::from_fn(|k| bf16::pair(simd, seen(2 * k), seen(2 * k + 1)));
+                // No closure: one that is not inlined knows no wide vectors.
+                let mut pairs = [[0; LANES]; LANES];
+                for (k, pair) in pairs.iter_mut().enumerate() {
+                    *pair = bf16::pair(simd, seen(2 * k), seen(2 * k + 1));
+                }
                 let mut turned = [[0; LANES]; LANES];
                 unit.transpose(&pairs, &mut turned);
                 let planes = self.out[first * self.long + step..].iter_mut();

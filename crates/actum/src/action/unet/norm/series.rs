@@ -4,7 +4,7 @@ use pulp::{Arch, Simd};
 
 use super::Norm;
 use crate::{
-    action::{swish::swish, unet::EPSILON},
+    action::{swish::swish_of, unet::EPSILON},
     simd::{LANES, Lanes, Line, kernels},
 };
 
@@ -67,6 +67,29 @@ impl Norm<'_> {
         });
     }
 
+    /// n at a place, and the adjoint of `z = scale n + bias` there, for x and the adjoint of the
+    /// result. No closure: one that is called twice is not inlined, and knows no wide vectors then.
+    #[inline(always)]
+    fn with_adjoint<S: Simd, const V: usize>(
+        self,
+        simd: S,
+        [x, adjoint]: [[&[f32]; 3]; 2],
+        place: usize,
+        [mean, root]: [Series<S, V>; 2],
+        [scale, bias]: [Lanes<S, V>; 2],
+    ) -> (Series<S, V>, Series<S, V>) {
+        let [x, mut adjoint] =
+            [x, adjoint].map(|all| Series(all.map(|numbers| Lanes::at(simd, numbers, place))));
+        let n = x.minus(mean).times(root);
+        if self.activated {
+            let mut z = n.scaled(scale);
+            z.0[0] += bias;
+            let [_, slope, second, third] = swish_of(z.0[0]);
+            adjoint = adjoint.times(z.compose(simd, [slope, second, third]));
+        }
+        (n, adjoint)
+    }
+
     #[inline(always)]
     fn means<S: Simd, const V: usize>(self, simd: S, sums: Series<S, V>) -> Series<S, V> {
         Series(sums.0.map(|sum| self.mean(simd, sum)))
@@ -115,7 +138,7 @@ impl SeriesValue<'_> {
                 let mut z = x(at).minus(mean).times(root).scaled(scale);
                 z.0[0] += bias;
                 if norm.activated {
-                    let [value, slope, second, _] = z.0[0].each(swish);
+                    let [value, slope, second, _] = swish_of(z.0[0]);
                     z = z.compose(simd, [value, slope, second]);
                 }
                 z.0[1].put(out1, at + first, lanes);
@@ -170,25 +193,12 @@ impl SeriesVjp<'_> {
             let mean = Series(stats.mean.each_ref().map(of));
             let root = Series(stats.root.each_ref().map(of));
             let (scale, bias) = (of(&norm.scale[panel]), of(&norm.bias[panel]));
-            let read = |all: [&[f32]; 3], at: usize| {
-                Series(all.map(|numbers| Lanes::<S, V>::at(simd, numbers, at + first)))
-            };
-            // n, and the adjoint of z = scale n + bias.
-            let at = |place: usize| {
-                let n = read(self.x, place).minus(mean).times(root);
-                let mut adjoint = read(self.adjoint, place);
-                if norm.activated {
-                    let mut z = n.scaled(scale);
-                    z.0[0] += bias;
-                    let [_, slope, second, third] = z.0[0].each(swish);
-                    adjoint = adjoint.times(z.compose(simd, [slope, second, third]));
-                }
-                (n, adjoint)
-            };
+            let both = [self.x, self.adjoint];
             let [mut sums, mut products] = [zero; 2];
             image.each(|place| {
-                let (n, adjoint) = at(place);
-                let both = adjoint.times(n).0;
+                let (n, adjoint) =
+                    norm.with_adjoint(simd, both, place + first, [mean, root], [scale, bias]);
+                let along = adjoint.times(n).0;
                 sums.0
                     .iter_mut()
                     .zip(adjoint.0)
@@ -196,7 +206,7 @@ impl SeriesVjp<'_> {
                 products
                     .0
                     .iter_mut()
-                    .zip(both)
+                    .zip(along)
                     .for_each(|(sum, a)| *sum += a);
             });
             let add = |lines: &mut [Line], more: Lanes<S, V>| {
@@ -207,7 +217,8 @@ impl SeriesVjp<'_> {
             let a = norm.means(simd, sums.scaled(scale));
             let b = norm.means(simd, products.scaled(scale));
             image.each(|place| {
-                let (n, adjoint) = at(place);
+                let (n, adjoint) =
+                    norm.with_adjoint(simd, both, place + first, [mean, root], [scale, bias]);
                 let off = adjoint.scaled(scale).minus(a).minus(n.times(b));
                 let [_, first_of_x, second_of_x] = off.times(root).0;
                 for ((mut value, out), add) in [first_of_x, second_of_x]
