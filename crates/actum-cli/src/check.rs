@@ -1,7 +1,7 @@
 //! `actum check`.
 
 use actum::{
-    data::Snapshots,
+    data::{self, Entry, Snapshots},
     error::Result,
     lagrangian::smooth::{GradientFraction, gradient_fraction},
     problem::DataOptions,
@@ -17,6 +17,29 @@ use crate::{
 };
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
+    let entries = data::entries(&arguments.file)?;
+    let checked = look(arguments, &entries);
+    // What is there helps to choose what could not be chosen.
+    if checked.is_err() && !arguments.json {
+        list(arguments, &entries);
+    }
+    checked
+}
+
+/// Says what a file holds beside what is read by default.
+fn list(arguments: &Check, entries: &[Entry]) {
+    if entries.is_empty() {
+        return;
+    }
+    let rows = entries
+        .iter()
+        .map(|entry| vec![entry.place.clone(), entry.about.clone()]);
+    output::line(&format!("{} holds\n", arguments.file.display()));
+    output::left_table(&["place", "what"], &rows.collect::<Vec<_>>());
+    output::line("");
+}
+
+fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     let shard = DataOptions::default().shard;
     let snapshots = read::sample(&arguments.file, &arguments.keys.0, shard)?;
     let fits = snapshots
@@ -44,6 +67,10 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "dimension": snapshots.dimension(),
             "columns": snapshots.columns(),
             "unit": snapshots.unit(),
+            "holds": entries
+                .iter()
+                .map(|entry| json!({"place": entry.place, "about": entry.about}))
+                .collect::<Vec<_>>(),
             "times": times,
             "sample": sampled,
             "notes": flagged(snapshots.notes()),
@@ -52,6 +79,7 @@ pub fn run(arguments: &Check) -> Result<Verdict> {
             "suggestion": problem.is_none().then_some(suggestion),
         }));
     } else {
+        list(arguments, entries);
         print(arguments, &snapshots, &fractions);
         if let Some(sampled) = sampled {
             output::line(&format!("\nnote: {sampled}"));

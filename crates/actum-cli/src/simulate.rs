@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::{self, Attribute, Keys, ParticleWeights, Particles, Snapshots},
+    data::{self, Attribute, Format, Keys, ParticleWeights, Particles, Snapshots},
+    dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
     flow::{self, Scheme, Trajectories},
     run::Run,
 };
+use ndarray::Array3;
 
 use crate::{arguments::Simulate, output, read};
 
@@ -58,10 +60,15 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         false => ParticleWeights::Constant(start.weights()),
     };
     let labels: Vec<String> = moved.times.iter().map(|t| axis.label_of(*t)).collect();
+    let velocities = match Format::of(&arguments.output)?.has_velocities {
+        true => Some(velocities(&dynamics, &moved)?),
+        false => None,
+    };
     let particles = Particles {
         times: &moved.times,
         labels: &labels,
         points: &moved.points,
+        velocities: velocities.as_ref(),
         weights,
         columns: &seen.columns,
         attributes: &attributes,
@@ -81,6 +88,16 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         print_masses(&moved, &labels, start.mass())?;
     }
     Ok(())
+}
+
+/// The velocities of all particles at all times, `[k, n, d]`.
+fn velocities(dynamics: &Dynamics, moved: &Trajectories) -> Result<Array3<f64>> {
+    let mut all = Array3::zeros(moved.points.raw_dim());
+    let each = moved.points.outer_iter().zip(all.outer_iter_mut());
+    for (t, (points, mut velocities)) in moved.times.iter().zip(each) {
+        velocities.assign(&dynamics.describe(*t, &points.to_owned())?.velocity);
+    }
+    Ok(all)
 }
 
 fn print_masses(moved: &Trajectories, labels: &[String], before: f64) -> Result<()> {

@@ -46,7 +46,12 @@
 
 // Some parts serve features alone.
 #![cfg_attr(
-    not(all(feature = "images", feature = "parquet", feature = "train")),
+    not(all(
+        feature = "anndata",
+        feature = "images",
+        feature = "parquet",
+        feature = "train"
+    )),
     allow(dead_code)
 )]
 

@@ -9,7 +9,8 @@ pub struct Keys {
     /// The array or column of times.
     pub time_key: Option<String>,
     /// The array of points; in a table the columns of the coordinates, separated by commas: names,
-    /// patterns (`PC_*`) and ranges (`PC_1..PC_30`).
+    /// patterns (`PC_*`) and ranges (`PC_1..PC_30`). In AnnData all columns of `obsm:NAME`,
+    /// `layer:NAME` or `X`, or columns of one of them, such as genes.
     pub points_key: Option<String>,
     /// The array or column of weights.
     pub weight_key: Option<String>,
@@ -30,6 +31,13 @@ pub struct Key {
 }
 
 impl Keys {
+    /// Whether the points are all columns of a part of AnnData, whose columns may be named as
+    /// others are.
+    pub(crate) fn names_part(&self) -> bool {
+        let key = self.points_key.as_deref().unwrap_or_default();
+        ["obsm:", "layer:"].iter().any(|part| key.starts_with(part))
+    }
+
     /// All keys.
     pub const ALL: [Key; 4] = [
         Key {
@@ -39,8 +47,8 @@ impl Keys {
         },
         Key {
             name: "points_key",
-            about: "The array of points, or the columns of coordinates separated by commas: names, \
-                    patterns (PC_*), ranges (PC_1..PC_30)",
+            about: "The array of points (in .h5ad obsm:NAME, layer:NAME or X), or the columns of \
+                    coordinates separated by commas: names, patterns (PC_*), ranges (PC_1..PC_30)",
             field: |keys| &mut keys.points_key,
         },
         Key {

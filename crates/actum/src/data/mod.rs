@@ -11,6 +11,7 @@
 //! [`Images`] are read from files of their own.
 
 mod attributes;
+mod entries;
 mod formats;
 mod images;
 mod keys;
@@ -28,6 +29,7 @@ pub(crate) use self::images::LUMA;
 pub(crate) use self::snapshots::default_columns;
 pub use self::{
     attributes::{Attribute, read_attributes},
+    entries::{Entry, entries},
     formats::{FORMATS, Format, described, extensions},
     images::{IMAGE_TARGETS, ImageTarget, Images},
     keys::{Key, Keys},

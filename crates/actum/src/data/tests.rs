@@ -151,6 +151,7 @@ pub(in crate::data) fn trajectories(
         times,
         labels: &labels,
         points,
+        velocities: None,
         weights,
         columns,
         attributes: &[],

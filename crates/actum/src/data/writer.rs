@@ -21,6 +21,9 @@ use crate::error::{Result, ensure};
 /// are in `columns` `[d]`, if they have any. Velocities are the array `V` `[n, d]`, in tables the
 /// columns `v_` and the name of the coordinate; [`Format::velocity_key`] is the key to read them by.
 ///
+/// In `.h5ad` the coordinates are `X`, under their names, and `obsm["X_pca"]`; velocities are
+/// `layers["velocity"]` and `obsm["velocity_pca"]`; times are ordered categories `obs["t"]`.
+///
 /// # Errors
 /// An unknown extension, a column of a table named as the time, the weight or a velocity is, or a
 /// file that cannot be written; what was at `path` is then untouched.
@@ -71,6 +74,8 @@ pub struct Particles<'a> {
     pub labels: &'a [String],
     /// The points, `[k, n, d]`.
     pub points: &'a Array3<f64>,
+    /// Their velocities, `[k, n, d]`, written in formats [that have them](Format::has_velocities).
+    pub velocities: Option<&'a Array3<f64>>,
     /// Their weights.
     pub weights: ParticleWeights<'a>,
     /// The names of the coordinates, `[d]`.
@@ -89,7 +94,7 @@ impl Particles<'_> {
 ///
 /// In `.npz`: `X` `[k, n, d]`, `t` `[k]`, `w` `[n]` or `[k, n]`, and every attribute as text `[n]`.
 /// In tables one row for each particle and time, particle by particle: `particle` (from 0), `t`,
-/// the coordinates, `w`, the attributes. Constant weights that are equal are left out; changing
+/// the coordinates, `w`, the attributes. In `.h5ad` the same rows, time by time. Constant weights that are equal are left out; changing
 /// ones are written as they are. An attribute that is named as another column gets a `_` behind its
 /// name.
 ///
@@ -109,6 +114,15 @@ pub fn write_trajectories(path: &Path, particles: &Particles) -> Result<()> {
         particles.times.len(),
         particles.labels.len()
     );
+    if let Some(velocities) = particles.velocities {
+        ensure!(
+            velocities.dim() == (k, n, d),
+            Shape,
+            "expected velocities of the shape {:?} of the points, got {:?}",
+            (k, n, d),
+            velocities.dim()
+        );
+    }
     for attribute in particles.attributes {
         ensure!(
             attribute.values.len() == n,
@@ -214,6 +228,7 @@ fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
         times,
         labels,
         points,
+        velocities: _,
         weights,
         columns,
         attributes,

@@ -80,6 +80,10 @@ impl Run {
             ..keys.clone()
         };
         let mut attempts: Vec<Keys> = named.into_iter().chain([own.clone()]).collect();
+        // A layer has columns of the same names as X.
+        if own.names_part() {
+            attempts.reverse();
+        }
         if own.velocity_key.is_some() {
             let without: Vec<Keys> = attempts.iter().map(still).collect();
             attempts.extend(without);

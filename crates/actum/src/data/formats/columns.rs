@@ -106,7 +106,7 @@ impl Roles {
 
 /// The columns that names, patterns (`PC_*`) and ranges (`PC_1..PC_30`) between commas choose; a
 /// pattern chooses none of those that are `taken`.
-fn find_all(names: &[String], keys: &str, taken: &[usize]) -> Result<Vec<usize>> {
+pub(super) fn find_all(names: &[String], keys: &str, taken: &[usize]) -> Result<Vec<usize>> {
     let mut found = vec![];
     for key in keys.split(',').map(str::trim) {
         if names.iter().any(|name| name == key) {

@@ -31,7 +31,7 @@ const KNOWN: [(&[u8], &str, &str); 14] = [
     (
         b"\x89HDF\r\n",
         "HDF5, as .h5ad is",
-        "save what you need of it as .npz",
+        "name it .h5ad if it is AnnData",
     ),
     (b"\xff\xfe", "text in UTF-16", "save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16", "save it as UTF-8"),

@@ -1,5 +1,7 @@
 //! The formats of files of snapshots: one module and one row of [`FORMATS`] for each.
 
+#[cfg(feature = "anndata")]
+mod anndata;
 mod columns;
 mod content;
 pub(super) mod npz;
@@ -14,7 +16,7 @@ use ndarray::Array2;
 pub(super) use columns::{check_reserved, velocity_names};
 
 use super::{
-    Attribute, Keys,
+    Attribute, Entry, Keys,
     reader::{Head, Take, Wanted},
     writer::Contents,
 };
@@ -28,6 +30,8 @@ pub struct Format {
     pub snapshots: &'static str,
     /// What [trajectories](super::write_trajectories) are written as, in a few words.
     pub trajectories: &'static str,
+    /// Whether trajectories are written with velocities, where they have some.
+    pub has_velocities: bool,
     /// The [`velocity_key`](Keys::velocity_key) of the velocities that are written, if the
     /// coordinates have these names.
     pub velocity_key: fn(&[String]) -> String,
@@ -37,6 +41,8 @@ pub struct Format {
     pub(super) rows: fn(&Path, &Wanted, &mut Take) -> Result<()>,
     /// The columns beside the coordinates of these names.
     pub(super) attributes: fn(&Path, &Keys, &[String]) -> Result<Vec<Attribute>>,
+    /// What is in a file beside what is read by default.
+    pub(super) entries: fn(&Path) -> Result<Vec<Entry>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
     /// Reads rows of numbers without a header.
     pub(super) matrix: Option<Matrix>,
@@ -57,10 +63,12 @@ pub static FORMATS: &[Format] = &[
         extension: "npz",
         snapshots: "X [n, d], t [n], optional w [n]",
         trajectories: "X [times, n, d], t [times], w [n] or, with growth, [times, n]",
+        has_velocities: false,
         velocity_key: |_| npz::VELOCITIES.to_owned(),
         head: npz::head,
         rows: npz::rows,
         attributes: npz::attributes,
+        entries: |_| Ok(vec![]),
         write: npz::write,
         matrix: None,
     },
@@ -68,10 +76,12 @@ pub static FORMATS: &[Format] = &[
         extension: "csv",
         snapshots: TABLE,
         trajectories: LONG_TABLE,
+        has_velocities: false,
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b','),
         rows: |path, wanted, take| text::rows(path, wanted, b',', take),
         attributes: |path, keys, taken| text::attributes(path, keys, b',', taken),
+        entries: |_| Ok(vec![]),
         write: |path, contents| text::write(path, contents, b','),
         matrix: Some(|path| text::matrix(path, b',')),
     },
@@ -79,22 +89,40 @@ pub static FORMATS: &[Format] = &[
         extension: "tsv",
         snapshots: TABLE,
         trajectories: LONG_TABLE,
+        has_velocities: false,
         velocity_key: columns::velocity_key,
         head: |path, keys| text::head(path, keys, b'\t'),
         rows: |path, wanted, take| text::rows(path, wanted, b'\t', take),
         attributes: |path, keys, taken| text::attributes(path, keys, b'\t', taken),
+        entries: |_| Ok(vec![]),
         write: |path, contents| text::write(path, contents, b'\t'),
         matrix: Some(|path| text::matrix(path, b'\t')),
+    },
+    #[cfg(feature = "anndata")]
+    Format {
+        extension: "h5ad",
+        snapshots: "AnnData: obsm X_pca, a time column in obs",
+        trajectories: "the same rows with velocities, as scanpy, scVelo and CellRank read them",
+        has_velocities: true,
+        velocity_key: |_| anndata::VELOCITIES.to_owned(),
+        head: anndata::head,
+        rows: anndata::rows,
+        attributes: anndata::attributes,
+        entries: anndata::entries,
+        write: anndata::write,
+        matrix: None,
     },
     #[cfg(feature = "parquet")]
     Format {
         extension: "parquet",
         snapshots: TABLE,
         trajectories: LONG_TABLE,
+        has_velocities: false,
         velocity_key: columns::velocity_key,
         head: parquet::head,
         rows: parquet::rows,
         attributes: parquet::attributes,
+        entries: |_| Ok(vec![]),
         write: parquet::write,
         matrix: None,
     },
@@ -106,10 +134,12 @@ static NPY: Format = Format {
     extension: "npy",
     snapshots: "X [n, d], without times",
     trajectories: "",
+    has_velocities: false,
     velocity_key: |_| npz::VELOCITIES.to_owned(),
     head: npz::single_head,
     rows: npz::single_rows,
     attributes: |_, _, _| Ok(vec![]),
+    entries: |_| Ok(vec![]),
     write: npz::single_write,
     matrix: None,
 };
@@ -118,12 +148,24 @@ const UNPACK: &str = "it is compressed in a way that is not read; unpack it firs
                       as .csv.gz or .tsv.gz";
 
 /// What to do with files of some formats that are not read.
-const ADVICE: [(&str, &str); 9] = [
+const ADVICE: [(&str, &str); 12] = [
     (
-        "h5ad",
-        "AnnData is not read; save what you need of it, in Python: \
-         numpy.savez('cells.npz', X=adata.obsm['X_pca'], \
-         t=adata.obs['day'].astype(str).to_numpy('U'))",
+        "loom",
+        "write it as AnnData, in Python: scanpy.read_loom(file).write_h5ad('cells.h5ad')",
+    ),
+    (
+        "h5",
+        "name it .h5ad if it is AnnData; write a file of 10x as such, in Python: \
+         scanpy.read_10x_h5(file).write_h5ad('cells.h5ad')",
+    ),
+    (
+        "mtx",
+        "write a folder of 10x as AnnData, in Python: \
+         scanpy.read_10x_mtx(folder).write_h5ad('cells.h5ad')",
+    ),
+    (
+        "rds",
+        "write what R keeps as AnnData: in R, anndataR::write_h5ad(object, \"cells.h5ad\")",
     ),
     ("gz", UNPACK),
     ("bz2", UNPACK),

@@ -177,7 +177,12 @@ fn velocities_are_written_and_read_back_bit_for_bit() {
             let path = folder.path().join(format!("a.{extension}"));
             write(&path, &with).unwrap();
             let key = velocity_key(with.columns());
-            assert_eq!(key, if *extension == "npz" { "V" } else { names });
+            let expected = match *extension {
+                "npz" => "V",
+                "h5ad" => "layer:velocity",
+                _ => names,
+            };
+            assert_eq!(key, expected);
             let again = read(&path, &velocity(&key)).unwrap();
             assert_eq!(again.fingerprint(), with.fingerprint(), "{extension}");
             for (again, with) in again.velocities().unwrap().iter().zip(&velocities) {
@@ -187,7 +192,7 @@ fn velocities_are_written_and_read_back_bit_for_bit() {
             assert_eq!(again.axis(), with.axis());
             let blind = read(&path, &Keys::default()).unwrap();
             assert!(blind.velocities().is_none());
-            if *extension == "npz" {
+            if ["npz", "h5ad"].contains(extension) {
                 assert_eq!(blind.fingerprint(), snapshots.fingerprint());
             } else {
                 assert_eq!(blind.dimension(), 4);
@@ -284,6 +289,7 @@ fn labels_and_attributes_of_particles_are_written() {
             times: &[1.5, 3.0],
             labels: &["Day 1.5".to_owned(), "Day 3".to_owned()],
             points: &points,
+            velocities: None,
             weights: ParticleWeights::Equal,
             columns: &["x".to_owned()],
             attributes: &attributes,

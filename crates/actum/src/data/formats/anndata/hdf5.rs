@@ -1,0 +1,444 @@
+//! HDF5, as much of it as AnnData needs. No other module knows the crate that reads it.
+
+use std::{borrow::Cow, collections::HashMap, path::Path};
+
+use hdf5_pure::{
+    AttrValue, ChunkCacheConfig, DType, Dataset, DatasetBuilder, Datatype, Error as Hdf5Error,
+    FileAccessProperties, FileBuilder, FormatError, GroupBuilder,
+};
+
+use super::zstd;
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    store,
+};
+
+/// How many bytes of unpacked chunks of an array are kept for the next rows.
+const CACHE: usize = 64 << 20;
+
+/// Deflate makes no more of a byte, and no file of cells comes near it.
+const MOST_PACKED: u64 = 1032;
+
+/// What any file may ask for.
+const LEAST_BUDGET: u64 = 64 << 20;
+
+/// HDF5's own limit of a chunk.
+const MOST_CHUNK: u64 = 1 << 32;
+
+/// What the numbers of the filters mean that are not read, and that of Zstandard.
+const ZSTD: u16 = 32015;
+const READ: [u16; 6] = [1, 2, 3, 6, 32000, ZSTD];
+const FILTERS: [(u16, &str); 9] = [
+    (4, "szip"),
+    (5, "nbit"),
+    (307, "bzip2"),
+    (32001, "blosc"),
+    (32004, "lz4"),
+    (32008, "bitshuffle"),
+    (32013, "zfp"),
+    (32017, "sz"),
+    (32026, "blosc2"),
+];
+
+/// An open file, of which a few chunks at a time are in memory.
+pub(super) struct File {
+    file: hdf5_pure::File,
+    /// How many bytes one array may have: a damaged shape must not ask for all memory.
+    budget: u64,
+    path: std::path::PathBuf,
+}
+
+/// What the items of an array are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number of so many bits, in NumPy's words.
+    Number(&'static str),
+    Text,
+    Truth,
+    Else,
+}
+
+/// An array that can be read.
+pub(super) struct Array {
+    dataset: Dataset,
+    /// Where it is in the file.
+    pub place: String,
+    pub shape: Vec<usize>,
+    pub kind: Kind,
+    file: std::path::PathBuf,
+}
+
+fn damaged(place: &str, cause: Hdf5Error) -> Error {
+    if matches!(
+        cause,
+        Hdf5Error::Format(FormatError::InvalidLayoutVersion(5..))
+    ) {
+        let what = format!(
+            "{place:?} is stored as HDF5 2.0 does for libver=\"latest\", which is not read; write it \
+             again in Python: adata.write_h5ad(file)"
+        );
+        return Error::new(ErrorKind::Format, what);
+    }
+    let what = format!("{place:?} cannot be read; the file may be damaged or truncated");
+    Error::new(ErrorKind::Format, what).because(cause)
+}
+
+/// Whether an error only says that nothing of the kind is at a place.
+fn is_absence(error: &Hdf5Error) -> bool {
+    matches!(
+        error,
+        Hdf5Error::NotADataset(_)
+            | Hdf5Error::NotAGroup(_)
+            | Hdf5Error::Format(FormatError::PathNotFound(_))
+    )
+}
+
+impl File {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let length = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
+        let cache = ChunkCacheConfig::new()
+            .with_max_bytes(CACHE)
+            .with_max_slots(4096);
+        let access = FileAccessProperties::new().with_chunk_cache(cache);
+        let file = hdf5_pure::File::open_streaming_with_options(path, access);
+        let file = file.map_err(|error| match error {
+            Hdf5Error::Io(cause) => Error::io("read", path, cause),
+            error => {
+                let what = "the file is not a complete HDF5 file; it may be truncated";
+                Error::new(ErrorKind::Format, what).because(error)
+            }
+        })?;
+        Ok(Self {
+            file,
+            budget: length.len().saturating_mul(MOST_PACKED) + LEAST_BUDGET,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Checks that so many numbers are not more than the file can be meant to hold.
+    pub(super) fn check_count(&self, place: &str, counts: [usize; 2]) -> Result<()> {
+        let bytes = counts
+            .iter()
+            .try_fold(8u64, |n, k| n.checked_mul(*k as u64));
+        ensure!(
+            bytes.is_some_and(|bytes| bytes <= self.budget),
+            Format,
+            "{place:?} claims {} x {} numbers, which a file of this size cannot hold; it may be \
+             damaged",
+            counts[0],
+            counts[1]
+        );
+        Ok(())
+    }
+
+    pub(super) fn is_group(&self, place: &str) -> bool {
+        self.file.group(place).is_ok()
+    }
+
+    /// The names of the groups and arrays in a group; none where there is no group. Of a group that
+    /// cannot be listed, as with some links, what is in it is still found by its name.
+    pub(super) fn children(&self, place: &str) -> Vec<String> {
+        let group = match place {
+            "" => Ok(self.file.root()),
+            _ => self.file.group(place),
+        };
+        let Ok(group) = group else {
+            return vec![];
+        };
+        let mut names = group.groups().unwrap_or_default();
+        names.extend(group.datasets().unwrap_or_default());
+        names.sort();
+        names
+    }
+
+    fn attributes(&self, place: &str) -> HashMap<String, AttrValue> {
+        let of_group = self.file.group(place).and_then(|group| group.attrs());
+        let all = of_group.or_else(|_| self.file.dataset(place)?.attrs());
+        all.unwrap_or_default()
+    }
+
+    /// An attribute that is text.
+    pub(super) fn text(&self, place: &str, name: &str) -> Option<String> {
+        let value = self.attributes(place).remove(name)?;
+        value.as_str().map(str::to_owned)
+    }
+
+    /// An attribute that is a list of texts.
+    pub(super) fn texts(&self, place: &str, name: &str) -> Option<Vec<String>> {
+        let value = self.attributes(place).remove(name)?;
+        value.as_strings().map(<[String]>::to_vec)
+    }
+
+    /// An attribute that is a list of sizes.
+    pub(super) fn sizes(&self, place: &str, name: &str) -> Option<Vec<usize>> {
+        let value = self.attributes(place).remove(name)?;
+        let sizes = value.to_u64s().or_else(|| {
+            let signed = value.to_i64s()?;
+            signed.into_iter().map(|n| u64::try_from(n).ok()).collect()
+        })?;
+        sizes.into_iter().map(|n| usize::try_from(n).ok()).collect()
+    }
+
+    /// The array at a place, if there is one.
+    pub(super) fn array(&self, place: &str) -> Result<Option<Array>> {
+        let dataset = match self.file.dataset(place) {
+            Ok(dataset) => dataset,
+            Err(error) if is_absence(&error) => return Ok(None),
+            Err(error) => return Err(damaged(place, error)),
+        };
+        let broken = |error| damaged(place, error);
+        let (shape, size) = (
+            dataset.shape().map_err(broken)?,
+            dataset.element_size().map_err(broken)?,
+        );
+        let kind = kind(&dataset.dtype().map_err(broken)?);
+        let bytes = |shape: &[u64]| shape.iter().try_fold(size, |n, k| n.checked_mul(*k));
+        let all = bytes(&shape);
+        let chunk = dataset.chunk_shape().map_err(broken)?;
+        let chunk = chunk.map_or(Some(0), |shape| bytes(&shape));
+        let most = self.budget.min(MOST_CHUNK);
+        ensure!(
+            all.is_some_and(|all| all <= self.budget) && chunk.is_some_and(|chunk| chunk <= most),
+            Format,
+            "{place:?} claims the shape {shape:?} in items of {size} bytes, which a file of this size \
+             cannot hold; it may be damaged"
+        );
+        Ok(Some(Array {
+            dataset,
+            place: place.to_owned(),
+            shape: shape.into_iter().map(|n| n as usize).collect(),
+            kind,
+            file: self.path.clone(),
+        }))
+    }
+}
+
+fn kind(of: &DType) -> Kind {
+    Kind::Number(match of {
+        DType::F64 => "float64",
+        DType::F32 => "float32",
+        DType::I8 => "int8",
+        DType::I16 => "int16",
+        DType::I32 => "int32",
+        DType::I64 => "int64",
+        DType::U8 => "uint8",
+        DType::U16 => "uint16",
+        DType::U32 => "uint32",
+        DType::U64 => "uint64",
+        DType::Other(full) if matches!(**full, Datatype::FloatingPoint { size: 2, .. }) => {
+            "float16"
+        }
+        DType::String | DType::VariableLengthString => return Kind::Text,
+        // As h5py writes NumPy's.
+        DType::Enum(names) if names == &["FALSE", "TRUE"] => return Kind::Truth,
+        _ => return Kind::Else,
+    })
+}
+
+impl Array {
+    /// How many rows there are, 1 where there is a single item.
+    pub(super) fn len(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Checks that it is a list of so many items.
+    pub(super) fn check_list(&self, length: usize) -> Result<()> {
+        ensure!(
+            self.shape == [length],
+            Shape,
+            "{:?}: expected {length} items, one for each of the rows, got the shape {:?}",
+            self.place,
+            self.shape
+        );
+        Ok(())
+    }
+
+    fn check_filters(&self) -> Result<bool> {
+        let filters = self.dataset.filters();
+        if let Some(filter) = filters.iter().find(|filter| !READ.contains(filter)) {
+            let known = FILTERS.iter().find(|(number, _)| number == filter);
+            let name = known.map_or("unknown", |(_, name)| name);
+            ensure!(
+                false,
+                Format,
+                "{:?} is compressed by {name} (filter {filter} of HDF5), which is not read; write it \
+                 again in Python: adata.write_h5ad(file, compression=\"gzip\")",
+                self.place
+            );
+        }
+        Ok(filters.contains(&ZSTD))
+    }
+
+    /// The numbers of some rows, row by row; true or false are 1 and 0.
+    pub(super) fn numbers(&self, start: usize, rows: usize) -> Result<Vec<f64>> {
+        let broken = |error| damaged(&self.place, error);
+        let (from, count) = (start as u64, rows as u64);
+        let is_zstd = self.check_filters()?;
+        let numbers = match self.kind {
+            _ if is_zstd => zstd::numbers(&self.file, &self.dataset, self.kind, start, rows)
+                .map_err(|error| error.within(format_args!("{:?}", self.place)))?,
+            Kind::Number(_) => self.dataset.read_f64_rows(from, count).map_err(broken)?,
+            Kind::Truth => {
+                let bytes = self.dataset.read_raw_rows(from, count).map_err(broken)?;
+                bytes.into_iter().map(f64::from).collect()
+            }
+            Kind::Text | Kind::Else => return Err(self.wrong("numbers")),
+        };
+        self.check_read(numbers.len(), rows)?;
+        Ok(numbers)
+    }
+
+    /// The texts of some rows of a list.
+    pub(super) fn texts(&self, start: usize, rows: usize) -> Result<Vec<String>> {
+        if self.kind != Kind::Text {
+            return Err(self.wrong("text"));
+        }
+        ensure!(
+            !self.check_filters()?,
+            Format,
+            "{:?} is text compressed by zstd, which is not read; write it again in Python: \
+             adata.write_h5ad(file, compression=\"gzip\")",
+            self.place
+        );
+        let texts = self.dataset.read_string_rows(start as u64, rows as u64);
+        let texts = texts.map_err(|error| damaged(&self.place, error))?;
+        self.check_read(texts.len(), rows)?;
+        Ok(texts)
+    }
+
+    /// Checks that so many rows are as many numbers as the shape says.
+    fn check_read(&self, found: usize, rows: usize) -> Result<()> {
+        let expected = rows * self.shape.iter().skip(1).product::<usize>();
+        ensure!(
+            found == expected,
+            Format,
+            "{:?}: expected {expected} items in {rows} rows, got {found}; the file may be damaged",
+            self.place
+        );
+        Ok(())
+    }
+
+    fn wrong(&self, expected: &str) -> Error {
+        let got = match self.kind {
+            Kind::Number(of) => of,
+            Kind::Text => "text",
+            Kind::Truth => "true or false",
+            Kind::Else => "a type that is not read",
+        };
+        let what = format!("{:?}: expected {expected}, got {got}", self.place);
+        Error::new(ErrorKind::Format, what)
+    }
+}
+
+/// Something to write: what it is, and what it says of itself.
+pub(super) struct Node<'a> {
+    pub attributes: Vec<(&'static str, Word<'a>)>,
+    pub content: Content<'a>,
+}
+
+/// The value of an attribute.
+pub(super) enum Word<'a> {
+    Text(&'a str),
+    Texts(Vec<String>),
+    Truth(bool),
+}
+
+pub(super) enum Content<'a> {
+    Group(Vec<(String, Node<'a>)>),
+    /// Numbers row by row, and how many there are along each side.
+    Numbers(Cow<'a, [f64]>, Vec<usize>),
+    Whole(Vec<i64>),
+    Codes(Vec<i32>),
+    Texts(Vec<&'a str>),
+    Text(&'a str),
+}
+
+impl Word<'_> {
+    fn value(self) -> AttrValue {
+        match self {
+            Self::Text(text) => AttrValue::VarLenString(text.to_owned()),
+            Self::Texts(texts) => AttrValue::VarLenStringArray(texts),
+            // The crate writes no truth values; anndata takes numbers for them.
+            Self::Truth(is_true) => AttrValue::U8(u8::from(is_true)),
+        }
+    }
+}
+
+impl Content<'_> {
+    /// Fills in an array.
+    fn fill(self, array: &mut DatasetBuilder) {
+        match self {
+            Self::Group(_) => unreachable!("a group is no array"),
+            Self::Numbers(numbers, shape) => {
+                let shape: Vec<u64> = shape.into_iter().map(|n| n as u64).collect();
+                array.with_f64_data(&numbers).with_shape(&shape);
+            }
+            Self::Whole(numbers) => {
+                array.with_i64_data(&numbers);
+            }
+            Self::Codes(codes) => {
+                array.with_i32_data(&codes);
+            }
+            Self::Texts(texts) => {
+                array.with_vlen_strings(&texts);
+            }
+            Self::Text(text) => {
+                array.with_vlen_strings(&[text]).with_shape(&[]);
+            }
+        }
+    }
+}
+
+impl Node<'_> {
+    fn fill(self, group: &mut GroupBuilder) {
+        for (name, value) in self.attributes {
+            group.set_attr(name, value.value());
+        }
+        let Content::Group(children) = self.content else {
+            return;
+        };
+        for (name, child) in children {
+            if let Content::Group(_) = child.content {
+                let mut inner = group.create_group(&name);
+                child.fill(&mut inner);
+                group.add_group(inner.finish());
+            } else {
+                child.array(group.create_dataset(&name));
+            }
+        }
+    }
+
+    fn array(self, array: &mut DatasetBuilder) {
+        self.content.fill(array);
+        for (name, value) in self.attributes {
+            array.set_attr(name, value.value());
+        }
+    }
+}
+
+/// Writes a new file of these groups and arrays.
+pub(super) fn write(path: &Path, root: Node) -> Result<()> {
+    store::replace(path, |out| {
+        let mut builder = FileBuilder::new();
+        for (name, value) in root.attributes {
+            builder.set_attr(name, value.value());
+        }
+        let children = match root.content {
+            Content::Group(children) => children,
+            _ => vec![],
+        };
+        for (name, child) in children {
+            if let Content::Group(_) = child.content {
+                let mut group = builder.create_group(&name);
+                child.fill(&mut group);
+                builder.add_group(group.finish());
+            } else {
+                child.array(builder.create_dataset(&name));
+            }
+        }
+        builder.finish_to(out).map_err(|error| match error {
+            Hdf5Error::Io(cause) => cause,
+            error => std::io::Error::other(error),
+        })
+    })
+}

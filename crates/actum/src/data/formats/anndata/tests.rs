@@ -1,0 +1,314 @@
+//! Files made by anndata 0.7.8, 0.8.0, 0.12.19 and 0.13.4 (`tests/data/make_h5ad.py`).
+
+use ndarray::{Array2, Axis};
+
+use crate::{
+    data::{tests::*, *},
+    error::ErrorKind,
+};
+
+const N: usize = 24;
+const FILES: [&str; 4] = [
+    "anndata-0.7.h5ad",
+    "anndata-0.8.h5ad",
+    "anndata-0.12.h5ad",
+    "anndata-0.13.h5ad",
+];
+
+/// The arrays of `make_h5ad.py`.
+fn pca() -> Array2<f64> {
+    Array2::from_shape_fn((N, 2), |(i, j)| ((i * 7 + j * 3) % 11) as f64 / 4.0 - 1.0)
+}
+
+fn velocity() -> Array2<f64> {
+    Array2::from_shape_fn((N, 2), |(i, j)| ((i * 3 + j * 5) % 13) as f64 / 8.0)
+}
+
+fn counts() -> Array2<f64> {
+    Array2::from_shape_fn((N, 5), |(i, j)| match (i * 5 + j * 3) % 7 {
+        few @ 0..3 => few as f64,
+        _ => 0.0,
+    })
+}
+
+/// Every `of`-th row, from row `first`.
+fn rows(all: &Array2<f64>, first: usize, of: usize) -> Array2<f64> {
+    let rows: Vec<usize> = (first..N).step_by(of).collect();
+    all.select(Axis(0), &rows)
+}
+
+fn at(time: &str, points: &str) -> Keys {
+    keys(Some(time), Some(points), None)
+}
+
+fn named(name: &str, points: &str) -> Snapshots {
+    read(&fixture(name), &at("day", points)).unwrap()
+}
+
+#[test]
+fn every_version_has_the_coordinates_and_times_it_was_given() {
+    for name in FILES {
+        let snapshots = read(&fixture(name), &keys(Some("day"), None, None)).unwrap();
+        assert_eq!(snapshots.times(), [10.0, 10.5, 11.0], "{name}");
+        assert_eq!(snapshots.labels(), ["10", "10.5", "11"], "{name}");
+        assert_eq!(snapshots.unit(), Some("day"), "{name}");
+        assert_eq!(snapshots.columns(), ["X_pca1", "X_pca2"], "{name}");
+        for k in 0..3 {
+            assert_bits(snapshots.cloud(k).points(), &rows(&pca(), k, 3));
+        }
+    }
+}
+
+#[test]
+fn a_column_of_times_is_found_by_its_name() {
+    let plain = plain("anndata-0.7.h5ad").unwrap();
+    assert_eq!(plain.labels(), ["10", "10.5", "11"]);
+    // Both `day` and `time` could be meant.
+    let error = super::super::super::read(&fixture("anndata-0.13.h5ad"), &Keys::default());
+    assert_holds(
+        &error.unwrap_err(),
+        &["\"day\"", "\"time\"", "`Keys::time_key`"],
+    );
+    let error = read(&fixture("anndata-0.7.h5ad"), &keys(Some("Tag"), None, None)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_holds(
+        &error,
+        &["\"Tag\"", "obs", "day, cell_type, score, is_good, stage"],
+    );
+}
+
+#[test]
+fn times_are_labels_numbers_or_nullable() {
+    let labels = |name: &str, time: &str| {
+        let snapshots = read(&fixture(name), &keys(Some(time), None, None));
+        snapshots.map(|snapshots| snapshots.labels().to_vec())
+    };
+    assert_eq!(
+        labels("anndata-0.7.h5ad", "stage").unwrap(),
+        ["Day 2", "day10"]
+    );
+    assert_eq!(labels("anndata-0.13.h5ad", "time").unwrap(), ["0h", "12h"]);
+    let error = labels("anndata-0.8.h5ad", "hour").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_holds(
+        &error,
+        &["\"hour\"", "1 of 24 times are missing", "row 5", "notna()"],
+    );
+    let error = labels("anndata-0.12.h5ad", "cell_type").unwrap_err();
+    assert_holds(
+        &error,
+        &["\"cell_type\"", "8 of 24 times are missing", "row 1"],
+    );
+    let error = labels("anndata-0.12.h5ad", "is_good").unwrap_err();
+    assert_holds(
+        &error,
+        &["\"is_good\"", "expected times, got true or false"],
+    );
+    // Categories that are no times.
+    let error = labels("anndata-0.13.h5ad", "batch").unwrap_err();
+    assert_holds(&error, &["anndata-0.13.h5ad", "\"a\""]);
+}
+
+#[test]
+fn any_matrix_is_read_by_its_place() {
+    // Dense, by rows, by columns.
+    for name in ["anndata-0.12.h5ad", "anndata-0.7.h5ad", "anndata-0.8.h5ad"] {
+        let snapshots = named(name, "X");
+        assert_eq!(
+            snapshots.columns(),
+            ["Gata1", "Spi1", "Klf1", "Cebpa", "Actb"],
+            "{name}"
+        );
+        for k in 0..3 {
+            assert_bits(snapshots.cloud(k).points(), &rows(&counts(), k, 3));
+        }
+    }
+    let scaled = named("anndata-0.12.h5ad", "layer:scaled");
+    assert_bits(scaled.cloud(1).points(), &rows(&(2.0 * counts()), 1, 3));
+    let protein = named("anndata-0.12.h5ad", "obsm:protein");
+    assert_eq!(protein.columns(), ["CD4", "CD8"]);
+    let (cd4, cd8) = (counts(), pca());
+    let expected = ndarray::stack![Axis(1), cd4.column(0), cd8.column(0)];
+    assert_bits(protein.cloud(2).points(), &rows(&expected, 2, 3));
+    let error = read(&fixture("anndata-0.12.h5ad"), &at("day", "obsm:X_umap")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_holds(
+        &error,
+        &[
+            "obsm:X_umap",
+            "obsm:X_pca",
+            "obsm:protein",
+            "X, layer:scaled",
+        ],
+    );
+}
+
+#[test]
+fn columns_are_found_by_their_names() {
+    let name = "anndata-0.12.h5ad";
+    let genes = named(name, "Actb,Spi1");
+    assert_eq!(genes.columns(), ["Actb", "Spi1"]);
+    let expected = counts().select(Axis(1), &[4, 1]);
+    assert_bits(genes.cloud(0).points(), &rows(&expected, 0, 3));
+    // As sparse matrices have them.
+    for name in ["anndata-0.7.h5ad", "anndata-0.8.h5ad"] {
+        assert_bits(
+            named(name, "Actb,Spi1").cloud(0).points(),
+            &rows(&expected, 0, 3),
+        );
+    }
+    assert_eq!(named(name, "X_pca*").columns(), ["X_pca1", "X_pca2"]);
+    assert_eq!(named(name, "X_pca2..2").columns(), ["X_pca2"]);
+    assert_eq!(named(name, "cd8").columns(), ["CD8"]);
+    let weights = named(name, "w");
+    assert_eq!(
+        weights.cloud(0).points().column(0).to_vec(),
+        [1.0, 4.0, 3.0, 2.0, 1.0, 4.0, 3.0, 2.0]
+    );
+    for (key, parts) in [
+        ("Gata", &["\"Gata\" is no gene of X", "Gata1"][..]),
+        ("spi1,gatta1", &["\"gatta1\" is no gene of X", "Gata1"]),
+        ("X_pca", &["write obsm:X_pca"]),
+        (
+            "Gata1,X_pca1",
+            &["\"X_pca1\" is no gene of X", "columns of X, obs and obsm"],
+        ),
+    ] {
+        let error = read(&fixture(name), &at("day", key)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Missing, "{error}");
+        assert_holds(&error, parts);
+    }
+}
+
+#[test]
+fn weights_and_velocities_are_read() {
+    let keys = Keys {
+        velocity_key: Some("obsm:velocity_pca".to_owned()),
+        ..keys(Some("day"), None, None)
+    };
+    let snapshots = read(&fixture("anndata-0.12.h5ad"), &keys).unwrap();
+    assert_eq!(
+        snapshots.cloud(0).weights().to_vec(),
+        [1.0, 4.0, 3.0, 2.0, 1.0, 4.0, 3.0, 2.0]
+    );
+    for k in 0..3 {
+        assert_bits(
+            &snapshots.velocities().unwrap()[k],
+            &rows(&velocity(), k, 3),
+        );
+    }
+    let keys = Keys {
+        velocity_key: Some("obsm:velocity_pca".to_owned()),
+        ..at("day", "X")
+    };
+    let error = read(&fixture("anndata-0.12.h5ad"), &keys).unwrap_err();
+    assert_holds(
+        &error,
+        &["expected 5 columns of velocities", "got 2", "velocity_pca1"],
+    );
+}
+
+#[test]
+fn what_is_known_of_cells_is_carried() {
+    let value = |all: &[Attribute], name: &str, row: usize| {
+        let found = all.iter().find(|attribute| attribute.name == name);
+        found.unwrap_or_else(|| panic!("no {name}")).values[row].to_string()
+    };
+    for name in FILES {
+        let keys = keys(Some("day"), None, None);
+        let all = read_attributes(&fixture(name), &keys, &[]).unwrap();
+        let index = if name.contains("0.13") {
+            "barcode"
+        } else {
+            "index"
+        };
+        for (column, expected) in [
+            (index, ["cell0", "cell1", "cell2"]),
+            ("cell_type", ["blood", "", "skin"]),
+            ("score", ["0", "", "0.5"]),
+            ("is_good", ["True", "False", "True"]),
+        ] {
+            let found: Vec<_> = (0..3).map(|row| value(&all, column, row)).collect();
+            assert_eq!(found, expected, "{name} {column}");
+        }
+        assert!(all.iter().all(|attribute| attribute.name != "day"));
+    }
+    let all = read_attributes(
+        &fixture("anndata-0.8.h5ad"),
+        &keys(Some("day"), None, None),
+        &[],
+    );
+    assert_eq!(value(all.as_ref().unwrap(), "hour", 4), "0");
+    assert_eq!(value(all.as_ref().unwrap(), "hour", 5), "");
+    let of_obs = at("day", "score");
+    let all =
+        read_attributes(&fixture("anndata-0.8.h5ad"), &of_obs, &["score".to_owned()]).unwrap();
+    assert!(all.iter().all(|attribute| attribute.name != "score"));
+}
+
+#[test]
+fn what_a_file_holds_is_listed() {
+    let listed = |name: &str| {
+        let entries = entries(&fixture(name)).unwrap();
+        let lines = entries
+            .into_iter()
+            .map(|entry| format!("{} = {}", entry.place, entry.about));
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        listed("anndata-0.12.h5ad"),
+        [
+            "obsm:X_pca = 24 x 2, float32",
+            "obsm:protein = 24 x 2, a data frame",
+            "obsm:velocity_pca = 24 x 2, float32",
+            "X = 24 x 5, float32",
+            "layer:scaled = 24 x 5, sparse by rows, float32",
+            "obs:day = 3 categories: 10, 10.5, 11",
+            "obs:cell_type = 2 categories: blood, skin",
+            "obs:score = float32",
+            "obs:is_good = true or false",
+            "obs:w = int64",
+        ]
+    );
+    assert!(
+        listed("anndata-0.8.h5ad").contains(&"X = 24 x 5, sparse by columns, float32".to_owned())
+    );
+    let hour = "obs:hour = int64, some may be missing".to_owned();
+    assert!(listed("anndata-0.8.h5ad").contains(&hour));
+    assert!(listed("anndata-0.13.h5ad").contains(&"obs:batch = text".to_owned()));
+    assert!(entries(&fixture("labels.npz")).unwrap().is_empty());
+}
+
+#[test]
+fn zstd_is_unpacked_and_other_filters_are_named() {
+    let snapshots = plain("zstd.h5ad").unwrap();
+    for k in 0..3 {
+        assert_bits(snapshots.cloud(k).points(), &rows(&pca(), k, 3));
+    }
+    let error = plain("blosc.h5ad").unwrap_err();
+    assert_holds(
+        &error,
+        &[
+            "blosc.h5ad",
+            "obsm/X_pca",
+            "blosc (filter 32001",
+            "write_h5ad(file, compression=\"gzip\")",
+        ],
+    );
+}
+
+#[test]
+fn the_newest_hdf5_is_named() {
+    let error = plain("hdf5-2.h5ad").unwrap_err();
+    assert_holds(
+        &error,
+        &["hdf5-2.h5ad", "HDF5 2.0", "adata.write_h5ad(file)"],
+    );
+}
+
+/// Half of the columns are read at once where a file is split.
+#[test]
+fn rows_by_columns_are_told_of() {
+    let table = TableReader::open(&fixture("anndata-0.8.h5ad"), &at("day", "X")).unwrap();
+    assert_eq!(table.counts(), [8, 8, 8]);
+}
