@@ -1,8 +1,10 @@
 //! `actum annotate`.
 
+use std::path::{Path, PathBuf};
+
 use actum::{
     action::Device,
-    data::{self, Snapshots},
+    data::{self, Annotated, Annotations, Keys, Snapshots, TableReader},
     dynamics::Dynamics,
     error::Result,
     evaluate::{self, Summary},
@@ -10,7 +12,7 @@ use actum::{
     path::Path as _,
     run::Run,
 };
-use ndarray::{Array1, Axis, concatenate};
+use ndarray::{Array1, Array2, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
@@ -48,9 +50,19 @@ pub fn run(arguments: &Annotate) -> Result<()> {
     let action = start
         .map(|k| evaluate::total_action(&dynamics, snapshots.cloud(k)))
         .transpose()?;
-    if let Some(path) = &arguments.output {
-        data::write(path, &table(&dynamics, &snapshots)?)?;
-    }
+    let copied = match &arguments.output {
+        None => None,
+        Some(path) => {
+            let own = PathBuf::from(&run.source().data);
+            let from = arguments.file.as_ref().unwrap_or(&own);
+            if data::annotates(from) && data::annotates(path) {
+                Some(copy(&run, &dynamics, from, path)?)
+            } else {
+                data::write(path, &table(&dynamics, &snapshots)?)?;
+                None
+            }
+        }
+    };
     let sampled = read::said(&snapshots, "are annotated");
     if arguments.json {
         output::json(&json!({
@@ -59,6 +71,8 @@ pub fn run(arguments: &Annotate) -> Result<()> {
             "total_action": action,
             "path_gradient_fractions": fractions,
             "times": told,
+            "added": copied.as_ref().map(|copied| &copied.added),
+            "alone": copied.as_ref().and_then(|copied| copied.alone.as_ref()),
         }));
         return Ok(());
     }
@@ -87,7 +101,9 @@ pub fn run(arguments: &Annotate) -> Result<()> {
     if let Some(warning) = told.iter().find_map(warning) {
         output::line(&format!("\nwarning: {warning}"));
     }
-    if let Some(path) = &arguments.output {
+    if let (Some(path), Some(copied)) = (&arguments.output, &copied) {
+        output::line(&format!("\n{}", said_of_copy(path, copied)));
+    } else if let Some(path) = &arguments.output {
         let every = if sampled.is_some() {
             "these points"
         } else {
@@ -96,6 +112,65 @@ pub fn run(arguments: &Annotate) -> Result<()> {
         output::line(&format!("\n{}: all of it for {every}", path.display()));
     }
     Ok(())
+}
+
+/// Copies an AnnData file with what the action tells about every cell.
+fn copy(run: &Run, dynamics: &Dynamics, from: &Path, to: &Path) -> Result<Annotated> {
+    let (all, rows, keys) = run.read_by(|keys| {
+        let keys = Keys {
+            velocity_key: None,
+            ..keys.clone()
+        };
+        let table = TableReader::open(from, &keys)?;
+        let rows = table.order();
+        Ok((table.read()?, rows, keys))
+    })?;
+    let seen = run.view(&all).map_err(|e| e.within(from.display()))?;
+    let (n, d) = (rows.len(), seen.dimension());
+    let (mut points, mut velocities) = (Array2::zeros((n, d)), Array2::zeros((n, d)));
+    let [mut action, mut speed, mut growth, mut energy] = [(); 4].map(|()| Array1::zeros(n));
+    let mut rows = rows.into_iter();
+    for (t, cloud) in seen.times().iter().zip(seen.clouds()) {
+        let told = dynamics.describe(*t, cloud.points())?;
+        for (i, row) in rows.by_ref().take(cloud.len()).enumerate() {
+            points.row_mut(row).assign(&cloud.points().row(i));
+            velocities.row_mut(row).assign(&told.velocity.row(i));
+            action[row] = told.action[i];
+            speed[row] = told.speed[i];
+            growth[row] = told.growth[i];
+            energy[row] = told.energy[i];
+        }
+    }
+    let mut numbers = vec![
+        ("actum_action", &action),
+        ("actum_speed", &speed),
+        ("actum_energy", &energy),
+    ];
+    if dynamics.lagrangian.grows() {
+        numbers.push(("actum_growth", &growth));
+    }
+    let known = Annotations {
+        columns: seen.columns(),
+        points: &points,
+        velocities: &velocities,
+        numbers: &numbers,
+    };
+    data::annotate(from, &keys, to, &known)
+}
+
+fn said_of_copy(path: &Path, copied: &Annotated) -> String {
+    let added = copied.added.join(", ");
+    match &copied.alone {
+        None => format!("{}: a copy with {added} for every cell", path.display()),
+        Some(why) => format!(
+            "{}: {added} for every cell, and nothing else, for nothing can be added to this file \
+             ({why}). Merge it, in Python:\n  \
+             new = anndata.read_h5ad({:?})\n  \
+             adata.obsm.update(new.obsm); adata.obs = adata.obs.join(new.obs)",
+            path.display(),
+            path.display()
+        ),
+    }
 }
 
 /// How much of the velocity of the path that was fitted is a gradient, halfway between snapshots.

@@ -242,7 +242,11 @@ pub struct Annotate {
     /// Points with times [default: the file the run was fitted on].
     pub file: Option<PathBuf>,
     #[arg(short, long, value_name = "FILE")]
-    #[arg(help = format!("Also write it for every point: {}", extensions(|_| true)))]
+    #[arg(help = format!(
+        "Also write it for every point: {}. From .h5ad to .h5ad it is a copy of the whole file, with \
+         velocities and what else is known of every cell",
+        extensions(|_| true)
+    ))]
     pub output: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

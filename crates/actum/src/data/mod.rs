@@ -10,6 +10,7 @@
 //!
 //! [`Images`] are read from files of their own.
 
+mod annotate;
 mod attributes;
 mod entries;
 mod formats;
@@ -28,6 +29,7 @@ pub(crate) use self::images::LUMA;
 #[cfg(feature = "train")]
 pub(crate) use self::snapshots::default_columns;
 pub use self::{
+    annotate::{Annotated, Annotations, annotate, annotates},
     attributes::{Attribute, read_attributes},
     entries::{Entry, entries},
     formats::{FORMATS, Format, described, extensions},

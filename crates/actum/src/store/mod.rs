@@ -13,6 +13,8 @@ use std::{
     path::Path,
 };
 
+use tempfile::NamedTempFile;
+
 use crate::error::{Error, Result, ensure};
 
 /// How the names of temporary files begin.
@@ -24,6 +26,37 @@ pub(crate) const TEMPORARY: &str = ".actum-";
 /// # Errors
 /// The folder is missing or read-only, the disk is full, or `write` failed.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let temporary = temporary_beside(path)?;
+    let attempt = move || -> io::Result<()> {
+        let mut buffer = BufWriter::new(temporary);
+        write(&mut buffer)?;
+        let temporary = buffer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    attempt().map_err(|cause| Error::io("write", path, cause))
+}
+
+/// Makes `path` by `make`, which is given the path of an empty file beside it; that is renamed when
+/// it is complete. A failure midway leaves what was at `path` untouched.
+///
+/// # Errors
+/// The folder is missing or read-only, the disk is full, or `make` failed.
+pub fn replace_by<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let failed = |cause| Error::io("write", path, cause);
+    let temporary = temporary_beside(path)?;
+    let made = make(temporary.path())?;
+    let file = fs::OpenOptions::new().append(true).open(temporary.path());
+    file.and_then(|file| file.sync_all()).map_err(failed)?;
+    temporary.persist(path).map_err(|e| failed(e.error))?;
+    Ok(made)
+}
+
+/// A file that is removed unless it is kept, in the folder of `path`.
+fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),
@@ -35,24 +68,14 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         path.display(),
         folder.display()
     );
-    let attempt = || -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(TEMPORARY);
-        // A temporary file is private to its user; what it becomes is an ordinary file.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let plain = |e: io::Error| e.raw_os_error().map_or(e, io::Error::from_raw_os_error);
-        let temporary = builder.tempfile_in(folder).map_err(plain)?;
-        let mut buffer = BufWriter::new(temporary);
-        write(&mut buffer)?;
-        let temporary = buffer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    attempt().map_err(|cause| Error::io("write", path, cause))
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY);
+    // A temporary file is private to its user; what it becomes is an ordinary file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let plain = |e: io::Error| e.raw_os_error().map_or(e, io::Error::from_raw_os_error);
+    let file = builder.tempfile_in(folder).map_err(plain);
+    file.map_err(|cause| Error::io("write", path, cause))
 }
 
 /// Fills a new folder under another name beside it, renamed when it is complete: a failure midway

@@ -16,7 +16,7 @@ use ndarray::Array2;
 pub(super) use columns::{check_reserved, velocity_names};
 
 use super::{
-    Attribute, Entry, Keys,
+    Annotated, Annotations, Attribute, Entry, Keys,
     reader::{Head, Take, Wanted},
     writer::Contents,
 };
@@ -44,9 +44,13 @@ pub struct Format {
     /// What is in a file beside what is read by default.
     pub(super) entries: fn(&Path) -> Result<Vec<Entry>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
+    /// Copies a file with what is known of every row.
+    pub(super) annotate: Option<Annotate>,
     /// Reads rows of numbers without a header.
     pub(super) matrix: Option<Matrix>,
 }
+
+type Annotate = fn(&Path, &Keys, &Path, &Annotations) -> Result<Annotated>;
 
 type Matrix = fn(&Path) -> Result<Array2<f64>>;
 
@@ -70,6 +74,7 @@ pub static FORMATS: &[Format] = &[
         attributes: npz::attributes,
         entries: |_| Ok(vec![]),
         write: npz::write,
+        annotate: None,
         matrix: None,
     },
     Format {
@@ -83,6 +88,7 @@ pub static FORMATS: &[Format] = &[
         attributes: |path, keys, taken| text::attributes(path, keys, b',', taken),
         entries: |_| Ok(vec![]),
         write: |path, contents| text::write(path, contents, b','),
+        annotate: None,
         matrix: Some(|path| text::matrix(path, b',')),
     },
     Format {
@@ -96,6 +102,7 @@ pub static FORMATS: &[Format] = &[
         attributes: |path, keys, taken| text::attributes(path, keys, b'\t', taken),
         entries: |_| Ok(vec![]),
         write: |path, contents| text::write(path, contents, b'\t'),
+        annotate: None,
         matrix: Some(|path| text::matrix(path, b'\t')),
     },
     #[cfg(feature = "anndata")]
@@ -110,6 +117,7 @@ pub static FORMATS: &[Format] = &[
         attributes: anndata::attributes,
         entries: anndata::entries,
         write: anndata::write,
+        annotate: Some(anndata::annotate),
         matrix: None,
     },
     #[cfg(feature = "parquet")]
@@ -124,6 +132,7 @@ pub static FORMATS: &[Format] = &[
         attributes: parquet::attributes,
         entries: |_| Ok(vec![]),
         write: parquet::write,
+        annotate: None,
         matrix: None,
     },
 ];
@@ -141,6 +150,7 @@ static NPY: Format = Format {
     attributes: |_, _, _| Ok(vec![]),
     entries: |_| Ok(vec![]),
     write: npz::single_write,
+    annotate: None,
     matrix: None,
 };
 

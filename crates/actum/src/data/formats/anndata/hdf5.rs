@@ -442,3 +442,57 @@ pub(super) fn write(path: &Path, root: Node) -> Result<()> {
         })
     })
 }
+
+/// Arrays to add to a copy of a file.
+pub(super) struct Additions<'a> {
+    /// The group, the name and the array.
+    pub arrays: Vec<(&'a str, String, Node<'a>)>,
+    /// The groups that are made where there are none, and what they say of themselves.
+    pub groups: Vec<(&'a str, Vec<(&'static str, Word<'a>)>)>,
+    /// The group whose list of texts, an attribute, becomes another.
+    pub list: (&'a str, &'a str, Vec<String>),
+}
+
+/// Copies a file and adds to the copy; says why not where the file is of a kind that cannot be
+/// edited. Nothing that is there is written anew.
+pub(super) fn add(from: &Path, to: &Path, additions: Additions) -> Result<Option<String>> {
+    let io = |verb: &str, path: &Path| {
+        let (verb, path) = (verb.to_owned(), path.to_owned());
+        move |cause| Error::io(&verb, &path, cause)
+    };
+    let mut source = std::fs::File::open(from).map_err(io("read", from))?;
+    let mut copy = std::fs::File::create(to).map_err(io("write", to))?;
+    std::io::copy(&mut source, &mut copy).map_err(io("write", to))?;
+    drop(copy);
+    match edit(to, additions) {
+        Ok(()) => Ok(None),
+        Err(Hdf5Error::EditUnsupported(why)) => Ok(Some(why.to_string())),
+        Err(Hdf5Error::Io(cause)) => Err(Error::io("write", to, cause)),
+        Err(error) => {
+            let what = "the copy of the file cannot be added to; the file may be damaged";
+            Err(Error::new(ErrorKind::Format, what).because(error))
+        }
+    }
+}
+
+fn edit(path: &Path, additions: Additions) -> Result<(), Hdf5Error> {
+    let file = hdf5_pure::File::open_rw(path)?;
+    let root = file.root();
+    for (name, attributes) in additions.groups {
+        if file.group(name).is_err() {
+            root.create_group_with(name, |new| {
+                for (name, value) in attributes {
+                    new.set_attr(name, value.value());
+                }
+            })?;
+        }
+    }
+    for (group, name, node) in additions.arrays {
+        root.create_dataset(&format!("{group}/{name}"), |new| node.array(new))?;
+    }
+    let (group, name, list) = additions.list;
+    file.group(group)?
+        .set_attr(name, AttrValue::VarLenStringArray(list))?;
+    file.commit()?;
+    file.close()
+}

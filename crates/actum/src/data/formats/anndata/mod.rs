@@ -8,7 +8,7 @@ mod zstd;
 
 use std::{fs, io::Read, path::Path};
 
-pub(super) use self::write::{VELOCITIES, write};
+pub(super) use self::write::{VELOCITIES, annotate, write};
 use self::{
     frame::Frame,
     hdf5::File,
@@ -147,6 +147,12 @@ impl<'a> Places<'a> {
             matrix,
             names,
         }))
+    }
+
+    /// Whether these are all columns of the matrix at a place, in their order.
+    fn is_whole(&self, place: &Place, columns: &[String]) -> bool {
+        let whole = self.whole(place);
+        whole.is_ok_and(|whole| whole.is_some_and(|whole| whole.names == columns))
     }
 
     /// The coordinates where none are named.

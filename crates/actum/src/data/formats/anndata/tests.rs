@@ -1,6 +1,10 @@
 //! Files made by anndata 0.7.8, 0.8.0, 0.12.19 and 0.13.4 (`tests/data/make_h5ad.py`).
 
+use std::fs;
+
 use ndarray::{Array2, Axis};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::{
     data::{tests::*, *},
@@ -311,4 +315,70 @@ fn the_newest_hdf5_is_named() {
 fn rows_by_columns_are_told_of() {
     let table = TableReader::open(&fixture("anndata-0.8.h5ad"), &at("day", "X")).unwrap();
     assert_eq!(table.counts(), [8, 8, 8]);
+}
+
+/// A damaged copy: some bytes are others, a number is another, or the end is missing.
+fn mutant(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    match rng.random_range(0..8) {
+        0 => bytes.truncate(rng.random_range(0..whole.len())),
+        1..=3 => {
+            for _ in 0..rng.random_range(1..6) {
+                let at = rng.random_range(0..whole.len());
+                bytes[at] = rng.random();
+            }
+        }
+        // Sizes and addresses are numbers of 1 to 8 bytes.
+        kind => {
+            let width = [1, 2, 4, 8][kind - 4];
+            let at = rng.random_range(0..whole.len() - width);
+            let extreme = [
+                0,
+                1,
+                u64::MAX,
+                u64::MAX >> 1,
+                1 << 31,
+                1 << 40,
+                whole.len() as u64,
+            ];
+            let number = extreme[rng.random_range(0..extreme.len())];
+            bytes[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
+        }
+    }
+    bytes
+}
+
+/// Reads all that can be read of so many mutants of every file, and says how many were refused.
+fn read_mutants(count: usize, seed: u64) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.h5ad");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut refused = 0;
+    for name in FILES.into_iter().chain(["zstd.h5ad", "blosc.h5ad"]) {
+        let whole = fs::read(fixture(name)).unwrap();
+        for _ in 0..count {
+            fs::write(&path, mutant(&whole, &mut rng)).unwrap();
+            let by_default = keys(Some("day"), None, None);
+            let snapshots = read(&path, &by_default);
+            refused += usize::from(snapshots.is_err());
+            for points in ["X", "layer:scaled", "obsm:protein", "Actb,Spi1", "score"] {
+                let _ = read(&path, &at("day", points));
+            }
+            let _ = read_attributes(&path, &by_default, &[]);
+            let _ = entries(&path);
+        }
+    }
+    refused
+}
+
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let refused = read_mutants(60, 0);
+    assert!((60..300).contains(&refused), "{refused}");
+}
+
+#[test]
+#[ignore = "takes minutes: run by hand where the reader or its crate changes"]
+fn ten_thousand_damaged_files_are_read_or_refused() {
+    assert!(read_mutants(1667, 1) > 1000);
 }

@@ -1,15 +1,22 @@
-//! New files: what scanpy, scVelo and CellRank open as it is.
+//! New files that scanpy, scVelo and CellRank open as they are, and copies with more in them.
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
-use super::hdf5::{self, Content, Node, Word};
+use ndarray::Array2;
+
+use super::{
+    Places,
+    hdf5::{self, Additions, Content, Node, Word},
+    matrix::Place,
+};
 use crate::{
     data::{
-        Attribute, Snapshots,
+        Annotated, Annotations, Attribute, Keys, Snapshots,
         attributes::free_names,
         writer::{Contents, ParticleWeights, Particles, has_default_weights},
     },
-    error::Result,
+    error::{Result, ensure},
+    store,
 };
 
 /// Where a file says which matrix has the coordinates under their names.
@@ -263,4 +270,116 @@ fn file<'a>(
         content: root.content,
     };
     hdf5::write(path, root)
+}
+
+/// A copy of a file with what is known of every cell; says why where only that could be written.
+pub(in crate::data::formats) fn annotate(
+    from: &Path,
+    keys: &Keys,
+    to: &Path,
+    known: &Annotations,
+) -> Result<Annotated> {
+    let file = super::open(from)?;
+    let obs = super::cells(&file)?;
+    let n = obs.rows;
+    let lengths = known.numbers.iter().map(|(_, numbers)| numbers.len());
+    for length in lengths.chain([known.points.nrows(), known.velocities.nrows()]) {
+        ensure!(
+            length == n,
+            Shape,
+            "expected something of each of {n} cells, got it of {length}"
+        );
+    }
+    let places = Places {
+        file: &file,
+        obs: &obs,
+    };
+    let chosen = super::points(&places, keys)?;
+    let place = Place::of(&chosen.matrix.place);
+    // Velocities of some columns of a matrix fit no matrix that is there.
+    let of = match place.filter(|place| places.is_whole(place, known.columns)) {
+        Some(Place::Obsm(name)) => {
+            let name = name.strip_prefix("X_").unwrap_or(&name).to_owned();
+            ("obsm", format!("velocity_{name}"))
+        }
+        Some(Place::X | Place::Layer(_)) => ("layers", "velocity".to_owned()),
+        None => ("obsm", "velocity_actum".to_owned()),
+    };
+    let width = known.columns.len();
+    let numbers = |matrix: &Array2<f64>| matrix.iter().copied().collect::<Vec<f64>>();
+    let mut matrices = vec![(of.0, of.1, numbers(known.velocities))];
+    if matrices[0].1 == "velocity_actum" {
+        matrices.push(("obsm", "X_actum".to_owned(), numbers(known.points)));
+    }
+    // What is there keeps its name.
+    for (group, name, _) in &mut matrices {
+        let there = file.children(group);
+        while there.contains(name) {
+            name.push('_');
+        }
+    }
+    let mut columns = vec![];
+    let mut order = obs.names.clone();
+    for (name, numbers) in known.numbers {
+        let mut name = (*name).to_owned();
+        while order.contains(&name) || name == obs.index {
+            name.push('_');
+        }
+        order.push(name.clone());
+        columns.push((name, numbers));
+    }
+    let added = matrices
+        .iter()
+        .map(|(group, name, _)| format!("{group}[{name:?}]"));
+    let added = added.chain(columns.iter().map(|(name, _)| format!("obs[{name:?}]")));
+    let added = added.collect();
+    let alone = store::replace_by(to, |temporary| {
+        let arrays = matrices
+            .iter()
+            .map(|(group, name, numbers)| (*group, name.clone(), matrix(numbers, width)));
+        let lists = columns
+            .iter()
+            .map(|(name, numbers)| ("obs", name.clone(), list(numbers.to_vec())));
+        let additions = Additions {
+            arrays: arrays.chain(lists).collect(),
+            groups: ["obsm", "layers"].map(|name| (name, said("dict", "0.1.0"))).into(),
+            list: ("obs", "column-order", order.clone()),
+        };
+        let why = hdf5::add(from, temporary, additions)?;
+        if why.is_some() {
+            let index = obs.index()?;
+            let index = index.iter().map(String::as_str).collect();
+            let columns = columns
+                .iter()
+                .map(|(name, numbers)| (name.clone(), list(numbers.to_vec())));
+            let obsm = matrices
+                .iter()
+                .map(|(_, name, numbers)| (name.as_str(), matrix(numbers, width)));
+            let root = group(vec![
+                ("obs", frame(index, columns.collect())),
+                ("var", frame(vec![], vec![])),
+                ("obsm", group(obsm.collect())),
+            ]);
+            let root = Node {
+                attributes: said("anndata", "0.1.0"),
+                content: root.content,
+            };
+            hdf5::write(temporary, root)?;
+            return Ok(why);
+        }
+        // What was added is there before the file gets its name.
+        let again = super::hdf5::File::open(temporary)?;
+        for (group, name, numbers) in &matrices {
+            let there = again.array(&format!("{group}/{name}"))?;
+            let same = there.map(|array| array.numbers(0, n)).transpose()?;
+            ensure!(
+                same.is_some_and(|same| same == *numbers),
+                Format,
+                "the copy of {} does not hold what was added to it",
+                from.display()
+            );
+        }
+        Ok(why)
+    })?;
+    Ok(Annotated { added, alone })
 }
