@@ -1,7 +1,7 @@
 //! Snapshots of a population, in files and in memory.
 //!
-//! [`read()`] takes files of the [formats](FORMATS): arrays (`.npz`) and tables. [`Keys`] name the
-//! arrays or columns, if they have names of their own. Times are numbers or labels such as `Day 2`,
+//! [`read()`] takes files of the [formats](FORMATS): arrays (`.npz`), tables and AnnData. [`Keys`] name
+//! the arrays or columns, if they have names of their own. Times are numbers or labels such as `Day 2`,
 //! see [`TimeAxis`]. Without weights every time has mass 1. Velocities are read if
 //! [`Keys::velocity_key`] names them.
 //!

@@ -1,11 +1,12 @@
 //! Files made by anndata 0.7.8, 0.8.0, 0.12.19 and 0.13.4 (`tests/data/make_h5ad.py`).
 
-use std::fs;
+use std::{fs, path::Path};
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array1, Array2, Axis};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::{hdf5, write};
 use crate::{
     data::{tests::*, *},
     error::ErrorKind,
@@ -68,7 +69,7 @@ fn a_column_of_times_is_found_by_its_name() {
     let plain = plain("anndata-0.7.h5ad").unwrap();
     assert_eq!(plain.labels(), ["10", "10.5", "11"]);
     // Both `day` and `time` could be meant.
-    let error = super::super::super::read(&fixture("anndata-0.13.h5ad"), &Keys::default());
+    let error = read(&fixture("anndata-0.13.h5ad"), &Keys::default());
     assert_holds(
         &error.unwrap_err(),
         &["\"day\"", "\"time\"", "`Keys::time_key`"],
@@ -310,11 +311,162 @@ fn the_newest_hdf5_is_named() {
     );
 }
 
-/// Half of the columns are read at once where a file is split.
 #[test]
-fn rows_by_columns_are_told_of() {
-    let table = TableReader::open(&fixture("anndata-0.8.h5ad"), &at("day", "X")).unwrap();
-    assert_eq!(table.counts(), [8, 8, 8]);
+fn rows_that_are_by_columns_are_told_of() {
+    let counts = |name: &str| {
+        let head = super::head(&fixture(name), &at("day", "X")).unwrap();
+        (head.rows, head.by_columns)
+    };
+    assert_eq!(counts("anndata-0.8.h5ad"), (24, vec!["X".to_owned()]));
+    assert_eq!(counts("anndata-0.7.h5ad"), (24, vec![]));
+}
+
+/// A file with so many genes and no principal components.
+fn wide(path: &Path, genes: usize) {
+    let names = |count: usize| (0..count).map(|k| k.to_string()).collect::<Vec<_>>();
+    let (genes_of, cells) = (names(genes), names(N));
+    let texts = |names: &'static [String]| names.iter().map(String::as_str).collect();
+    let days: Vec<f64> = (0..N).map(|i| (i % 2) as f64).collect();
+    let obs = vec![("day".to_owned(), write::list(days))];
+    let root = write::group(vec![
+        ("X", write::matrix(vec![0.5; N * genes], genes)),
+        ("obs", write::frame(texts(cells.leak()), obs)),
+        ("var", write::frame(texts(genes_of.leak()), vec![])),
+    ]);
+    hdf5::write(path, root).unwrap();
+}
+
+#[test]
+fn many_genes_are_no_coordinates_unless_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.h5ad");
+    wide(&path, 101);
+    let error = read(&path, &Keys::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_holds(
+        &error,
+        &[
+            "\"X_pca\"",
+            "X has 101 columns, more than 100",
+            "`Keys::points_key`: X",
+            "scanpy.pp.pca",
+        ],
+    );
+    assert_eq!(
+        read(&path, &keys(None, Some("X"), None))
+            .unwrap()
+            .dimension(),
+        101
+    );
+    wide(&path, 100);
+    assert_eq!(read(&path, &Keys::default()).unwrap().dimension(), 100);
+}
+
+#[test]
+fn what_is_no_anndata_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.h5ad");
+    hdf5::write(
+        &path,
+        write::group(vec![("matrix", write::list(vec![1.0]))]),
+    )
+    .unwrap();
+    assert_holds(
+        &read(&path, &Keys::default()).unwrap_err(),
+        &["no AnnData", "\"obs\"", "matrix"],
+    );
+    fs::write(&path, "a,b\n").unwrap();
+    assert_holds(
+        &read(&path, &Keys::default()).unwrap_err(),
+        &["expected AnnData", "text"],
+    );
+    let loom = read(&folder.path().join("cells.loom"), &Keys::default()).unwrap_err();
+    assert_holds(&loom, &["scanpy.read_loom"]);
+}
+
+#[test]
+fn a_copy_has_what_was_there_and_what_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.h5ad");
+    let speed = Array1::from_iter((0..N).map(|i| i as f64 / 3.0));
+    let new = velocity().mapv(|x| 10.0 - x / 3.0);
+    for name in FILES {
+        let file = fixture(name);
+        let known = |columns: &'static [&'static str]| {
+            let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+            let known = Annotations {
+                columns: &columns,
+                points: &pca(),
+                velocities: &new,
+                numbers: &[("speed", &speed), ("score", &speed)],
+            };
+            annotate(&file, &keys(Some("day"), None, None), &copy, &known).unwrap()
+        };
+        let told = known(&["X_pca1", "X_pca2"]);
+        // The file has velocities and a score of its own.
+        let moving = match name {
+            "anndata-0.12.h5ad" => "velocity_pca_",
+            _ => "velocity_pca",
+        };
+        let added = [
+            format!("obsm[{moving:?}]"),
+            "obs[\"speed\"]".to_owned(),
+            "obs[\"score_\"]".to_owned(),
+        ];
+        assert_eq!(told.added, added, "{name}");
+        // Those of anndata's own choice of format can be added to.
+        if name != "anndata-0.7.h5ad" {
+            assert!(told.alone.unwrap().contains("dense"), "{name}");
+            let alone = keys(None, Some(&format!("obsm:{moving}")), None);
+            let all = read_points(&copy, &alone, &mut |_| unreachable!("there are no times"));
+            assert_bits(all.unwrap().cloud.points(), &new);
+            let found = read_attributes(&copy, &alone, &[]).unwrap();
+            assert_eq!(found[0].values[2], "cell2".into());
+            continue;
+        }
+        assert_eq!(told.alone, None);
+        let with = Keys {
+            velocity_key: Some(format!("obsm:{moving}")),
+            ..keys(Some("day"), None, None)
+        };
+        let again = read(&copy, &with).unwrap();
+        for k in 0..3 {
+            assert_bits(&again.velocities().unwrap()[k], &rows(&new, k, 3));
+            assert_bits(again.cloud(k).points(), &rows(&pca(), k, 3));
+        }
+        let all = read_attributes(&copy, &with, &[]).unwrap();
+        let old = read_attributes(&file, &with, &[]).unwrap();
+        assert_eq!(all[..old.len()], old, "{name}");
+        let values = all[old.len()]
+            .values
+            .iter()
+            .map(|value| value.parse::<f64>().unwrap());
+        assert!(values.eq(speed.iter().copied()), "{name}");
+        let listed = |path: &Path| entries(path).unwrap();
+        let (before, after) = (listed(&file), listed(&copy));
+        assert!(before.iter().all(|entry| after.contains(entry)), "{name}");
+        assert_eq!(after.len(), before.len() + 3, "{name}");
+        // Some columns of a matrix.
+        let told = known(&["X_pca2", "X_pca1"]);
+        assert_eq!(
+            told.added[..2],
+            ["obsm[\"velocity_actum\"]", "obsm[\"X_actum\"]"]
+        );
+    }
+    let short = Annotations {
+        columns: &["X_pca1".to_owned()],
+        points: &Array2::zeros((3, 1)),
+        velocities: &Array2::zeros((3, 1)),
+        numbers: &[],
+    };
+    let before = fs::read(&copy).unwrap();
+    let error = annotate(&fixture(FILES[0]), &Keys::default(), &copy, &short).unwrap_err();
+    assert_holds(&error, &["24 cells", "got it of 3"]);
+    let to = folder.path().join("copy.csv");
+    let error = annotate(&fixture(FILES[0]), &Keys::default(), &to, &short).unwrap_err();
+    assert_holds(&error, &["expected two .h5ad files"]);
+    assert_eq!(fs::read(&copy).unwrap(), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 /// A damaged copy: some bytes are others, a number is another, or the end is missing.

@@ -39,7 +39,7 @@ fn node<'a>(encoding: &'a str, content: Content<'a>) -> Node<'a> {
     }
 }
 
-fn group<'a>(children: Vec<(&str, Node<'a>)>) -> Node<'a> {
+pub(super) fn group<'a>(children: Vec<(&str, Node<'a>)>) -> Node<'a> {
     let children = children
         .into_iter()
         .map(|(name, child)| (name.to_owned(), child));
@@ -111,7 +111,7 @@ fn times<'a>(rows: Vec<i32>, values: &'a [f64], labels: &'a [String], is_plain: 
 }
 
 /// A data frame whose rows have these names.
-fn frame<'a>(index: Vec<&'a str>, columns: Vec<(String, Node<'a>)>) -> Node<'a> {
+pub(super) fn frame<'a>(index: Vec<&'a str>, columns: Vec<(String, Node<'a>)>) -> Node<'a> {
     let order = columns.iter().map(|(name, _)| name.clone()).collect();
     let mut attributes = said("dataframe", "0.2.0");
     attributes.push(("_index", Word::Text("_index")));
@@ -342,7 +342,9 @@ pub(in crate::data::formats) fn annotate(
             .map(|(name, numbers)| ("obs", name.clone(), list(numbers.to_vec())));
         let additions = Additions {
             arrays: arrays.chain(lists).collect(),
-            groups: ["obsm", "layers"].map(|name| (name, said("dict", "0.1.0"))).into(),
+            groups: ["obsm", "layers"]
+                .map(|name| (name, said("dict", "0.1.0")))
+                .into(),
             list: ("obs", "column-order", order.clone()),
         };
         let why = hdf5::add(from, temporary, additions)?;
