@@ -158,7 +158,11 @@ const UNPACK: &str = "it is compressed in a way that is not read; unpack it firs
                       as .csv.gz or .tsv.gz";
 
 /// What to do with files of some formats that are not read.
-const ADVICE: [(&str, &str); 12] = [
+const ADVICE: [(&str, &str); 13] = [
+    (
+        "zarr",
+        "write it as a file, in Python: anndata.read_zarr(folder).write_h5ad('cells.h5ad')",
+    ),
     (
         "loom",
         "write it as AnnData, in Python: scanpy.read_loom(file).write_h5ad('cells.h5ad')",

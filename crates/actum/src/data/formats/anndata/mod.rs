@@ -450,7 +450,8 @@ pub(super) fn attributes(
     let index = obs.index.trim_start_matches('_').to_owned();
     let mut all = vec![];
     for name in [&obs.index].into_iter().chain(others) {
-        if *name == obs.index && (obs.names.contains(&index) || obs.index_counts()?) {
+        if *name == obs.index && (obs.names.contains(&index) || obs.index_counts().unwrap_or(true))
+        {
             continue;
         }
         // A column that cannot be read is in nobody's way.

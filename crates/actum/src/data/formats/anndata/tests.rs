@@ -500,12 +500,14 @@ fn mutant(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     bytes
 }
 
-/// Reads all that can be read of so many mutants of every file, and says how many were refused.
+/// Reads all that can be read of so many mutants of every file, adds to a copy of each, and says how
+/// many were refused.
 fn read_mutants(count: usize, seed: u64) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cells.h5ad");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut refused = 0;
+    let copy = folder.path().join("copy.h5ad");
+    let (mut refused, mut added) = (0, 0);
     for name in FILES.into_iter().chain(["zstd.h5ad", "blosc.h5ad"]) {
         let whole = fs::read(fixture(name)).unwrap();
         for _ in 0..count {
@@ -518,8 +520,18 @@ fn read_mutants(count: usize, seed: u64) -> usize {
             }
             let _ = read_attributes(&path, &by_default, &[]);
             let _ = entries(&path);
+            let known = Annotations {
+                columns: &["X_pca1".to_owned(), "X_pca2".to_owned()],
+                points: &pca(),
+                velocities: &velocity(),
+                numbers: &[("speed", &Array1::ones(N))],
+            };
+            if annotate(&path, &by_default, &copy, &known).is_ok() {
+                added += 1;
+            }
         }
     }
+    assert!(added > count, "{added}");
     refused
 }
 
