@@ -17,6 +17,8 @@ use crate::{arguments::Simulate, output, read};
 
 pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
+    let to = &arguments.output;
+    let format = Format::of(to).map_err(|e| e.within(to.display()))?;
     let (settings, seen) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let axis = run.axis()?;
@@ -60,7 +62,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         false => ParticleWeights::Constant(start.weights()),
     };
     let labels: Vec<String> = moved.times.iter().map(|t| axis.label_of(*t)).collect();
-    let velocities = match Format::of(&arguments.output)?.has_velocities {
+    let velocities = match format.has_velocities {
         true => Some(velocities(&dynamics, &moved)?),
         false => None,
     };
