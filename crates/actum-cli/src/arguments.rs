@@ -7,6 +7,7 @@ use actum::{
     error::{Error, ErrorKind, Result},
     fit::Options,
     lagrangian::{Cost, Noise},
+    leave_out::{Method as Fitted, Protocol},
     path::Coupling,
     problem::{Growth, Mass, Method, NoisePath, Task},
     run::{IfExists, Schema, SnapshotSettings},
@@ -36,6 +37,7 @@ pub enum Command {
     Fit(Box<Fit>),
     Simulate(Simulate),
     Score(Score),
+    Evaluate(Evaluate),
     Plot(Plot),
     Annotate(Annotate),
     Inspect(Inspect),
@@ -213,6 +215,67 @@ pub struct Score {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Leave out every time in turn and say which method predicts it best.
+///
+/// Each method is fitted without the time, which is then predicted and compared with its real
+/// points, beside reference rows: the neighbouring snapshots as they are, straight-line optimal
+/// transport and the clocked spline between them, and two samples of the real points. Nothing of a
+/// left-out time enters a fit.
+#[derive(Args)]
+pub struct Evaluate {
+    /// The data.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub keys: Keys,
+    /// Use only the first N columns.
+    #[arg(long, value_name = "N")]
+    pub dims: Option<usize>,
+    /// Measure distances after dividing every column by its standard deviation.
+    #[arg(long)]
+    pub standardize: bool,
+    /// The mass of every snapshot: counts (every point is an individual), weights (the sums of the
+    /// weights), or one number for each time of the file [default: weights].
+    #[arg(long, value_name = "M,M,..", allow_hyphen_values = true)]
+    pub mass: Option<Mass>,
+    #[arg(short, long, value_name = "METHOD")]
+    #[arg(help = format!(
+        "What to fit: {}; or settings in a file NAME.toml, as --config of `actum fit` takes them. \
+         Can be given again [default: lines, clocked, and growth where masses differ]",
+        Fitted::NAMES.map(|(name, about)| format!("{name} ({about})")).join(", ")
+    ))]
+    pub method: Vec<String>,
+    /// One setting of all methods, such as fit.steps=1000; can be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Move the points of the time before (previous), of the first time (first), or of the times
+    /// before and after (both); separated by commas. What to use is judged by the first one.
+    #[arg(long, value_name = "F,F,..", value_delimiter = ',', value_parser = protocol)]
+    #[arg(default_value = "previous,both")]
+    pub from: Vec<Protocol>,
+    /// Leave out a second time inside, in turn, to choose among the methods without the time that
+    /// they are judged by.
+    #[arg(long)]
+    pub nested: bool,
+    /// Fit every method from N seeds.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seeds: usize,
+    /// Take distances of at most N points of a time, drawn at random.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub points: usize,
+    /// A folder that keeps what is finished, and pictures: the same command goes on where it
+    /// stopped.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn protocol(text: &str) -> std::result::Result<Protocol, String> {
+    let known = Protocol::ALL.into_iter().find(|known| known.name() == text);
+    known.ok_or_else(|| format!("expected {}", Protocol::ALL.map(Protocol::name).join(", ")))
 }
 
 /// Draw snapshots beside predictions, streamlines, trajectories and the loss: SVG and PNG.
@@ -446,16 +509,7 @@ impl Fitting {
 
     /// The keys and values of every --set.
     pub fn changes(&self) -> Result<Vec<(&str, &str)>> {
-        let changes = self.set.iter().map(|change| {
-            let (key, value) = change.split_once('=').ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Setting,
-                    format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
-                )
-            })?;
-            Ok((key.trim(), value.trim()))
-        });
-        changes.collect()
+        changes(&self.set)
     }
 
     /// What was typed of how to minimise.
@@ -480,6 +534,20 @@ impl Fitting {
         let folder = output::path(&self.output);
         eprintln!("go on with: {command} -o {folder} --resume{device}");
     }
+}
+
+/// The keys and values of every --set.
+pub fn changes(set: &[String]) -> Result<Vec<(&str, &str)>> {
+    let changes = set.iter().map(|change| {
+        let (key, value) = change.split_once('=').ok_or_else(|| {
+            Error::new(
+                ErrorKind::Setting,
+                format!("--set {change}: expected KEY=VALUE, such as fit.batch=1024"),
+            )
+        })?;
+        Ok((key.trim(), value.trim()))
+    });
+    changes.collect()
 }
 
 /// The keys that were typed, a flag for each.

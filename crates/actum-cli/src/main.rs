@@ -5,6 +5,7 @@ mod annotate;
 mod arguments;
 mod check;
 mod demo;
+mod evaluate;
 mod fit;
 mod gallery;
 mod image;
@@ -48,6 +49,7 @@ fn run(arguments: Arguments) -> Result<Verdict> {
         Command::Fit(fit) => fit::run(&fit)?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
+        Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,
         Command::Plot(plot) => plot::run(&plot)?,
         Command::Annotate(annotate) => annotate::run(&annotate)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actum::fit::{Observer, Rollback, Step};
+use actum::{
+    fit::{Observer, Rollback, Step},
+    leave_out,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How far something is that counts.
@@ -42,6 +45,10 @@ impl Meter {
     /// So many are done; `message` ends with two spaces, or is empty.
     pub fn at(&mut self, done: usize, of: usize, message: &str) {
         let now = Instant::now();
+        if self.first.is_none() {
+            // A rate needs two calls.
+            self.spoke = now;
+        }
         let (from, since) = *self.first.get_or_insert((done - 1, now));
         match &self.bar {
             Some(bar) => {
@@ -108,6 +115,22 @@ impl Progress {
     /// So many rows of a large file are read.
     pub fn reading(&mut self, done: usize, of: usize) -> ControlFlow<()> {
         self.reading.at(done, of, "");
+        self.go_on()
+    }
+
+    /// An evaluation is so far.
+    pub fn evaluating(&mut self, progress: leave_out::Progress) -> ControlFlow<()> {
+        let leave_out::Progress {
+            jobs,
+            of_jobs,
+            steps,
+            of_steps,
+        } = progress;
+        if steps > 0 && steps != self.steps {
+            self.steps = steps;
+            self.meter
+                .at(steps, of_steps, &format!("{jobs} of {of_jobs} jobs  "));
+        }
         self.go_on()
     }
 

@@ -8,6 +8,7 @@ use actum::{
     data::{self, Attribute, Format, Keys, ParticleWeights, Particles, Snapshots},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
+    evaluate::Bridge,
     flow::{self, Scheme, Trajectories},
     run::Run,
 };
@@ -32,6 +33,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         from,
         attributes,
         sampled,
+        bridge,
     } = start(arguments, &run, from)?;
     let times = match (&arguments.to, arguments.times.as_slice()) {
         (Some(to), _) => vec![axis.value_of(to)?],
@@ -89,6 +91,15 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     if grows {
         print_masses(&moved, &labels, start.mass())?;
     }
+    if let Some(bridge) = bridge {
+        print_errors(
+            &bridge,
+            &times,
+            &labels,
+            &seen.times,
+            settings.data.standardize,
+        );
+    }
     Ok(())
 }
 
@@ -100,6 +111,34 @@ fn velocities(dynamics: &Dynamics, moved: &Trajectories) -> Result<Array3<f64>> 
         velocities.assign(&dynamics.describe(*t, &points.to_owned())?.velocity);
     }
     Ok(all)
+}
+
+/// Prints how far the mean may be off at the times between snapshots.
+fn print_errors(
+    bridge: &Bridge,
+    times: &[f64],
+    labels: &[String],
+    snapshots: &[f64],
+    standardize: bool,
+) {
+    let between = times
+        .iter()
+        .zip(labels)
+        .filter(|(t, _)| !snapshots.contains(*t));
+    let rows: Vec<Vec<String>> = between
+        .filter_map(|(t, label)| Some(vec![label.clone(), output::number(bridge.error(*t)?)]))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let unit = match standardize {
+        true => "standard deviations",
+        false => "units of the data",
+    };
+    output::line(&format!(
+        "\nBetween snapshots the mean of the population may be off by about ({unit})"
+    ));
+    output::table(&["time", "distance"], &rows);
 }
 
 fn print_masses(moved: &Trajectories, labels: &[String], before: f64) -> Result<()> {
@@ -131,6 +170,8 @@ struct Started {
     attributes: Vec<Attribute>,
     /// What is to be said where they are a sample.
     sampled: Option<String>,
+    /// How far the population may be off between snapshots, where it is the data's own.
+    bridge: Option<Bridge>,
 }
 
 fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<Started> {
@@ -144,6 +185,7 @@ fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<Started> 
             attributes: all.iter().map(|a| a.select(&start.rows)).collect(),
             cloud: start.cloud,
             sampled: None,
+            bridge: None,
         });
     }
     let snapshots = own_data(run, read::with_attributes)?;
@@ -166,6 +208,7 @@ fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<Started> 
             true => vec![],
             false => snapshots.attributes_at(index),
         },
+        bridge: run.bridge(&snapshots)?,
         sampled: read::said(&snapshots, "are moved; --start FILE moves all of a file"),
     })
 }

@@ -1,10 +1,14 @@
 //! Predicted clouds compared with real ones, beside reference predictions.
 
+mod bridge;
+
+pub use bridge::{Bridge, Residual};
+
 use ndarray::{Array1, Array2, Axis};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     cloud::Cloud,
@@ -19,7 +23,7 @@ use crate::{
 };
 
 /// Distances between two clouds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Distances {
     /// The exact Wasserstein distance of order 1 under the Euclidean distance.
     pub w1: f64,

@@ -36,6 +36,7 @@
 //! | using it | [`flow`], [`score`] |
 //! | judging it | [`metric`], [`evaluate`], `plot` (a feature) |
 //! | on disk | [`run`] |
+//! | which method suits | [`leave_out`] |
 //! | populations to try | [`gallery`] |
 //!
 //! The [guides](guide) show each part at work. Arrays are those of [`ndarray`], generators those of
@@ -106,6 +107,9 @@ pub mod plot;
 #[cfg(feature = "train")]
 pub mod run;
 
+#[cfg(feature = "train")]
+pub mod leave_out;
+
 pub use ndarray;
 pub use rand;
 pub use rand_chacha;
@@ -131,6 +135,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/guide/fitting.md")]
     pub mod fitting {}
+
+    #[doc = include_str!("../docs/guide/evaluating.md")]
+    pub mod evaluating {}
 
     #[doc = include_str!("../docs/guide/growth.md")]
     pub mod growth {}

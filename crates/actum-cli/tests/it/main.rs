@@ -5,6 +5,7 @@ mod biologist;
 mod check;
 mod disk;
 mod doors;
+mod evaluate;
 mod fit;
 mod gallery;
 mod image;

@@ -13,6 +13,7 @@ use rand::Rng;
 pub use custom::FnPath;
 pub use diffusion::{Diffusion, Process};
 pub use images::{Degradation, ImagePath, Mask};
+pub(crate) use interpolant::MeanPath;
 pub use interpolant::{Coupling, Interpolant, Interpolation};
 pub use sharded::Sharded;
 

@@ -9,8 +9,10 @@ use crate::{
     cloud::Cloud,
     data::{self, Keys, Snapshots, TimeAxis, default_columns},
     error::{Error, ErrorKind, Result, ensure},
+    evaluate::Bridge,
     path::Interpolant,
     problem::Mass,
+    units::Units,
 };
 
 /// Points to move, as a run sees them.
@@ -38,6 +40,22 @@ impl Run {
     pub fn path(&self, seen: &Snapshots) -> Result<Interpolant> {
         let (settings, _) = self.snapshots()?;
         settings.options().interpolant(seen, settings.fit.seed)
+    }
+
+    /// How far predictions between the times that the fit saw may be off, from the snapshots it was
+    /// [fitted on](Run::view). None where it saw fewer than three, or follows a drift, which a
+    /// path between the means does not know.
+    ///
+    /// # Errors
+    /// A run of images; snapshots that the settings do not fit.
+    pub fn bridge(&self, seen: &Snapshots) -> Result<Option<Bridge>> {
+        let (settings, _) = self.snapshots()?;
+        if settings.lagrangian.drift {
+            return Ok(None);
+        }
+        let training = settings.data.training(seen)?;
+        let scale = Units::of(&training, settings.data.standardize)?.scale();
+        Bridge::of(&training, settings.path.interpolation, &scale)
     }
 
     /// The indices of the times that the fit did not see.

@@ -55,6 +55,12 @@ pub fn exact(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
     if a.dimension() == 1 {
         return line(a, b, ground);
     }
+    Ok(optimal(a, b, ground)?.0)
+}
+
+/// The optimal coupling of clouds of two columns or more, and its potentials: `u` `[n]` and `v`
+/// `[m]` with `u_i + v_j <= c_ij`, equal where mass moves, and 0 where a point has no weight.
+pub(crate) fn optimal(a: &Cloud, b: &Cloud, ground: Ground) -> Result<(Plan, [Vec<f64>; 2])> {
     let heavy = |cloud: &Cloud| -> Vec<usize> {
         (0..cloud.len())
             .filter(|&i| cloud.weights()[i] > 0.0)
@@ -76,8 +82,17 @@ pub fn exact(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
             )
         })
         .collect();
+    let (u, v) = tree.potentials();
+    let spread = |kept: &[usize], of: &[f64], count: usize| {
+        let mut all = vec![0.0; count];
+        for (&i, value) in kept.iter().zip(of) {
+            all[i] = *value;
+        }
+        all
+    };
+    let potentials = [spread(&rows, u, a.len()), spread(&columns, v, b.len())];
     let costs = Costs::new(a.points(), b.points(), ground);
-    Plan::new((a.len(), b.len()), entries, &costs)
+    Ok((Plan::new((a.len(), b.len()), entries, &costs)?, potentials))
 }
 
 /// The points of positive weight.

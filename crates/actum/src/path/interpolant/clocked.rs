@@ -46,6 +46,14 @@ impl ClockedSpline {
         self.clock[k + 1][0] - self.clock[k][0]
     }
 
+    /// What the clock shows at the start of an interval, at `t` in it, and at its end.
+    pub(super) fn reading(&self, interval: usize, t: f64) -> [f64; 3] {
+        let ends = [interval, interval + 1].map(|k| self.times[k]);
+        let [low, high] = [self.clock[interval], self.clock[interval + 1]];
+        let [now, _] = hermite(ends, [low, high], t);
+        [low[0], now, high[0]]
+    }
+
     /// Adds the slope `dx/dc` at point `k`, times `factor`, to the weights of the points around.
     fn add_slope(&self, k: usize, factor: f64, out: &mut [[f64; 2]], component: usize) {
         let last = self.clock.len() - 1;

@@ -76,6 +76,16 @@ impl Matching {
         }
     }
 
+    /// The pairs, where they are those of a plan.
+    pub(super) fn pairs(&self) -> Option<(&Conditional, &Conditional)> {
+        match self {
+            Self::Plan {
+                forward, backward, ..
+            } => Some((forward, backward)),
+            Self::Independent => None,
+        }
+    }
+
     /// The partner of row `i` in the later snapshot; None where any point will do.
     pub(super) fn forward(&self, i: usize, rng: &mut dyn Rng) -> Option<usize> {
         match self {
@@ -126,6 +136,19 @@ impl Conditional {
             columns,
             running,
         }
+    }
+
+    /// The columns of row `i` and their masses.
+    pub(super) fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let start = self.offsets[i];
+        (start..self.offsets[i + 1]).map(move |at| {
+            let before = if at > start {
+                self.running[at - 1]
+            } else {
+                0.0
+            };
+            (self.columns[at] as usize, self.running[at] - before)
+        })
     }
 
     /// A column of row `i` in proportion to its mass; None where the row has no mass.

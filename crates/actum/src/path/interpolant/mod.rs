@@ -7,7 +7,9 @@ mod growth;
 mod interpolation;
 mod line;
 mod matching;
+mod means;
 mod spline;
+mod whole;
 
 use std::ops::Range;
 
@@ -33,6 +35,8 @@ use growth::Growth;
 use interpolation::Cardinal;
 pub use interpolation::Interpolation;
 use matching::Matching;
+pub(crate) use means::MeanPath;
+use means::strides;
 
 /// `q_t` between snapshots: `x_t = sum_k c_k(t) y_k` for a chain of points `y_0, ..., y_K`, one of
 /// every snapshot, each drawn from the [coupling](Coupling) with the one before. `c_k` is the
@@ -55,6 +59,8 @@ pub struct Interpolant {
     has_mass: bool,
     matchings: Vec<Matching>,
     distances: Vec<f64>,
+    /// How far apart the means of the snapshots are.
+    strides: Vec<f64>,
     /// Where a known drift carries every point until the next snapshot.
     advected: Option<Vec<Advected>>,
     cardinal: Box<dyn Cardinal>,
@@ -160,13 +166,7 @@ impl Interpolant {
         let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
         let (matchings, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
         let means: Vec<_> = scaled.iter().map(Cloud::mean).collect();
-        let strides: Vec<f64> = means
-            .windows(2)
-            .map(|means| {
-                let way = &means[1] - &means[0];
-                way.dot(&way).sqrt()
-            })
-            .collect();
+        let strides = strides(&means);
         let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());
         Ok(Self {
             times: times.to_vec(),
@@ -177,10 +177,25 @@ impl Interpolant {
             clouds,
             matchings,
             distances,
+            strides,
             advected,
             scale: scale.clone(),
             blur: Array1::zeros(d),
         })
+    }
+
+    /// The same couplings under another interpolation.
+    ///
+    /// # Errors
+    /// A path along a known drift, which only straight lines follow.
+    pub fn interpolated(self, interpolation: Interpolation) -> Result<Self> {
+        ensure!(
+            self.advected.is_none() || interpolation == Interpolation::Linear,
+            Setting,
+            "a spline does not follow a drift; take the linear interpolation with it"
+        );
+        let cardinal = interpolation.cardinal(&self.times, &self.strides);
+        Ok(Self { cardinal, ..self })
     }
 
     /// The path with every chain displaced by a Gaussian of standard deviation `width`, in the

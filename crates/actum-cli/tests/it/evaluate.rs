@@ -1,0 +1,136 @@
+//! `actum evaluate`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::Bench;
+
+const SMALL: &str = "--set fit.steps=20 --set network.width=8 --set fit.batch=32";
+
+#[test]
+fn a_newcomer_gets_an_answer() {
+    let bench = Bench::new();
+    let outcome = bench.run(&format!("evaluate population.npz {SMALL}"));
+    assert!(
+        outcome.err.contains("steps/s") && outcome.err.contains("left"),
+        "{}",
+        outcome.err
+    );
+    let text = outcome.done();
+    for part in [
+        "Left out in turn: 6, 20. Distances in units of the file",
+        "From the snapshot before: means over 2 times",
+        "From the snapshots on both sides",
+        "action matching: lines",
+        "action matching: clocked",
+        "linear transport",
+        "two samples",
+        "less linear transport, 95 % over times",
+        "of 2",
+        "Energy distance at each time",
+    ] {
+        assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+    assert!(
+        text.contains("\nUse ") || text.contains("\nStraight-line"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_finished_is_kept_and_not_done_again() {
+    let bench = Bench::new();
+    bench.write(
+        "wide.toml",
+        "[network]\nwidth = 12\n[path]\ninterpolation = \"cubic\"\n",
+    );
+    let line = format!(
+        "evaluate population.npz {SMALL} -m lines -m wide.toml --from first --nested --seeds 2 \
+         --standardize -o out --json"
+    );
+    let one = bench.run(&line).done();
+    let read: Value = serde_json::from_str(&one).unwrap();
+    let table = &read["report"]["tables"][0];
+    assert_eq!(table["protocol"], "first");
+    let names: Vec<&str> = table["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names[..4], ["lines", "wide", "chosen", "previous snapshot"]);
+    assert!(table["rows"][0]["at"][0]["w1_over_seeds"].as_f64().unwrap() > 0.0);
+    let next = read["next"].as_str().unwrap();
+    assert!(
+        next.starts_with("actum fit population.npz --standardize"),
+        "{next}"
+    );
+    let found = bench.names("out");
+    // Two references, and two methods from two seeds without 6, 20, and both.
+    assert_eq!(
+        found.iter().filter(|name| name.starts_with("job-")).count(),
+        2 + 12
+    );
+    for name in ["evaluation.json", "evaluation.svg", "evaluation.png"] {
+        assert!(found.iter().any(|there| there == name), "{found:?}");
+    }
+    let file = bench.path("out/job-0005.json");
+    let bytes = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let untouched = fs::metadata(bench.path("out/job-0004.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(bench.run(&line).done(), one);
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    let after = fs::metadata(bench.path("out/job-0004.json"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(untouched, after);
+    // Of other data and settings it is refused, and says what differs.
+    let other = line.replace("fit.steps=20", "fit.steps=21");
+    bench.run(&other).error(&[
+        "methods.lines.settings.fit.steps is 20, not 21",
+        "another folder",
+    ]);
+    bench
+        .run(&line.replace("--seeds 2", "--seeds 3"))
+        .error(&["options.seeds is 2, not 3"]);
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let bench = Bench::new();
+    let run = |line: &str| bench.run(&format!("evaluate population.npz {line}"));
+    run("-m smooth").error(&[
+        "the method `smooth` is not there",
+        "lines, clocked, growth, noise",
+    ]);
+    bench.write("odd.toml", "[fit]\nstep = 5\n");
+    run("-m odd.toml").error(&["odd.toml", "step", "steps"]);
+    run("-m gone.toml").error(&["gone.toml"]);
+    bench.write("dims.toml", "[data]\ndims = 1\n");
+    run("-m dims.toml").error(&["method dims", "data.dims"]);
+    run("--from left").error(&["previous, first, both"]);
+    run("--set fit.step=5").error(&["fit.step"]);
+    run("--points 3").error(&["20 points or more", "3 points"]);
+    run("--seeds 0").error(&["0 seeds"]);
+    bench.write("two.csv", "time,x\n0,1\n0,2\n1,3\n1,4\n");
+    bench
+        .run("evaluate two.csv")
+        .error(&["two.csv", "there are none", "0, 1"]);
+    let rows: String = (0..12).map(|i| format!("{},{}\n", i / 4, i * i)).collect();
+    bench.write("three.csv", &format!("time,x\n{rows}"));
+    bench
+        .run("evaluate three.csv --nested")
+        .error(&["four times", "at the one time 1"]);
+    fs::create_dir(bench.path("mine")).unwrap();
+    bench.write("mine/notes.txt", "");
+    run("-o mine").error(&["notes.txt", "another folder"]);
+    let one = bench.run(&format!("evaluate three.csv {SMALL}")).done();
+    assert!(one.contains("95 % over points"), "{one}");
+    assert!(one.contains("fewer than 10 points at 1 (4)"), "{one}");
+    assert!(one.contains("say nothing of other times"), "{one}");
+}

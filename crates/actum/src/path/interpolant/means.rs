@@ -1,0 +1,73 @@
+//! Where the mean of a population goes between snapshots.
+
+use ndarray::Array1;
+
+use super::{
+    clocked::ClockedSpline,
+    interpolation::{Cardinal, Interpolation},
+};
+use crate::{cloud::Cloud, data::Snapshots, units::interval};
+
+/// The mean of an [`Interpolant`](super::Interpolant) and the clock of distance. It needs no
+/// coupling: a coupling that keeps the marginals leaves the mean of every snapshot where it is, and
+/// an interpolation is linear in the points.
+pub(crate) struct MeanPath {
+    times: Vec<f64>,
+    means: Vec<Array1<f64>>,
+    cardinal: Box<dyn Cardinal>,
+    clock: ClockedSpline,
+}
+
+impl MeanPath {
+    /// In units of distance: columns are divided by `scale`, `[d]`. At least two snapshots.
+    pub(crate) fn new(
+        snapshots: &Snapshots,
+        interpolation: Interpolation,
+        scale: &Array1<f64>,
+    ) -> Self {
+        let times = snapshots.times();
+        let means = snapshots.clouds().iter().map(Cloud::mean);
+        let means: Vec<Array1<f64>> = means.map(|mean| mean / scale).collect();
+        let strides = strides(&means);
+        Self {
+            cardinal: interpolation.cardinal(times, &strides),
+            clock: ClockedSpline::new(times, &strides),
+            times: times.to_vec(),
+            means,
+        }
+    }
+
+    /// The first and the last time.
+    pub(crate) fn span(&self) -> [f64; 2] {
+        [self.times[0], self.times[self.times.len() - 1]]
+    }
+
+    /// The mean at `t` within the span, `[d]`.
+    pub(crate) fn at(&self, t: f64) -> Array1<f64> {
+        let mut weights = vec![[0.0; 2]; self.times.len()];
+        let support = self
+            .cardinal
+            .write(interval(&self.times, t), t, &mut weights);
+        support.fold(Array1::zeros(self.means[0].len()), |sum, k| {
+            sum + weights[k][0] * &self.means[k]
+        })
+    }
+
+    /// The variance at `t` within the span of a Brownian bridge of rate 1 between the snapshots
+    /// around it, in the clock.
+    pub(crate) fn bridge(&self, t: f64) -> f64 {
+        let [before, now, after] = self.clock.reading(interval(&self.times, t), t);
+        ((now - before) * (after - now) / (after - before)).max(0.0)
+    }
+}
+
+/// How far apart neighbouring means are.
+pub(super) fn strides(means: &[Array1<f64>]) -> Vec<f64> {
+    let pairs = means.windows(2);
+    pairs
+        .map(|means| {
+            let way = &means[1] - &means[0];
+            way.dot(&way).sqrt()
+        })
+        .collect()
+}
