@@ -10,7 +10,9 @@ use actum::{
     error::{Error, ErrorKind, Result},
     evaluate::{self, Score},
     flow::{self, Scheme},
-    plot::{self, ByClass, LossPoint, Observed, ObservedMass, Panel, Projection},
+    plot::{
+        self, ByClass, Chart, Curve, Look, LossPoint, Observed, ObservedMass, Panel, Projection,
+    },
     run::{Record, Run},
 };
 use ndarray::{ArrayView2, Axis, concatenate};
@@ -190,6 +192,50 @@ pub fn draw(
         plot::streamlines(&points, &velocities, &at, &observed, &projection, by)?,
         "streamlines",
     )?;
+
+    if let Some(bridge) = run.bridge(snapshots)? {
+        let unit = match run.snapshots()?.0.data.standardize {
+            true => "standard deviations",
+            false => "units of the data",
+        };
+        let error = |t: &f64| bridge.error(*t).map(|error| [*t, error]);
+        let found = held.iter().filter_map(|k| {
+            let found = bridge.found(times[*k], snapshots.cloud(*k))?;
+            Some([times[*k], found])
+        });
+        // The times of the snapshots, where it is 0, are among those that are drawn.
+        let mut drawn: Vec<f64> = instants.iter().chain(times).copied().collect();
+        drawn.sort_by(f64::total_cmp);
+        drawn.dedup();
+        let curve = |name: &str, points: Vec<[f64; 2]>, look| Curve {
+            name: name.to_owned(),
+            points,
+            look: Look::Learned(look),
+            dots: look == 1,
+        };
+        let expected = curve("expected", drawn.iter().filter_map(error).collect(), 0);
+        let found = curve("found where held out", found.collect(), 1);
+        let mut curves = vec![expected, found];
+        curves.retain(|curve| !curve.points.is_empty());
+        let chart = Chart {
+            title: "How far the mean of a prediction may be off".to_owned(),
+            x: plot::Axis {
+                name: time.clone(),
+                logarithmic: false,
+            },
+            y: plot::Axis {
+                name: format!("distance, {unit}"),
+                logarithmic: false,
+            },
+            curves,
+            y_limits: None,
+            density: None,
+        };
+        save(
+            plot::curves("Error bars between snapshots", &[chart], 1)?,
+            "error",
+        )?;
+    }
 
     let mut losses = vec![];
     let mut events = vec![];

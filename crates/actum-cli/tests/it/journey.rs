@@ -80,6 +80,7 @@ fn fit_score_simulate_plot_and_inspect_follow_each_other() {
         "snapshots",
         "trajectories",
         "streamlines",
+        "error",
         "loss",
         "score-6",
     ] {

@@ -4,6 +4,7 @@ use ndarray::Array1;
 use serde::Serialize;
 
 use crate::{
+    cloud::Cloud,
     data::Snapshots,
     error::{Result, ensure},
     path::{Interpolation, MeanPath},
@@ -64,10 +65,9 @@ impl Bridge {
         for k in 1..snapshots.len() - 1 {
             let others = MeanPath::new(&snapshots.without(&[k])?, interpolation, scale);
             let time = snapshots.times()[k];
-            let off = others.at(time) - snapshots.cloud(k).mean() / scale;
             residuals.push(Residual {
                 time,
-                distance: off.dot(&off).sqrt(),
+                distance: others.distance(time, snapshots.cloud(k)),
                 variance: others.bridge(time),
             });
         }
@@ -87,11 +87,11 @@ impl Bridge {
         ((first..=last).contains(&t)).then(|| (self.rate * self.path.bridge(t)).sqrt())
     }
 
-    /// Where the mean is on the path at `t`, `[d]`, in units of distance. None outside of the
-    /// snapshots.
-    pub fn mean(&self, t: f64) -> Option<Array1<f64>> {
+    /// How far the mean of real points at `t`, in the user's coordinates, is from the path, in
+    /// units of distance: what [`error`](Self::error) is to foresee. None outside of the snapshots.
+    pub fn found(&self, t: f64, real: &Cloud) -> Option<f64> {
         let [first, last] = self.path.span();
-        ((first..=last).contains(&t)).then(|| self.path.at(t))
+        ((first..=last).contains(&t)).then(|| self.path.distance(t, real))
     }
 
     /// What the rate was made from, one for each snapshot between the first and the last.
@@ -105,7 +105,6 @@ mod tests {
     use ndarray::array;
 
     use super::*;
-    use crate::cloud::Cloud;
 
     fn snapshots(times: &[f64], means: &[[f64; 2]]) -> Snapshots {
         let clouds = means
@@ -136,7 +135,10 @@ mod tests {
         assert!((found - expected).abs() < 1e-12, "{found}, not {expected}");
         assert!(bridge.error(1.0).unwrap() < 1e-6 && bridge.error(0.0).unwrap() < 1e-6);
         assert_eq!(bridge.error(2.5), None);
-        assert!((bridge.mean(0.5).unwrap()[1] - 0.15).abs() < 1e-12);
+        // The path is at (0.5, 0.15) by then.
+        let real = Cloud::new(array![[0.5, 3.15], [4.5, 3.15], [2.5, 3.15]]).unwrap();
+        let found_there = bridge.found(0.5, &real).unwrap();
+        assert!((found_there - 13f64.sqrt()).abs() < 1e-12, "{found_there}");
         // Ten times the units, ten times the error.
         let tenth = Bridge::of(&data, Interpolation::Linear, &array![0.1, 0.1]);
         let error = tenth.unwrap().unwrap().error(0.5).unwrap();
@@ -174,8 +176,8 @@ mod tests {
             let bridge = Bridge::of(&data, Interpolation::Linear, &scale)
                 .unwrap()
                 .unwrap();
-            let off = bridge.mean(2.5).unwrap() - array![means[5][0], means[5][1]];
-            found += off.dot(&off);
+            let real = Cloud::new(array![[means[5][0], means[5][1]]]).unwrap();
+            found += bridge.found(2.5, &real).unwrap().powi(2);
             expected += bridge.error(2.5).unwrap().powi(2);
         }
         let ratio = expected / found;

@@ -253,11 +253,10 @@ impl Evaluation {
         let scale = Units::of(&training, self.data.standardize)?.scale();
         let time = self.snapshots.times()[at];
         let path = MeanPath::new(&training, Interpolation::Clocked, &scale);
-        let off = path.at(time) - self.snapshots.cloud(at).mean() / &scale;
         let bridge = Bridge::of(&training, Interpolation::Clocked, &scale)?;
         Ok(Calibration {
             expected: bridge.and_then(|bridge| bridge.error(time)),
-            found: off.dot(&off).sqrt(),
+            found: path.distance(time, self.snapshots.cloud(at)),
         })
     }
 

@@ -16,6 +16,7 @@ pub(crate) struct MeanPath {
     means: Vec<Array1<f64>>,
     cardinal: Box<dyn Cardinal>,
     clock: ClockedSpline,
+    scale: Array1<f64>,
 }
 
 impl MeanPath {
@@ -34,7 +35,14 @@ impl MeanPath {
             clock: ClockedSpline::new(times, &strides),
             times: times.to_vec(),
             means,
+            scale: scale.clone(),
         }
+    }
+
+    /// How far the mean of a cloud, in the user's coordinates, is from that at `t` within the span.
+    pub(crate) fn distance(&self, t: f64, cloud: &Cloud) -> f64 {
+        let off = self.at(t) - cloud.mean() / &self.scale;
+        off.dot(&off).sqrt()
     }
 
     /// The first and the last time.
@@ -43,7 +51,7 @@ impl MeanPath {
     }
 
     /// The mean at `t` within the span, `[d]`.
-    pub(crate) fn at(&self, t: f64) -> Array1<f64> {
+    fn at(&self, t: f64) -> Array1<f64> {
         let mut weights = vec![[0.0; 2]; self.times.len()];
         let support = self
             .cardinal
