@@ -47,7 +47,7 @@ pub use measure::{Chance, Measured};
 pub use method::Method;
 #[cfg(feature = "plot")]
 pub use picture::picture;
-pub use report::{Calibration, Difference, Estimate, Line, Means, Report, Table};
+pub use report::{Calibration, Difference, Estimate, Line, Means, Point, Report, Table};
 pub use workers::Progress;
 
 use crate::{

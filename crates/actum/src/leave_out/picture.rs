@@ -1,6 +1,6 @@
 //! A picture of an evaluation.
 
-use super::{Protocol, Report};
+use super::{Protocol, Report, report::Point};
 use crate::{
     error::Result,
     plot::{Axis, Chart, Curve, Look, Picture, curves},
@@ -14,7 +14,8 @@ use crate::{
 /// As [`curves`].
 pub fn picture(report: &Report, time: &str, unit: &str) -> Result<Picture> {
     let table = &report.tables[0];
-    let measures: [(&str, fn(&super::report::Point) -> f64); 2] = [
+    type Value = fn(&Point) -> f64;
+    let measures: [(&str, Value); 2] = [
         ("W1", |point| point.distances.w1),
         ("energy distance", |point| point.unbiased_energy),
     ];

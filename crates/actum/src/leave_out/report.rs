@@ -297,7 +297,7 @@ impl Line {
         Self {
             name: name.to_owned(),
             fitted,
-            at: cells.iter().map(|cell| Point::of(cell)).collect(),
+            at: cells.iter().map(Point::of).collect(),
             mean: is_whole.then(|| Means {
                 w1: estimate(cells, |m| m.distances.w1, Which::W1),
                 w2: of(|m| m.distances.w2),

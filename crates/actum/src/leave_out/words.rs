@@ -51,16 +51,28 @@ pub(super) fn advice(evaluation: &Evaluation, table: &Table) -> (Option<String>,
             relative(high)
         ),
     };
+    let nearness = match linear > 0.0 {
+        true => format!(
+            "{} that of straight-line transport{interval}",
+            relative(found - linear)
+        ),
+        // A share of what is not above 0 says nothing.
+        false => format!("{found:.2e}, that of straight-line transport {linear:.2e}"),
+    };
     let beside = format!(
-        "its energy distance from a time that it did not see is {} that of straight-line \
-         transport{interval}; it is nearer at {} of {times}",
-        relative(found - linear),
+        "its energy distance from a time that it did not see is {nearness}; it is nearer at {} of \
+         {times}",
         difference.wins,
     );
     let sentence = if found > nearest_neighbour {
         format!(
             "Use none of these yet: the best, {name}, predicts a left-out time worse than the \
              neighbouring snapshot as it is does; times may be too far apart."
+        )
+    } else if found <= 0.0 && linear <= 0.0 {
+        format!(
+            "Use {name}{what}: like straight-line transport it comes as near to a left-out time as a \
+             fresh sample of that time would, so these times cannot tell methods apart."
         )
     } else if found > linear && low > 0.0 {
         format!(
