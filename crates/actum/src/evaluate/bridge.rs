@@ -152,7 +152,7 @@ mod tests {
         assert!(Bridge::of(&data, Interpolation::Linear, &array![1.0]).is_err());
     }
 
-    /// The errors of a Brownian motion are those of its bridge: over many motions seen at seven
+    /// The errors of a Brownian motion are those of its bridge: over many motions seen at eight
     /// times, with a way to go so long that the clock is that of time, the mean squared error
     /// is the mean of what is expected, up to the choice of the path (0.6 to 1.6).
     #[test]

@@ -337,7 +337,7 @@ fn what_cannot_be_evaluated_is_refused() {
         ..options()
     };
     assert!(of(&data, &plain, vec![], none).contains("0 seeds"));
-    let error = Method::find("liness").unwrap_err().to_string();
+    let error = Method::find("curved").unwrap_err().to_string();
     assert!(error.contains("lines, clocked, growth, noise"), "{error}");
     let few = Cloud::new(Array2::from_shape_fn((3, 2), |(i, j)| (i + j) as f64)).unwrap();
     let mut clouds = data.clouds().to_vec();
