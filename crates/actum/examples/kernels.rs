@@ -101,10 +101,12 @@ fn measure_bf16(simd: impl Simd, peak: f64) {
             let [a, b] = [ROWS, width].map(|rows| lines(rows * panels(width)));
             let mut left = Pairs::default();
             bf16::left(ROWS, &a, &mut left);
+            let steps = bf16::steps(ROWS, &left);
             let mut right = Pairs::zeros(panels(width) * bf16::height(width));
             bf16::right(width, &b, &mut right, 0);
             let mut turned = Pairs::zeros(a.len() / 2);
             bf16::turned(ROWS, &a, &mut turned);
+            let turned_steps = bf16::steps(width, &turned);
             let mut rows = Pairs::zeros(panels(width) * bf16::height(ROWS));
             bf16::right(ROWS, &a, &mut rows, 0);
             let (mut c, mut sums) = (a.clone(), b.clone());
@@ -114,9 +116,10 @@ fn measure_bf16(simd: impl Simd, peak: f64) {
                     unit,
                     product: unit::Product {
                         rows: ROWS,
-                        a: &left,
+                        a: unit::Left::of(&left, &steps),
                         b: &right,
                         c: black_box(&mut c),
+                        height: ROWS,
                     },
                     bias: None,
                     after: |_: usize, _: &mut [Line]| {},
@@ -128,9 +131,10 @@ fn measure_bf16(simd: impl Simd, peak: f64) {
                     unit,
                     product: unit::Product {
                         rows: width,
-                        a: &turned,
+                        a: unit::Left::of(&turned, &turned_steps),
                         b: &rows,
                         c: black_box(&mut sums),
+                        height: width,
                     },
                 });
             });

@@ -227,11 +227,8 @@ pub(crate) fn multiply(
     c: &mut [Line],
     after: impl Epilogue,
 ) {
-    let a = Left {
-        numbers: numbers(a),
-        stride: DEPTH,
-        steps: &steps(rows, a),
-    };
+    let steps = steps(rows, a);
+    let a = Left::of(a, &steps);
     multiply_rows(rows, a, b, bias, c, after);
 }
 
@@ -262,11 +259,8 @@ pub(crate) fn multiply_rows(
 
 /// `c += a b`, as [`multiply`].
 pub(crate) fn accumulate(rows: usize, a: &[Pair], b: &[Pair], c: &mut [Line]) {
-    let a = Left {
-        numbers: numbers(a),
-        stride: DEPTH,
-        steps: &steps(rows, a),
-    };
+    let steps = steps(rows, a);
+    let a = Left::of(a, &steps);
     accumulate_rows(rows, a, b, c, rows);
 }
 
@@ -417,11 +411,7 @@ mod tests {
                 unit,
                 product: Product {
                     rows,
-                    a: Left {
-                        numbers: numbers(&left_pairs),
-                        stride: DEPTH,
-                        steps: &steps(rows, &left_pairs),
-                    },
+                    a: Left::of(&left_pairs, &steps(rows, &left_pairs)),
                     b: &right_pairs,
                     c: &mut c,
                     height: rows,
@@ -459,11 +449,7 @@ mod tests {
                 unit,
                 product: Product {
                     rows: height,
-                    a: Left {
-                        numbers: numbers(&left_pairs),
-                        stride: DEPTH,
-                        steps: &steps(height, &left_pairs),
-                    },
+                    a: Left::of(&left_pairs, &steps(height, &left_pairs)),
                     b: &right_pairs,
                     c: &mut c,
                     height,

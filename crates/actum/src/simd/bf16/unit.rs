@@ -19,6 +19,18 @@ pub(crate) struct Left<'a> {
     pub steps: &'a [usize],
 }
 
+impl<'a> Left<'a> {
+    /// A factor that [`left`](super::left) or [`turned`](super::turned) made, with its
+    /// [`steps`](super::steps).
+    pub fn of(pairs: &'a [Pair], steps: &'a [usize]) -> Self {
+        Self {
+            numbers: super::numbers(pairs),
+            stride: DEPTH,
+            steps,
+        }
+    }
+}
+
 /// `c += a b`, all of it.
 pub(crate) struct Product<'a> {
     /// The rows of `a`, and of the part of every panel of `c` that is added to.
