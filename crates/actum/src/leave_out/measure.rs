@@ -205,15 +205,15 @@ mod tests {
                     far.energy_chance
                         .variance_of_difference(&near.energy_chance),
                 ];
-                found.push((values, variances));
+                found.push([values, variances]);
             }
             for k in 0..4 {
-                let mean = |of: &dyn Fn(&([f64; 4], [f64; 4])) -> f64| {
-                    found.iter().map(of).sum::<f64>() / 200.0
+                let mean = |which: usize, of: &dyn Fn(f64) -> f64| {
+                    found.iter().map(|f| of(f[which][k])).sum::<f64>() / 200.0
                 };
-                let value = mean(&|f| f.0[k]);
-                let spread = mean(&|f| (f.0[k] - value).powi(2)).sqrt();
-                let said = mean(&|f| f.1[k]).sqrt();
+                let value = mean(0, &|v| v);
+                let spread = mean(0, &|v| (v - value).powi(2)).sqrt();
+                let said = mean(1, &|v| v).sqrt();
                 // The spread over 200 is known to 5 %.
                 let off = said / spread - 1.0;
                 assert!(off.abs() < 0.2, "{k} in {d}: {said}, not {spread}");

@@ -354,9 +354,9 @@ mod tests {
             let mut values = [to.zeros(), to.zeros()];
             for i in 0..height {
                 for j in 0..width {
-                    for o in 0..outputs {
+                    for (o, bias) in bias.iter().enumerate() {
                         let place = to.place(i, j) + o;
-                        let mut sum = f64::from(bias[o]);
+                        let mut sum = f64::from(*bias);
                         for tap in 0..taps * taps {
                             let (i, j) = (i + tap / taps, j + tap % taps);
                             let within = (reach..height + reach).contains(&i)
