@@ -150,6 +150,7 @@ pub fn unbiased_energy_distance(a: &Cloud, b: &Cloud) -> Result<f64> {
 }
 
 /// The mean distance from every point of `a` to a point of `b`, `[n]`.
+#[cfg(feature = "train")]
 pub(crate) fn mean_distances(a: &Cloud, b: &Cloud) -> Vec<f64> {
     let costs = Costs::new(a.points(), b.points(), Ground::Euclidean);
     let q = tiled(&(b.weights() / b.mass()).to_vec(), 0.0);

@@ -9,10 +9,12 @@ mod kernel;
 mod wasserstein;
 
 pub use image::{psnr, ssim};
+pub(crate) use kernel::mean_distance;
+#[cfg(feature = "train")]
+pub(crate) use kernel::mean_distances;
 pub use kernel::{
     GAMMAS, REACH, energy_distance, mmd_squared, mmd_squared_with, unbiased_energy_distance,
 };
-pub(crate) use kernel::{mean_distance, mean_distances};
 pub use wasserstein::{sinkhorn_divergence, sliced_wasserstein_2, wasserstein_1, wasserstein_2};
 
 #[cfg(test)]

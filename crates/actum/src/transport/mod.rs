@@ -21,6 +21,7 @@ pub(crate) use costs::{Costs, ROWS, tiled};
 pub(crate) type Line = crate::simd::Line<f64>;
 pub use entropic::{Entropic, entropic};
 pub use exact::exact;
+#[cfg(feature = "train")]
 pub(crate) use exact::optimal;
 pub use line::line;
 pub(crate) use line::monotone;
