@@ -88,15 +88,11 @@ impl Chance {
 
 /// Compares a prediction with real points, both in units of distance.
 pub(super) fn measure(predicted: &Cloud, real: &Cloud) -> Result<Measured> {
-    let ((w1, w1_chance), w2) = rayon::join(
-        || -> (Result<f64>, Result<Chance>) {
-            match wasserstein(predicted, real) {
-                Ok((w1, chance)) => (Ok(w1), Ok(chance)),
-                Err(error) => (Err(error), Ok(Chance::default())),
-            }
-        },
+    let (w1, w2) = rayon::join(
+        || wasserstein(predicted, real),
         || metric::wasserstein_2(predicted, real),
     );
+    let (w1, w1_chance) = w1?;
     let own = |cloud: &Cloud| {
         let shares = cloud.weights() / cloud.mass();
         let apart = 1.0 - shares.dot(&shares);
@@ -114,14 +110,14 @@ pub(super) fn measure(predicted: &Cloud, real: &Cloud) -> Result<Measured> {
     let added = [towards(predicted, real), towards(real, predicted)];
     Ok(Measured {
         distances: Distances {
-            w1: w1?,
+            w1,
             w2: w2?,
             mmd_squared: metric::mmd_squared(predicted, real)?,
             energy: metric::energy_distance(predicted, real)?,
             mass_error: predicted.mass() / real.mass() - 1.0,
         },
         unbiased_energy: metric::unbiased_energy_distance(predicted, real)?,
-        w1_chance: w1_chance?,
+        w1_chance,
         energy_chance: Chance::new(predicted, real, [&added[0], &added[1]]),
     })
 }

@@ -51,6 +51,7 @@ pub use report::{Calibration, Difference, Estimate, Line, Means, Point, Report, 
 pub use workers::Progress;
 
 use crate::{
+    action::Device,
     data::Snapshots,
     error::{Error, Result, ensure},
     problem::DataOptions,
@@ -214,6 +215,10 @@ impl Evaluation {
                 );
             }
             method.settings.data = own.clone();
+            // Machines that multiply otherwise must not add to one evaluation in silence.
+            let network = method.settings.architecture();
+            let precision = Device::cpu().precision(network, method.settings.fit.precision);
+            method.settings.fit.precision = precision;
             let checked = method.settings.check().and_then(|()| {
                 ensure!(
                     !method.settings.lagrangian.drift || seen.velocities().is_some(),
