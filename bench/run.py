@@ -90,9 +90,11 @@ for a in step_sizes:
 for a in unet_sizes:
     channels, levels, size, batch = a
     operations = 6 * 2 * batch * unet_products(channels, levels, size)
-    name = f"U-Net {channels} channels, {size} x {size}, x {batch}, ms"
-    for library, script in (("JAX", "unet_jax.py"), ("PyTorch", "unet_torch.py")):
-        rows.append((name, library, ours("unet_step", *a, 3), peer(script, *a, 3), "ms_per_step", operations * 1e3))
+    for precision in precisions:
+        name = f"U-Net {channels} channels, {size} x {size}, x {batch}, {precision}, ms"
+        mine = ours("unet_step", *a, 3, *(["f32"] if precision == "f32" else []))
+        for library, script in (("JAX", "unet_jax.py"), ("PyTorch", "unet_torch.py")):
+            rows.append((name, library, mine, peer(script, *a, 3), "ms_per_step", operations * 1e3))
 for a in simulate_sizes:
     dim, width, particles, steps = a
     operations = 4 * steps * 2 * 2 * particles * parameters(dim, width)

@@ -1,6 +1,7 @@
 //! Times one training step of a U-Net on images of one channel:
-//! `cargo run --release -p actum --example unet_step -- CHANNELS LEVELS SIZE BATCH [SECONDS]`,
-//! on the device of the variable DEVICE, or else the CPU.
+//! `cargo run --release -p actum --example unet_step -- CHANNELS LEVELS SIZE BATCH [SECONDS]
+//! [f32]`, on the device of the variable DEVICE, or else the CPU. In bf16 where the processor has
+//! it, unless f32 is asked for.
 //!
 //! The objective from velocities on the line from images to noise, one block to a level, Adam.
 //! Prints one JSON line.
@@ -8,7 +9,7 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use actum::{
-    action::{Device, Scalar, Sizes, UNetEngine},
+    action::{Device, Precision, Scalar, Sizes, UNetEngine},
     error::ErrorKind,
     fit::{Observer, Options, Step, fit},
     lagrangian::Lagrangian,
@@ -40,12 +41,17 @@ impl Observer for Stopwatch {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments: Vec<f64> = std::env::args()
-        .skip(1)
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let precision = match arguments.pop_if(|last| last == "f32") {
+        Some(_) => Precision::F32,
+        None => Precision::Auto,
+    };
+    let arguments: Vec<f64> = arguments
+        .iter()
         .map(|a| a.parse())
         .collect::<Result<_, _>>()?;
     let [channels, levels, size, batch, rest @ ..] = arguments.as_slice() else {
-        return Err("usage: unet_step CHANNELS LEVELS SIZE BATCH [SECONDS]".into());
+        return Err("usage: unet_step CHANNELS LEVELS SIZE BATCH [SECONDS] [f32]".into());
     };
     let device = Device::named(&std::env::var("DEVICE").unwrap_or("cpu".into()))?;
     let sizes = Sizes {
@@ -72,6 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options {
         steps: usize::MAX / 2,
         batch: *batch as usize,
+        precision,
         ..Options::default()
     };
     let network = device.place(Box::new(UNetEngine::new(sizes, &mut rng)?))?;
