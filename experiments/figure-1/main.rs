@@ -102,6 +102,7 @@ fn action<'a>(
     let problem = Problem::new(modes, lagrangian, Units::of(fresh, false)?);
     let options = Options {
         steps,
+        learning_rate: 1e-3,
         estimator: Estimator::Samples,
         ..Options::default()
     };
@@ -132,6 +133,7 @@ fn baseline<'a>(
     };
     let options = Options {
         steps,
+        learning_rate: 1e-3,
         ..Options::default()
     };
     let learned = Score::of(&problem, fit(network()?, &problem, &options, &mut ())?)?;

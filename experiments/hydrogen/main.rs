@@ -51,6 +51,7 @@ fn main() -> Result<()> {
     let options = Options {
         steps,
         batch: 1000,
+        learning_rate: 1e-3,
         seed: seed as u64,
         ..Options::default()
     };

@@ -57,9 +57,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            steps: 3000,
+            steps: 2000,
             batch: 512,
-            learning_rate: 1e-3,
+            learning_rate: 1e-2,
             warmup: 100,
             clip: 1.0,
             ema_decay: 0.999,
