@@ -136,16 +136,21 @@ fn command(arguments: &Evaluate, evaluation: &Evaluation, method: &str) -> Resul
         words.push("--standardize".to_owned());
     }
     let settings = evaluation.settings(method)?;
-    match file {
-        Some(file) => words.push(format!("--config {}", output::quoted(file))),
-        None if method != "lines" => words.push("--set path.interpolation=clocked".to_owned()),
-        None => {}
-    }
-    if file.is_none() && method == "growth" {
-        words.push("--growth auto".to_owned());
-    }
-    if file.is_none() && method == "noise" {
-        words.push(format!("--noise {}", settings.lagrangian.noise));
+    match (file, method) {
+        (Some(file), _) => words.push(format!("--config {}", output::quoted(file))),
+        (None, "lines") => words.push("--set path.interpolation=linear".to_owned()),
+        (None, "cubic" | "monotone" | "metric") => {
+            words.push(format!("--set path.interpolation={method}"));
+        }
+        (None, "growth") => words.push("--growth auto".to_owned()),
+        (None, "noise") => words.push(format!("--noise {}", settings.lagrangian.noise)),
+        (None, "bridge") => {
+            let noise = &settings.lagrangian.noise;
+            words.push(format!(
+                "--noise {noise} --set path.coupling=bridge:{noise}"
+            ));
+        }
+        _ => {}
     }
     for change in &arguments.set {
         words.push(format!("--set {}", output::quoted(change)));

@@ -106,7 +106,7 @@ fn what_is_wrong_is_said() {
     let run = |line: &str| bench.run(&format!("evaluate population.npz {line}"));
     run("-m smooth").error(&[
         "the method `smooth` is not there",
-        "lines, clocked, growth, noise",
+        "lines, clocked, cubic, monotone, metric, growth, noise, bridge",
     ]);
     bench.write("odd.toml", "[fit]\nstep = 5\n");
     run("-m odd.toml").error(&["odd.toml", "step", "steps"]);

@@ -8,7 +8,7 @@ use crate::{
     data::Snapshots,
     error::{Error, Result},
     lagrangian::Noise,
-    path::Interpolation,
+    path::{Coupling, Interpolation},
     problem::{DataOptions, Growth},
     run::{Schema, SnapshotSettings},
     units::Units,
@@ -22,25 +22,41 @@ pub struct Method {
     /// How it fits. The table `data` is that of the evaluation.
     pub settings: SnapshotSettings,
     /// Sigma as a share of the spread of the snapshots that a fit sees, per root of their whole
-    /// time, in place of that of the settings.
+    /// time, in place of that of the settings: of the noise, and of a bridge where that couples.
     pub relative_noise: Option<f64>,
 }
 
-/// The sigma of the method `noise`: over the whole time a point wanders by a tenth of the spread.
+/// The sigma of the methods `noise` and `bridge`: over the whole time a point wanders by a tenth of the spread.
 const WANDER: f64 = 0.1;
 
 impl Method {
     /// The names of the built-in methods, and what they are.
-    pub const NAMES: [(&str, &str); 4] = [
+    pub const NAMES: [(&str, &str); 8] = [
         (
             "lines",
             "Action Matching on straight lines between matched points",
         ),
         ("clocked", "Action Matching on clocked splines through them"),
+        (
+            "cubic",
+            "Action Matching on natural cubic splines in real time",
+        ),
+        (
+            "monotone",
+            "Action Matching on monotone cubics in real time (PCHIP)",
+        ),
+        (
+            "metric",
+            "Action Matching on curves that a metric of the data bends",
+        ),
         ("growth", "clocked, and mass that is born and dies"),
         (
             "noise",
             "clocked, and points that wander by a tenth of the spread over the whole time",
+        ),
+        (
+            "bridge",
+            "the Schroedinger bridge of that noise: entropic couplings, and Brownian bridges",
         ),
     ];
 
@@ -68,12 +84,19 @@ impl Method {
         let mut method = Self::new(name, SnapshotSettings::default());
         let settings = &mut method.settings;
         settings.path.interpolation = match name {
-            "lines" => Interpolation::Linear,
-            _ => Interpolation::Clocked,
+            "lines" => Some(Interpolation::Linear),
+            "cubic" => Some(Interpolation::Cubic),
+            "monotone" => Some(Interpolation::Monotone),
+            "metric" => Some(Interpolation::Metric),
+            _ => None,
         };
         match name {
             "growth" => settings.lagrangian.growth = Growth::Auto,
             "noise" => method.relative_noise = Some(WANDER),
+            "bridge" => {
+                method.relative_noise = Some(WANDER);
+                settings.path.coupling = Some(Coupling::Bridge(WANDER));
+            }
             _ => {}
         }
         Ok(method)
@@ -143,6 +166,9 @@ impl Method {
             let units = Units::of(training, settings.data.standardize)?;
             let sigma = share * units.length() / units.duration().sqrt();
             settings.lagrangian.noise = Noise::constant(sigma)?;
+            if let Some(Coupling::Bridge(bridge)) = &mut settings.path.coupling {
+                *bridge = sigma;
+            }
         }
         Ok(settings)
     }

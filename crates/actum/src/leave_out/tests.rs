@@ -103,7 +103,7 @@ fn nothing_of_a_left_out_time_enters_a_fit() {
 #[test]
 fn a_row_is_the_score_of_a_fit_that_holds_the_time_out() {
     let data = snapshots();
-    let evaluation = evaluation(&data, vec![small("lines")], Options::default());
+    let evaluation = evaluation(&data, vec![small("clocked")], Options::default());
     let settings = &evaluation.methods()[0].settings;
     let problem = Problem::between(&data)
         .standardize()
@@ -338,7 +338,10 @@ fn what_cannot_be_evaluated_is_refused() {
     };
     assert!(of(&data, &plain, vec![], none).contains("0 seeds"));
     let error = Method::find("curved").unwrap_err().to_string();
-    assert!(error.contains("lines, clocked, growth, noise"), "{error}");
+    assert!(
+        error.contains("lines, clocked, cubic, monotone, metric, growth, noise, bridge"),
+        "{error}"
+    );
     let few = Cloud::new(Array2::from_shape_fn((3, 2), |(i, j)| (i + j) as f64)).unwrap();
     let mut clouds = data.clouds().to_vec();
     clouds[3] = few;

@@ -57,7 +57,8 @@ impl<'a> Problem<'a> {
     /// is larger than memory.
     ///
     /// What is not set has the defaults of `actum fit`: optimal transport joins neighbouring
-    /// snapshots, unbalanced where mass grows; with noise, points are blurred by Scott's rule;
+    /// snapshots, unbalanced where mass grows; matched points move on clocked splines, along a
+    /// drift on lines; with noise, points are blurred by Scott's rule;
     /// without growth, all snapshots have the same mass; the network's time passes with the
     /// distance travelled.
     pub fn between(population: impl Into<Population<'a>>) -> SnapshotProblem<'a> {
@@ -108,7 +109,7 @@ impl<'a> SnapshotProblem<'a> {
 
     /// How matched points move between the times.
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
-        self.options.path.interpolation = interpolation;
+        self.options.path.interpolation = Some(interpolation);
         self
     }
 
@@ -202,7 +203,11 @@ impl SnapshotOptions {
         let training = weighed(training, &lagrangian)?;
         let blur = match self.path.blur {
             Some(width) => width,
-            None if lagrangian.is_noisy() => training.scott_width(&units.scale()),
+            None if lagrangian.is_noisy()
+                || matches!(self.path.coupling, Some(Coupling::Bridge(_))) =>
+            {
+                training.scott_width(&units.scale())
+            }
             None => 0.0,
         };
         Ok(Frame {
@@ -228,7 +233,7 @@ impl SnapshotOptions {
         let scale = units.scale();
         let path = match lagrangian.known_drift() {
             Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
-            None => Interpolant::new(&training, coupling, self.path.interpolation, &scale)?,
+            None => Interpolant::new(&training, coupling, self.interpolation(), &scale)?,
         };
         path.blurred(*blur)
     }

@@ -83,29 +83,22 @@ fn keys<'de, D: Deserializer<'de>>(rest: D) -> std::result::Result<Keys, D::Erro
 }
 
 /// How the population is joined up between snapshots.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PathOptions {
     /// `"independent"`, `"exact"`, `"entropic:SHARE"`, the regularisation as a share of the mean
     /// squared distance, or `"unbalanced:RHO"`, which lets mass die and be born where moving it
-    /// would cost more than the penalty of RHO mean squared distances.
+    /// would cost more than the penalty of RHO mean squared distances, or `"bridge:SIGMA"`, the
+    /// Schroedinger bridge of that noise.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
-    /// `"linear"`, `"cubic"` or `"clocked"`.
-    pub interpolation: Interpolation,
+    /// `"linear"`, `"cubic"`, `"monotone"`, `"metric"` or `"clocked"`. Where none is given it is `"clocked"`,
+    /// and along a drift and on a Schroedinger bridge `"linear"`.
+    pub interpolation: Option<Interpolation>,
     /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
-    /// Where none is given it is 0 without noise, and with noise Scott's rule for densities.
+    /// Where none is given it is 0 without noise, and with noise or a Schroedinger bridge Scott's
+    /// rule for densities.
     pub blur: Option<f64>,
-}
-
-impl Default for PathOptions {
-    fn default() -> Self {
-        Self {
-            coupling: None,
-            interpolation: Interpolation::Linear,
-            blur: None,
-        }
-    }
 }
 
 /// What the motion is charged for: the terms of a [`Lagrangian`].
@@ -162,6 +155,16 @@ impl LagrangianOptions {
 }
 
 impl SnapshotOptions {
+    /// How matched points move between the times: as the options say, or the default for them.
+    pub fn interpolation(&self) -> Interpolation {
+        let is_straight =
+            self.lagrangian.drift || matches!(self.path.coupling, Some(Coupling::Bridge(_)));
+        self.path.interpolation.unwrap_or(match is_straight {
+            true => Interpolation::Linear,
+            false => Interpolation::Clocked,
+        })
+    }
+
     /// Checks every option against its range and the others.
     ///
     /// # Errors
@@ -189,7 +192,7 @@ impl SnapshotOptions {
              too, or take another coupling"
         );
         ensure!(
-            !self.lagrangian.drift || self.path.interpolation == Interpolation::Linear,
+            !self.lagrangian.drift || self.interpolation() == Interpolation::Linear,
             Setting,
             "a spline does not follow a drift; take the linear interpolation with it"
         );

@@ -55,7 +55,7 @@ impl Run {
         }
         let training = settings.data.training(seen)?;
         let scale = Units::of(&training, settings.data.standardize)?.scale();
-        Bridge::of(&training, settings.path.interpolation, &scale)
+        Bridge::of(&training, settings.options().interpolation(), &scale)
     }
 
     /// The indices of the times that the fit did not see.

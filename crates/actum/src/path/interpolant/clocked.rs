@@ -8,7 +8,10 @@
 
 use std::ops::Range;
 
-use super::interpolation::Cardinal;
+use super::{
+    interpolation::Cardinal,
+    monotone::{hermite, slopes},
+};
 
 /// No interval of the clock is shorter than this part of the mean one. Means that hardly move, as
 /// where a population splits, would make slopes of noise.
@@ -34,7 +37,7 @@ impl ClockedSpline {
         for stride in &strides {
             clock.push(clock[clock.len() - 1] + stride);
         }
-        let rates = monotone_slopes(times, &clock);
+        let rates = slopes(times, &clock);
         Self {
             times: times.to_vec(),
             clock: clock.into_iter().zip(rates).map(Into::into).collect(),
@@ -54,14 +57,22 @@ impl ClockedSpline {
         [low[0], now, high[0]]
     }
 
-    /// Adds the slope `dx/dc` at point `k`, times `factor`, to the weights of the points around.
-    fn add_slope(&self, k: usize, factor: f64, out: &mut [[f64; 2]], component: usize) {
+    /// Adds the slope `dx/dc` at point `k`, times `factor`, to the weights of the points from
+    /// `first` on.
+    fn add_slope(
+        &self,
+        k: usize,
+        factor: f64,
+        first: usize,
+        out: &mut [[f64; 2]],
+        component: usize,
+    ) {
         let last = self.clock.len() - 1;
         // The slope of the line between points i and i + 1, times a weight.
         let mut add = |i: usize, weight: f64| {
             let weight = factor * weight / self.stride(i);
-            out[i][component] -= weight;
-            out[i + 1][component] += weight;
+            out[i - first][component] -= weight;
+            out[i + 1 - first][component] += weight;
         };
         if last == 1 {
             add(0, 1.0);
@@ -80,8 +91,13 @@ impl ClockedSpline {
 }
 
 impl Cardinal for ClockedSpline {
-    /// Two points on either side count.
-    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) -> Range<usize> {
+    /// Two points on either side count. At an end of the chain the slope takes a third point, on
+    /// the other side.
+    fn support(&self, interval: usize) -> Range<usize> {
+        interval.saturating_sub(1)..(interval + 3).min(self.times.len())
+    }
+
+    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) {
         let ends = [interval, interval + 1].map(|k| self.times[k]);
         let [c, rate] = hermite(ends, [self.clock[interval], self.clock[interval + 1]], t);
         let h = self.stride(interval);
@@ -93,65 +109,23 @@ impl Cardinal for ClockedSpline {
             [u * rest * rest * h, rest * (1.0 - 3.0 * u) * rate],
             [-squared * rest * h, u * (3.0 * u - 2.0) * rate],
         ];
-        // At an end of the chain the slope takes a third point, on the other side.
         let first = interval.saturating_sub(1);
-        let support = first..(interval + 3).min(self.times.len());
-        out[support.clone()].fill([0.0; 2]);
-        out[interval] = [1.0 - end[0], -end[1]];
-        out[interval + 1] = end;
+        out.fill([0.0; 2]);
+        out[interval - first] = [1.0 - end[0], -end[1]];
+        out[interval + 1 - first] = end;
         for component in 0..2 {
             for (k, slope) in [interval, interval + 1].into_iter().zip(slopes) {
-                self.add_slope(k, slope[component], out, component);
+                self.add_slope(k, slope[component], first, out, component);
             }
         }
-        support
     }
-}
-
-/// The value and the derivative at `t` of the cubic with the given ones at the ends.
-fn hermite([start, end]: [f64; 2], [low, high]: [[f64; 2]; 2], t: f64) -> [f64; 2] {
-    let h = end - start;
-    let u = (t - start) / h;
-    let line = (high[0] - low[0]) / h;
-    let [left, right] = [low[1] - line, high[1] - line];
-    let rest = 1.0 - u;
-    [
-        low[0] + h * u * (line + rest * (rest * left - u * right)),
-        line + rest * (1.0 - 3.0 * u) * left + u * (3.0 * u - 2.0) * right,
-    ]
-}
-
-/// Slopes with which the cubics through increasing `values` at `times` increase (Fritsch and
-/// Butland 1984, in the form of SciPy's `PchipInterpolator`).
-fn monotone_slopes(times: &[f64], values: &[f64]) -> Vec<f64> {
-    let h: Vec<f64> = times.windows(2).map(|t| t[1] - t[0]).collect();
-    let lines: Vec<f64> = values
-        .windows(2)
-        .zip(&h)
-        .map(|(y, h)| (y[1] - y[0]) / h)
-        .collect();
-    let last = lines.len();
-    let at_end = |near: usize, far: usize| {
-        let slope =
-            ((2.0 * h[near] + h[far]) * lines[near] - h[near] * lines[far]) / (h[near] + h[far]);
-        slope.max(0.0)
-    };
-    (0..=last)
-        .map(|k| match k {
-            _ if last == 1 => lines[0],
-            0 => at_end(0, 1),
-            _ if k == last => at_end(last - 1, last - 2),
-            _ => {
-                let (after, before) = (2.0 * h[k] + h[k - 1], h[k] + 2.0 * h[k - 1]);
-                (after + before) / (after / lines[k - 1] + before / lines[k])
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use ndarray::aview1;
+
+    use super::{super::interpolation::Curve, *};
 
     const TIMES: [f64; 6] = [0.0, 1.0, 1.5, 4.0, 4.5, 7.0];
     const DISTANCES: [f64; 5] = [0.5, 2.0, 0.3, 1.2, 0.8];
@@ -169,17 +143,9 @@ mod tests {
         let k = (1..spline.times.len() - 1)
             .take_while(|k| spline.times[*k] <= t)
             .count();
-        // What others left in the buffer must not count.
-        let mut weights = vec![[f64::NAN; 2]; points.len()];
-        let support = spline.write(k, t, &mut weights);
-        [0, 1].map(|component| {
-            [0, 1].map(|column| {
-                let terms = support
-                    .clone()
-                    .map(|k| weights[k][component] * points[k][column]);
-                terms.sum()
-            })
-        })
+        let (mut x, mut v) = ([f64::NAN; 2], [f64::NAN; 2]);
+        Curve::write(spline, k, t, &|k| aview1(&points[k]), &mut x, &mut v);
+        [x, v]
     }
 
     /// From the formula as it is written, in numpy, with the clock of scipy's `PchipInterpolator`.

@@ -17,6 +17,12 @@ pub enum Coupling {
     /// By entropic transport under the squared distance. The regularisation is a multiple of the
     /// mean squared distance between the two snapshots.
     Entropic(f64),
+    /// By the Schroedinger bridge of this sigma, in units of distance per root of time: by entropic
+    /// transport under the squared distance with the regularisation `2 sigma^2 dt`, and between the
+    /// two snapshots a matched pair wanders as a Brownian bridge of the same sigma. On straight
+    /// lines the path is the most likely one of a Brownian motion that is seen at the snapshots
+    /// (Leonard 2014; learned so by Tong et al. 2024).
+    Bridge(f64),
     /// By unbalanced entropic transport under the squared distance, regularised as
     /// `Entropic(0.05)`. The marginal penalty rho is a multiple of the mean squared distance:
     /// mass dies and is born where moving it costs more than about rho (Chizat et al. 2018).
@@ -38,15 +44,17 @@ impl Coupling {
 impl FromStr for Coupling {
     type Err = Error;
 
-    /// `independent`, `exact`, `entropic`, `entropic:SHARE`, `unbalanced` or `unbalanced:RHO`.
+    /// `independent`, `exact`, `entropic`, `entropic:SHARE`, `bridge:SIGMA`, `unbalanced` or
+    /// `unbalanced:RHO`.
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
             Error::new(
                 ErrorKind::Setting,
                 format!(
                     "`{text}` is not a coupling; expected independent, exact, entropic, \
-                     entropic:SHARE, unbalanced or unbalanced:RHO with a positive SHARE or \
-                     RHO in mean squared distances"
+                     entropic:SHARE, bridge:SIGMA, unbalanced or unbalanced:RHO with a positive \
+                     SHARE or RHO in mean squared distances, or SIGMA in units of distance per \
+                     root of time"
                 ),
             )
         };
@@ -55,13 +63,14 @@ impl FromStr for Coupling {
             None if text == "exact" => Ok(Self::Exact),
             None if text == "entropic" => Ok(Self::Entropic(SHARE)),
             None if text == "unbalanced" => Ok(Self::unbalanced()),
-            Some((name @ ("entropic" | "unbalanced"), number)) => {
+            Some((name @ ("entropic" | "bridge" | "unbalanced"), number)) => {
                 let number: f64 = number.parse().map_err(|_| unknown())?;
                 if !(number.is_finite() && number > 0.0) {
                     return Err(unknown());
                 }
                 Ok(match name {
                     "entropic" => Self::Entropic(number),
+                    "bridge" => Self::Bridge(number),
                     _ => Self::Unbalanced(number),
                 })
             }
@@ -84,6 +93,7 @@ impl From<Coupling> for String {
             Coupling::Independent => "independent".to_owned(),
             Coupling::Exact => "exact".to_owned(),
             Coupling::Entropic(share) => format!("entropic:{share}"),
+            Coupling::Bridge(sigma) => format!("bridge:{sigma}"),
             Coupling::Unbalanced(rho) => format!("unbalanced:{rho}"),
         }
     }

@@ -17,11 +17,13 @@ impl Line {
 }
 
 impl Cardinal for Line {
-    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) -> Range<usize> {
+    fn support(&self, interval: usize) -> Range<usize> {
+        interval..interval + 2
+    }
+
+    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) {
         let h = self.knots[interval + 1] - self.knots[interval];
         let b = (t - self.knots[interval]) / h;
-        out[interval] = [1.0 - b, -1.0 / h];
-        out[interval + 1] = [b, 1.0 / h];
-        interval..interval + 2
+        out.copy_from_slice(&[[1.0 - b, -1.0 / h], [b, 1.0 / h]]);
     }
 }

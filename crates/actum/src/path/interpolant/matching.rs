@@ -27,8 +27,14 @@ pub(super) enum Matching {
 }
 
 impl Matching {
-    /// The matching, and the root mean squared distance between matched points.
-    pub(super) fn new(a: &Cloud, b: &Cloud, coupling: Coupling) -> Result<(Self, f64)> {
+    /// The matching of snapshots `duration` apart, and the root mean squared distance between
+    /// matched points.
+    pub(super) fn new(
+        a: &Cloud,
+        b: &Cloud,
+        coupling: Coupling,
+        duration: f64,
+    ) -> Result<(Self, f64)> {
         let positive = |name: &str, value: f64| {
             ensure!(
                 value.is_finite() && value > 0.0,
@@ -49,6 +55,14 @@ impl Matching {
                     .and_then(|entropic| entropic.plan())
                     .map_err(|e| {
                         e.within(format!("coupling entropic:{share} (a larger SHARE helps)"))
+                    })?
+            }
+            Coupling::Bridge(sigma) => {
+                positive("sigma", sigma)?;
+                transport::entropic(a, b, squared, 2.0 * sigma * sigma * duration)
+                    .and_then(|entropic| entropic.plan())
+                    .map_err(|e| {
+                        e.within(format!("coupling bridge:{sigma} (a larger SIGMA helps)"))
                     })?
             }
             Coupling::Unbalanced(rho) => {

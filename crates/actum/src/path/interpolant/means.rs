@@ -4,17 +4,18 @@ use ndarray::Array1;
 
 use super::{
     clocked::ClockedSpline,
-    interpolation::{Cardinal, Interpolation},
+    interpolation::{Curve, Interpolation},
 };
 use crate::{cloud::Cloud, data::Snapshots, units::interval};
 
 /// The mean of an [`Interpolant`](super::Interpolant) and the clock of distance. It needs no
 /// coupling: a coupling that keeps the marginals leaves the mean of every snapshot where it is, and
-/// an interpolation is linear in the points.
+/// an interpolation is linear in the points, or nearly (the monotone one). The curves of a metric
+/// are taken for lines.
 pub(crate) struct MeanPath {
     times: Vec<f64>,
     means: Vec<Array1<f64>>,
-    cardinal: Box<dyn Cardinal>,
+    curve: Box<dyn Curve>,
     clock: ClockedSpline,
     scale: Array1<f64>,
 }
@@ -31,7 +32,7 @@ impl MeanPath {
         let means: Vec<Array1<f64>> = means.map(|mean| mean / scale).collect();
         let strides = strides(&means);
         Self {
-            cardinal: interpolation.cardinal(times, &strides),
+            curve: interpolation.curve(times, &strides),
             clock: ClockedSpline::new(times, &strides),
             times: times.to_vec(),
             means,
@@ -52,13 +53,12 @@ impl MeanPath {
 
     /// The mean at `t` within the span, `[d]`.
     fn at(&self, t: f64) -> Array1<f64> {
-        let mut weights = vec![[0.0; 2]; self.times.len()];
-        let support = self
-            .cardinal
-            .write(interval(&self.times, t), t, &mut weights);
-        support.fold(Array1::zeros(self.means[0].len()), |sum, k| {
-            sum + weights[k][0] * &self.means[k]
-        })
+        let d = self.means[0].len();
+        let (mut x, mut v) = (vec![0.0; d], vec![0.0; d]);
+        let chain = |k: usize| self.means[k].view();
+        self.curve
+            .write(interval(&self.times, t), t, &chain, &mut x, &mut v);
+        Array1::from_vec(x)
     }
 
     /// The variance at `t` within the span of a Brownian bridge of rate 1 between the snapshots

@@ -1,4 +1,4 @@
-//! The path between snapshots: matched points travel along straight lines or cubic splines.
+//! The path between snapshots: matched points travel along straight lines or splines.
 
 mod clocked;
 mod coupling;
@@ -8,6 +8,8 @@ mod interpolation;
 mod line;
 mod matching;
 mod means;
+mod metric;
+mod monotone;
 mod spline;
 mod whole;
 
@@ -32,16 +34,17 @@ use crate::{
 pub use coupling::Coupling;
 use drift::Advected;
 use growth::Growth;
-use interpolation::Cardinal;
+use interpolation::Curve;
 pub use interpolation::Interpolation;
 use matching::Matching;
 pub(crate) use means::MeanPath;
 use means::strides;
+use metric::{Bent, Pair};
 
-/// `q_t` between snapshots: `x_t = sum_k c_k(t) y_k` for a chain of points `y_0, ..., y_K`, one of
-/// every snapshot, each drawn from the [coupling](Coupling) with the one before. `c_k` is the
-/// cardinal function of the [interpolation](Interpolation), so `q_t` equals the snapshot at its
-/// time and the velocity is `sum_k c_k'(t) y_k`. Times are real and may be spaced unequally.
+/// `q_t` between snapshots: `x_t` is on the curve of the [interpolation](Interpolation) through a
+/// chain of points `y_0, ..., y_K`, one of every snapshot, each drawn from the
+/// [coupling](Coupling) with the one before. So `q_t` equals the snapshot at its time, and the
+/// velocity is that of the curve. Times are real and may be spaced unequally.
 ///
 /// The path has mass where snapshots differ in mass or the coupling is unbalanced, in units of the
 /// mean mass of the snapshots. The data do not show how mass changes between snapshots, so the path
@@ -49,7 +52,8 @@ use means::strides;
 /// `P_ij` goes linearly from its part `a_i P_ij / sum_j P_ij` of the mass of i to its part of the
 /// mass of j (docs/mathematics.md, section 6).
 ///
-/// With a [blur](Interpolant::blurred) every point is a small Gaussian.
+/// With a [blur](Interpolant::blurred) every point is a small Gaussian. With the coupling
+/// [`Bridge`](Coupling::Bridge) it also wanders between two snapshots as a Brownian bridge.
 pub struct Interpolant {
     times: Vec<f64>,
     clouds: Vec<Cloud>,
@@ -63,10 +67,13 @@ pub struct Interpolant {
     strides: Vec<f64>,
     /// Where a known drift carries every point until the next snapshot.
     advected: Option<Vec<Advected>>,
-    cardinal: Box<dyn Cardinal>,
+    curve: Box<dyn Curve>,
     scale: Array1<f64>,
-    /// The standard deviation of the blur in every column.
-    blur: Array1<f64>,
+    /// The standard deviation of the blur, in units of distance.
+    blur: f64,
+    /// The sigma of the Brownian bridge between two snapshots, in units of distance per root of
+    /// time.
+    wander: f64,
 }
 
 impl Interpolant {
@@ -154,7 +161,8 @@ impl Interpolant {
                         .rescaled(&center, scale)
                 }
             };
-            let (matching, distance) = Matching::new(&start, &scaled[k + 1], coupling)?;
+            let duration = times[k + 1] - times[k];
+            let (matching, distance) = Matching::new(&start, &scaled[k + 1], coupling, duration)?;
             // The way along the drift counts as travelled too.
             let drifted = (start.points() - scaled[k].points())
                 .mapv(|x| x * x)
@@ -168,9 +176,9 @@ impl Interpolant {
         let means: Vec<_> = scaled.iter().map(Cloud::mean).collect();
         let strides = strides(&means);
         let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());
-        Ok(Self {
+        let path = Self {
             times: times.to_vec(),
-            cardinal: interpolation.cardinal(times, &strides),
+            curve: Interpolation::Linear.curve(times, &strides),
             running: clouds.iter().map(|c| cumulated(c.weights())).collect(),
             growth: Growth::new(times, &clouds),
             has_mass: is_uneven || !snapshots.has_equal_masses(),
@@ -180,8 +188,32 @@ impl Interpolant {
             strides,
             advected,
             scale: scale.clone(),
-            blur: Array1::zeros(d),
-        })
+            blur: 0.0,
+            wander: match coupling {
+                Coupling::Bridge(sigma) => sigma,
+                _ => 0.0,
+            },
+        };
+        Ok(path.curved(interpolation))
+    }
+
+    fn curved(mut self, interpolation: Interpolation) -> Self {
+        self.curve = match interpolation {
+            Interpolation::Metric => {
+                let pair = |rng: &mut dyn Rng| {
+                    let k = rng.random_range(0..self.matchings.len());
+                    let mut rows = vec![0; self.clouds.len()];
+                    self.chain(k, 0.0, k..k + 2, rng, &mut rows);
+                    Pair {
+                        interval: k,
+                        ends: [k, k + 1].map(|k| self.clouds[k].point(rows[k])),
+                    }
+                };
+                Box::new(Bent::new(&self.times, &self.clouds, &self.scale, pair))
+            }
+            _ => interpolation.curve(&self.times, &self.strides),
+        };
+        self
     }
 
     /// The same couplings under another interpolation.
@@ -194,8 +226,7 @@ impl Interpolant {
             Setting,
             "a spline does not follow a drift; take the linear interpolation with it"
         );
-        let cardinal = interpolation.cardinal(&self.times, &self.strides);
-        Ok(Self { cardinal, ..self })
+        Ok(self.curved(interpolation))
     }
 
     /// The path with every chain displaced by a Gaussian of standard deviation `width`, in the
@@ -211,8 +242,10 @@ impl Interpolant {
             Setting,
             "the blur of a path must be finite and not negative, got {width}"
         );
-        let blur = &self.scale * width;
-        Ok(Self { blur, ..self })
+        Ok(Self {
+            blur: width,
+            ..self
+        })
     }
 
     /// Draws a chain of matched rows, one of every snapshot in `support`, for `share` of the way
@@ -244,6 +277,19 @@ impl Interpolant {
             rows[previous] = self.matchings[previous]
                 .backward(rows[previous + 1], rng)
                 .unwrap_or_else(|| self.point(previous, rng));
+        }
+    }
+
+    /// How wide the Gaussian of a point is at `share` of an interval of length `duration`, and how
+    /// fast it widens. A bridge alone widens at an infinite rate at its ends, which a blur keeps
+    /// finite.
+    fn width(&self, share: f64, duration: f64) -> [f64; 2] {
+        let sigma = self.wander * self.wander;
+        let variance = self.blur * self.blur + sigma * duration * share * (1.0 - share);
+        let width = variance.sqrt();
+        match sigma > 0.0 {
+            true => [width, sigma * (0.5 - share) / width.max(f64::MIN_POSITIVE)],
+            false => [width, 0.0],
         }
     }
 
@@ -284,38 +330,35 @@ impl Path for Interpolant {
             values: Array1::ones(times.len()),
             rates: Some(Array1::zeros(times.len())),
         };
-        let is_blurred = self.blur.iter().any(|b| *b > 0.0);
+        let is_blurred = self.blur > 0.0 || self.wander > 0.0;
         let mut rows = vec![0; self.times.len()];
-        let mut weights = vec![[0.0; 2]; self.times.len()];
         for (n, &t) in times.iter().enumerate() {
             let k = interval(&self.times, t);
-            let support = self.cardinal.write(k, t, &mut weights);
+            let support = self.curve.support(k);
             let duration = self.times[k + 1] - self.times[k];
             let share = (t - self.times[k]) / duration;
-            self.chain(k, share, support.clone(), rng, &mut rows);
+            self.chain(k, share, support, rng, &mut rows);
             if let (true, Some(rates)) = (self.has_mass, &mut masses.rates) {
                 let gains = self.matchings[k].gains();
                 let gains = gains.map(|gains| gains.of_pair(rows[k], rows[k + 1]));
                 (masses.values[n], rates[n]) = self.growth.of_pair(k, share, gains);
             }
-            let mut x = points.row_mut(n);
-            let mut v = velocities.row_mut(n);
-            if let Some(advected) = &self.advected {
-                let aim = self.clouds[k + 1].point(rows[k + 1]);
-                let (x, v) = (x.as_slice_mut(), v.as_slice_mut());
-                let (x, v) = (x.expect("row-major"), v.expect("row-major"));
-                advected[k].write(rows[k], aim, share, duration, x, v);
-            } else {
-                for k in support {
-                    let [value, slope] = weights[k];
-                    let y = self.clouds[k].point(rows[k]);
-                    x.scaled_add(value, &y);
-                    v.scaled_add(slope, &y);
+            let (mut x, mut v) = (points.row_mut(n), velocities.row_mut(n));
+            let x = x.as_slice_mut().expect("row-major");
+            let v = v.as_slice_mut().expect("row-major");
+            let chain = |k: usize| self.clouds[k].point(rows[k]);
+            match &self.advected {
+                Some(advected) => {
+                    advected[k].write(rows[k], chain(k + 1), share, duration, x, v);
                 }
+                None => self.curve.write(k, t, &chain, x, v),
             }
             if is_blurred {
-                for (x, blur) in x.iter_mut().zip(&self.blur) {
-                    *x += blur * rng.sample::<f64, _>(StandardNormal);
+                let [width, widening] = self.width(share, duration);
+                for (j, scale) in self.scale.iter().enumerate() {
+                    let off = scale * rng.sample::<f64, _>(StandardNormal);
+                    x[j] += width * off;
+                    v[j] += widening * off;
                 }
             }
         }

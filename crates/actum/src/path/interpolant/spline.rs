@@ -23,7 +23,11 @@ impl NaturalSpline {
 
 impl Cardinal for NaturalSpline {
     /// All points of a chain count at every time.
-    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) -> Range<usize> {
+    fn support(&self, _interval: usize) -> Range<usize> {
+        0..self.knots.len()
+    }
+
+    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) {
         let h = self.knots[interval + 1] - self.knots[interval];
         let b = (t - self.knots[interval]) / h;
         let a = 1.0 - b;
@@ -42,7 +46,6 @@ impl Cardinal for NaturalSpline {
                 slope + h / 6.0 * ((1.0 - 3.0 * a * a) * left + (3.0 * b * b - 1.0) * right),
             ];
         }
-        0..self.knots.len()
     }
 }
 
@@ -91,7 +94,7 @@ mod tests {
         let spline = NaturalSpline::new(&knots);
         for (t, values, slopes) in SCIPY {
             let mut weights = [[0.0; 2]; 4];
-            spline.write(interval(&knots, t), t, &mut weights);
+            Cardinal::write(&spline, interval(&knots, t), t, &mut weights);
             for k in 0..4 {
                 assert!((weights[k][0] - values[k]).abs() < 1e-12);
                 assert!((weights[k][1] - slopes[k]).abs() < 1e-12);

@@ -23,9 +23,10 @@ pub(super) const COUPLINGS: [Coupling; 3] = [
     Coupling::Exact,
     Coupling::Entropic(0.1),
 ];
-const INTERPOLATIONS: [Interpolation; 3] = [
+const INTERPOLATIONS: [Interpolation; 4] = [
     Interpolation::Linear,
     Interpolation::Cubic,
+    Interpolation::Monotone,
     Interpolation::Clocked,
 ];
 
@@ -54,9 +55,10 @@ fn snapshots_are_reproduced_at_their_times() {
 
 #[test]
 fn velocities_are_the_time_derivative() {
-    for coupling in COUPLINGS.into_iter().chain([Coupling::Unbalanced(0.3)]) {
+    let others = [Coupling::Unbalanced(0.3), Coupling::Bridge(0.8)];
+    for coupling in COUPLINGS.into_iter().chain(others) {
         for interpolation in INTERPOLATIONS {
-            let path = path(coupling, interpolation);
+            let path = path(coupling, interpolation).blurred(0.1).unwrap();
             for t in [0.3, 0.999, 1.2, 2.0, 3.7] {
                 // The same seed draws the same chain within an interval.
                 let at = |t: f64| path.sample(&[t], &mut ChaCha8Rng::seed_from_u64(4));
@@ -80,6 +82,65 @@ fn the_exact_coupling_keeps_neighbours_together() {
         ends.iter()
             .all(|x| [0.05, 0.55, 2.05].iter().any(|e| (x - e).abs() < 1e-12))
     );
+}
+
+/// Two Gaussians: their Schroedinger bridge has the covariance of the ends
+/// `C = (sqrt(4 a^2 b^2 + sigma^4) - sigma^2) / 2` over a unit of time (Bunne et al. 2023, theorem
+/// 3), so the variance `(1-t)^2 a^2 + t^2 b^2 + 2 t (1-t) C + sigma^2 t (1-t)`, and its velocity is
+/// half the rate of the logarithm of that, times the distance from the mean.
+#[test]
+fn a_bridge_of_gaussians_has_the_known_variance() {
+    let (a, b, sigma, duration) = (0.5, 1.4, 0.9, 2.0);
+    // Points of equal weight at the quantiles of a Gaussian, scaled to its variance.
+    let gaussian = |mean: f64, deviation: f64| {
+        let n = 300;
+        let at = |i: usize| quantile((i as f64 + 0.5) / n as f64);
+        let points = Array1::from_shape_fn(n, at);
+        let spread = points.std(0.0);
+        let points = points.mapv(|z| mean + deviation * z / spread);
+        Cloud::new(points.insert_axis(Axis(1))).unwrap()
+    };
+    let clouds = vec![gaussian(0.0, a), gaussian(3.0, b)];
+    let snapshots = Snapshots::new(vec![0.0, duration], clouds).unwrap();
+    let (coupling, scale) = (Coupling::Bridge(sigma), array![1.0]);
+    let path = Interpolant::new(&snapshots, coupling, Interpolation::Linear, &scale).unwrap();
+    let s = sigma * sigma * duration;
+    let c = 0.5 * ((4.0 * a * a * b * b + s * s).sqrt() - s);
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let n = 200_000;
+    for share in [0.25, 0.5, 0.8] {
+        let rest = 1.0 - share;
+        let variance = rest * rest * a * a + share * share * b * b + share * rest * (2.0 * c + s);
+        let rate = (share * b * b - rest * a * a + (0.5 - share) * (2.0 * c + s)) / duration;
+        let draw = path.sample(&vec![share * duration; n], &mut rng);
+        let off = draw.points.mapv(|x| x - 3.0 * share);
+        let found = off.mapv(|x| x * x).mean().unwrap();
+        assert!((found / variance - 1.0).abs() < 0.015, "{found} {variance}");
+        let velocities = draw.velocities.unwrap() - 3.0 / duration;
+        let found = (&off * &velocities).mean().unwrap();
+        assert!((found - rate).abs() < 0.015, "{found} {rate}");
+    }
+}
+
+/// The quantile of the standard normal distribution, by bisection of its distribution function.
+fn quantile(p: f64) -> f64 {
+    // A trapezoidal sum of the density, whose error is below 1e-9.
+    let below = |z: f64| {
+        let h = (z + 10.0) / 4000.0;
+        let density = |x: f64| (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+        let inner: f64 = (1..4000).map(|i| density(-10.0 + h * f64::from(i))).sum();
+        h * (inner + 0.5 * density(z))
+    };
+    let (mut low, mut high) = (-8.0, 8.0);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if below(middle) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 #[test]

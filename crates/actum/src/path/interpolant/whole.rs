@@ -29,42 +29,37 @@ impl Interpolant {
             "time {t} is outside of the path, [{first}, {last}]"
         );
         ensure!(
-            self.blur.iter().all(|b| *b == 0.0),
+            self.blur == 0.0 && self.wander == 0.0,
             Setting,
             "a blurred path has a density at every time, not a cloud"
         );
         let k = interval(&self.times, t);
-        let mut weights = vec![[0.0; 2]; self.times.len()];
-        let support = self.cardinal.write(k, t, &mut weights);
+        let support = self.curve.support(k);
         let duration = self.times[k + 1] - self.times[k];
         let share = (t - self.times[k]) / duration;
         let (forward, _) = self.pairs(k)?;
-        // What the snapshots beyond the pair add for each of its two points.
-        let beyond =
-            |from: usize, others: &mut dyn Iterator<Item = usize>| -> Result<Array2<f64>> {
-                let mut sum = Array2::zeros(self.clouds[from].points().raw_dim());
-                for other in others {
-                    sum.scaled_add(weights[other][0], &self.expected(from, other)?);
-                }
-                Ok(sum)
-            };
-        let before = beyond(k, &mut (support.start..k))?;
-        let after = beyond(k + 1, &mut (k + 2..support.end))?;
+        // The points of a chain for each of the two points of the pair.
+        let before = (support.start..k).map(|other| self.expected(k, other));
+        let before = before.collect::<Result<Vec<_>>>()?;
+        let after = (k + 2..support.end).map(|other| self.expected(k + 1, other));
+        let after = after.collect::<Result<Vec<_>>>()?;
         let (a, b) = (&self.clouds[k], &self.clouds[k + 1]);
         let gains = self.matchings[k].gains();
         let (mut points, mut masses) = (vec![], vec![]);
         let (mut x, mut v) = (vec![0.0; a.dimension()], vec![0.0; a.dimension()]);
         for i in 0..a.len() {
             for (j, mass) in forward.row(i) {
-                if let Some(advected) = &self.advected {
-                    advected[k].write(i, b.point(j), share, duration, &mut x, &mut v);
-                } else {
-                    for (column, x) in x.iter_mut().enumerate() {
-                        *x = weights[k][0] * a.points()[[i, column]]
-                            + weights[k + 1][0] * b.points()[[j, column]]
-                            + before[[i, column]]
-                            + after[[j, column]];
+                let chain = |other: usize| match other {
+                    _ if other < k => before[other - support.start].row(i),
+                    _ if other == k => a.point(i),
+                    _ if other == k + 1 => b.point(j),
+                    _ => after[other - k - 2].row(j),
+                };
+                match &self.advected {
+                    Some(advected) => {
+                        advected[k].write(i, b.point(j), share, duration, &mut x, &mut v);
                     }
+                    None => self.curve.write(k, t, &chain, &mut x, &mut v),
                 }
                 points.extend_from_slice(&x);
                 masses.push(match gains.map(|gains| gains.of_pair(i, j)) {
@@ -121,7 +116,7 @@ impl Interpolant {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
+    use ndarray::{array, aview1};
 
     use super::*;
     use crate::{
@@ -141,6 +136,7 @@ mod tests {
             Interpolation::Linear,
             Interpolation::Cubic,
             Interpolation::Clocked,
+            Interpolation::Monotone,
         ] {
             let path = path(Coupling::Exact, interpolation);
             let seen = snapshots();
@@ -148,13 +144,17 @@ mod tests {
                 let off = (path.whole(*t).unwrap().mean() - cloud.mean()).mapv(f64::abs);
                 assert!(off.sum() < 1e-12, "{interpolation:?} at {t}: {off}");
             }
+            if interpolation == Interpolation::Monotone {
+                // It is not linear in the points.
+                continue;
+            }
             let t = 0.37 * seen.times()[1] + 0.63 * seen.times()[2];
-            let mut weights = vec![[0.0; 2]; seen.len()];
-            let support = path.cardinal.write(1, t, &mut weights);
-            let mean = support.fold(Array1::<f64>::zeros(2), |sum, k| {
-                sum + weights[k][0] * seen.cloud(k).mean()
-            });
-            let off = (path.whole(t).unwrap().mean() - mean).mapv(f64::abs).sum();
+            let means: Vec<Array1<f64>> = seen.clouds().iter().map(Cloud::mean).collect();
+            let (mut mean, mut v) = ([0.0; 2], [0.0; 2]);
+            let chain = |k: usize| means[k].view();
+            path.curve.write(1, t, &chain, &mut mean, &mut v);
+            let off = path.whole(t).unwrap().mean() - aview1(&mean);
+            let off = off.mapv(f64::abs).sum();
             assert!(off < 1e-12, "{interpolation:?}: {off}");
         }
     }
