@@ -189,6 +189,20 @@ fn choosing_takes_the_method_that_predicts_what_is_left_out_inside() {
     assert!(report.advice.contains("Use"), "{}", report.advice);
 }
 
+/// A fit that moves nothing to speak of is told what it lacks, because the paths are nearer.
+#[test]
+fn a_fit_that_is_too_short_is_told_to_go_on() {
+    let mut short = small("clocked");
+    short.settings.fit.steps = 1;
+    let options = Options {
+        protocols: vec![Protocol::Previous],
+        ..Options::default()
+    };
+    let evaluation = evaluation(&snapshots(), vec![short], options);
+    let advice = evaluation.run(None, &go_on).unwrap().advice;
+    assert!(advice.contains("take more steps"), "{advice}");
+}
+
 #[test]
 fn the_number_of_threads_does_not_matter() {
     let evaluation = evaluation(

@@ -65,9 +65,18 @@ pub(super) fn advice(evaluation: &Evaluation, table: &Table) -> (Option<String>,
         difference.wins,
     );
     let sentence = if found > nearest_neighbour {
+        // What a fit could be at its best is the path that it is fitted to.
+        let paths = of("clocked spline").into_iter().chain([linear]);
+        let path = paths.fold(f64::INFINITY, f64::min);
+        let remedy = match path < nearest_neighbour {
+            true => {
+                "the paths between snapshots are nearer, so the fits are too short: take more steps"
+            }
+            false => "times may be too far apart",
+        };
         format!(
             "Use none of these yet: the best, {name}, predicts a left-out time worse than the \
-             neighbouring snapshot as it is does; times may be too far apart."
+             neighbouring snapshot as it is does; {remedy}."
         )
     } else if found <= 0.0 && linear <= 0.0 {
         format!(
