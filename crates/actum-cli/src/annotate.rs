@@ -12,7 +12,7 @@ use actum::{
     path::Path as _,
     run::Run,
 };
-use ndarray::{Array1, Array2, Axis, concatenate};
+use ndarray::{Array1, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
@@ -116,44 +116,22 @@ pub fn run(arguments: &Annotate) -> Result<()> {
 
 /// Copies an AnnData file with what the action tells about every cell.
 fn copy(run: &Run, dynamics: &Dynamics, from: &Path, to: &Path) -> Result<Annotated> {
-    let (all, rows, keys) = run.read_by(|keys| {
+    let (all, order, keys) = run.read_by(|keys| {
         let keys = Keys {
             velocity_key: None,
             ..keys.clone()
         };
         let table = TableReader::open(from, &keys)?;
-        let rows = table.order();
-        Ok((table.read()?, rows, keys))
+        let order = table.order();
+        Ok((table.read()?, order, keys))
     })?;
-    let seen = run.view(&all).map_err(|e| e.within(from.display()))?;
-    let (n, d) = (rows.len(), seen.dimension());
-    let (mut points, mut velocities) = (Array2::zeros((n, d)), Array2::zeros((n, d)));
-    let [mut action, mut speed, mut growth, mut energy] = [(); 4].map(|()| Array1::zeros(n));
-    let mut rows = rows.into_iter();
-    for (t, cloud) in seen.times().iter().zip(seen.clouds()) {
-        let told = dynamics.describe(*t, cloud.points())?;
-        for (i, row) in rows.by_ref().take(cloud.len()).enumerate() {
-            points.row_mut(row).assign(&cloud.points().row(i));
-            velocities.row_mut(row).assign(&told.velocity.row(i));
-            action[row] = told.action[i];
-            speed[row] = told.speed[i];
-            growth[row] = told.growth[i];
-            energy[row] = told.energy[i];
-        }
-    }
-    let mut numbers = vec![
-        ("actum_action", &action),
-        ("actum_speed", &speed),
-        ("actum_energy", &energy),
-    ];
-    if dynamics.lagrangian.grows() {
-        numbers.push(("actum_growth", &growth));
-    }
+    let told = run.describe(dynamics, &all, &order);
+    let told = told.map_err(|e| e.within(from.display()))?;
     let known = Annotations {
-        columns: seen.columns(),
-        points: &points,
-        velocities: &velocities,
-        numbers: &numbers,
+        columns: &told.columns,
+        points: &told.points,
+        velocities: &told.description.velocity,
+        numbers: &told.numbers(),
     };
     data::annotate(from, &keys, to, &known)
 }

@@ -7,7 +7,6 @@ use actum::{
     cloud::Cloud,
     data::{self, Keys, Snapshots, extensions},
     error::{Error, ErrorKind, Result},
-    evaluate,
     flow::{self, Scheme},
     gallery::Branching,
     metric,
@@ -58,17 +57,8 @@ pub fn run(arguments: &Demo) -> Result<()> {
     )?;
 
     let dynamics = run.dynamics(&device)?;
-    let scale = score::scale(&run, &snapshots)?;
-    let neighbours = evaluate::neighbours(&snapshots, HELD_OUT, &[HELD_OUT]);
-    let scored = evaluate::score(
-        &dynamics,
-        &snapshots,
-        HELD_OUT - 1,
-        HELD_OUT,
-        neighbours,
-        &scale,
-    )?;
-    score::print(&scored, true, false);
+    let scored = run.score(&dynamics, &snapshots, None, &[HELD_OUT])?;
+    score::print(&scored[0].score, true, false);
 
     let (first, last) = (snapshots.cloud(0), snapshots.times()[snapshots.len() - 1]);
     let moved = flow::simulate(
@@ -90,14 +80,13 @@ pub fn run(arguments: &Demo) -> Result<()> {
     ));
 
     output::line("Pictures:");
-    plot::draw(
-        &run,
+    run.draw(
         &dynamics,
         &snapshots,
-        &[HELD_OUT],
-        &[scored],
+        &scored,
         None,
         &pictures,
+        &mut plot::drawn,
     )?;
     output::line(&format!(
         "\nDone in {:.0} s. For your own file ({}):\n  \

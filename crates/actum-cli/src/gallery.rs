@@ -62,14 +62,9 @@ fn list(as_json: bool) -> Result<()> {
 fn write(arguments: &Gallery, name: &str, path: &std::path::Path) -> Result<()> {
     let entry = gallery::find(name)?;
     let truth = entry.path(arguments.columns)?;
-    let [first, last] = truth.span();
-    let times = if arguments.times.is_empty() {
-        let steps = entry.snapshots - 1;
-        (0..=steps)
-            .map(|k| first + (last - first) * k as f64 / steps as f64)
-            .collect()
-    } else {
-        arguments.times.clone()
+    let times = match arguments.times.is_empty() {
+        true => entry.times(&*truth),
+        false => arguments.times.clone(),
     };
     if arguments.points < 2 {
         return Err(Error::new(

@@ -29,42 +29,19 @@ pub fn run(arguments: &Image) -> Result<()> {
     }
 }
 
-/// What stands for made-up images in place of a file.
-const SHAPES: &str = "shapes";
-/// Their sides, and how many there are.
-const SIDE: usize = 16;
-const COUNT: usize = 4000;
-
-/// The images of a name: made-up ones differ by seed.
-fn read(what: &str, seed: u64) -> Result<Images> {
-    if what != SHAPES {
-        return Images::read(Path::new(what));
+/// A name that holds in any folder.
+fn full(what: &str) -> String {
+    if what == Shapes::NAME {
+        return what.to_owned();
     }
-    Shapes {
-        height: SIDE,
-        width: SIDE,
-        channels: 3,
-    }
-    .draw(COUNT, seed)
+    let path = std::path::absolute(what).unwrap_or(PathBuf::from(what));
+    path.display().to_string()
 }
 
 fn warn(images: &Images) {
     for warning in images.warnings() {
         eprintln!("warning: {}: {warning}", images.source());
     }
-}
-
-/// The seed of the shapes that models are fitted to, and that of others.
-const SEEN: u64 = 0;
-const FRESH: u64 = 1;
-
-/// A name that holds in any folder.
-fn full(what: &str) -> String {
-    if what == SHAPES {
-        return what.to_owned();
-    }
-    let path = std::path::absolute(what).unwrap_or(PathBuf::from(what));
-    path.display().to_string()
 }
 
 fn fit(arguments: &ImageFit) -> Result<()> {
@@ -75,13 +52,13 @@ fn fit(arguments: &ImageFit) -> Result<()> {
             let run = Run::open(&fitting.output)?;
             (run.images()?.0.clone(), run.source().data.clone())
         }
-        _ => (ImageSettings::default(), SHAPES.to_owned()),
+        _ => (ImageSettings::default(), Shapes::NAME.to_owned()),
     };
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
     if_exists.allows(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
-    let images = read(&data, SEEN)?;
+    let images = Shapes::or_read(&data, Shapes::SEEN)?;
     warn(&images);
     let run = Run::fit(
         &fitting.output,
@@ -168,7 +145,9 @@ fn sample(arguments: &ImageSample) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
     let like = match run.images()?.0.path {
-        Some(NoisePath::Heat) => Some(run.view_images(&read(&run.source().data, SEEN)?)?),
+        Some(NoisePath::Heat) => {
+            Some(run.view_images(&Shapes::or_read(&run.source().data, Shapes::SEEN)?)?)
+        }
         _ => None,
     };
     let scheme = scheme(arguments.steps);
@@ -190,7 +169,7 @@ fn restore(arguments: &ImageRestore) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
     let images = first(
-        &run.view_images(&read(&arguments.input, FRESH)?)?,
+        &run.view_images(&Shapes::or_read(&arguments.input, Shapes::FRESH)?)?,
         arguments.n,
     )?;
     let (path, seed, scheme) = (&arguments.output, arguments.seed, scheme(arguments.steps));
@@ -237,7 +216,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         ));
     }
     let model = run.model(&Device::named(&arguments.device)?)?;
-    let data = run.view_images(&read(&arguments.data, FRESH)?)?;
+    let data = run.view_images(&Shapes::or_read(&arguments.data, Shapes::FRESH)?)?;
     warn(&data);
     let n = arguments.n.min(data.len());
     let scheme = ImageModel::SCHEME;

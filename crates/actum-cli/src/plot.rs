@@ -1,26 +1,19 @@
 //! `actum plot`.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use actum::{
     action::Device,
     cloud::Cloud,
     data::Snapshots,
-    dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
-    evaluate::{self, Score},
-    flow::{self, Scheme},
-    plot::{
-        self, ByClass, Chart, Curve, Look, LossPoint, Observed, ObservedMass, Panel, Projection,
-    },
-    run::{Record, Run},
+    plot::ByClass,
+    run::Run,
 };
-use ndarray::{ArrayView2, Axis, concatenate};
 
 use crate::{
     arguments::Plot,
     output, read,
-    score::{held_in, scale},
     simulate::{own_data, read_for},
 };
 
@@ -41,26 +34,22 @@ pub fn run(arguments: &Plot) -> Result<()> {
     if let Some(sampled) = read::said(&snapshots, "are drawn and compared") {
         output::line(&format!("Note: {sampled}."));
     }
-    let held = held_in(&run, &snapshots)?;
-    let scale = scale(&run, &snapshots)?;
-    let mut scores = vec![];
-    for &at in &held {
-        let neighbours = evaluate::neighbours(&snapshots, at, &held);
-        if let Some(from) = neighbours[0] {
-            scores.push(evaluate::score(
-                &dynamics, &snapshots, from, at, neighbours, &scale,
-            )?);
-        }
-    }
-    draw(
-        &run,
+    let held = run.held_in(&snapshots)?;
+    let named: Vec<usize> = held.into_iter().filter(|at| *at > 0).collect();
+    let scored = run.score(&dynamics, &snapshots, None, &named)?;
+    run.draw(
         &dynamics,
         &snapshots,
-        &held,
-        &scores,
+        &scored,
         by.as_ref(),
         &arguments.output,
+        &mut drawn,
     )
+}
+
+/// Says that there is a picture.
+pub fn drawn(svg: &Path) {
+    output::line(&format!("  {} (and .png)", svg.display()));
 }
 
 /// The classes of the points by the attribute of a name; upper and lower case agree.
@@ -87,216 +76,4 @@ fn by_class(name: &str, snapshots: &Snapshots) -> Result<ByClass> {
     })?;
     let sizes: Vec<usize> = snapshots.clouds().iter().map(Cloud::len).collect();
     ByClass::of(found, &sizes)
-}
-
-/// How many particles and instants a picture of trajectories has.
-const PARTICLES: usize = 200;
-const INSTANTS: usize = 121;
-
-/// Draws everything about a run into `folder`; `held` are the times that the fit did not see, and
-/// points are coloured by time or by their class.
-pub fn draw(
-    run: &Run,
-    dynamics: &Dynamics,
-    snapshots: &Snapshots,
-    held: &[usize],
-    scores: &[Score],
-    by: Option<&ByClass>,
-    folder: &Path,
-) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
-    let save = |picture: plot::Picture, name: &str| -> Result<()> {
-        let [svg, _] = picture.save(&folder.join(name))?;
-        output::line(&format!("  {} (and .png)", svg.display()));
-        Ok(())
-    };
-    let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
-    let units = snapshots.axis().units();
-    let time = units.map_or("time".to_owned(), |units| format!("time, {units}"));
-    // What distances see: columns that are standardised in the fit are so in the picture.
-    let scale = scale(run, snapshots)?;
-    let projection = Projection::scaled(&clouds, snapshots.columns(), &scale)?.over(&time);
-    let labels = shown(snapshots);
-    let observed: Vec<Observed> = labels
-        .iter()
-        .zip(snapshots.times())
-        .zip(snapshots.clouds())
-        .map(|((label, time), cloud)| Observed {
-            time: *time,
-            label: label.clone(),
-            cloud,
-        })
-        .collect();
-
-    let first = snapshots.cloud(0);
-    let times = snapshots.times();
-    let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
-    let seed = run.settings().fit().seed;
-    let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
-    let panels = (0..snapshots.len())
-        .map(|i| {
-            Ok(Panel {
-                time: times[i],
-                label: labels[i].clone(),
-                observed: Some(snapshots.cloud(i).clone()),
-                predicted: Some(moved.cloud(i)?),
-                held_out: held.contains(&i),
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let how = format!(
-        "Predicted: the points of {} moved along the learned field.",
-        labels[0]
-    );
-    save(
-        plot::snapshots(&panels, &how, &projection, by)?,
-        "snapshots",
-    )?;
-
-    let rows = thinned(first.len(), PARTICLES);
-    let (some, by) = (first.select(&rows)?, by.map(|by| by.moving(&rows)));
-    let by = by.as_ref();
-    let span = times[times.len() - 1] - times[0];
-    let instants: Vec<f64> = (0..INSTANTS)
-        .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
-        .collect();
-    if dynamics.lagrangian.grows() {
-        let moved = flow::simulate(dynamics, first, times[0], &instants, scheme, seed)?;
-        let predicted: Vec<_> = instants.iter().copied().zip(moved.masses()).collect();
-        let observed: Vec<_> = (0..snapshots.len())
-            .map(|i| ObservedMass {
-                time: times[i],
-                mass: snapshots.cloud(i).mass(),
-                held_out: held.contains(&i),
-            })
-            .collect();
-        save(plot::mass("Mass", &predicted, &observed, &time)?, "mass")?;
-    }
-    let paths = flow::simulate(dynamics, &some, times[0], &instants, scheme, seed)?;
-    save(
-        plot::trajectories(&paths.times, &paths.points, &observed, &projection, by)?,
-        "trajectories",
-    )?;
-
-    let mut velocities = vec![];
-    let mut at = vec![];
-    for (k, &t) in instants.iter().enumerate() {
-        velocities.push(dynamics.velocity(t, &paths.at(k))?);
-        at.extend(std::iter::repeat_n(t, some.len()));
-    }
-    let velocities: Vec<ArrayView2<f64>> = velocities.iter().map(|v| v.view()).collect();
-    let velocities = concatenate(Axis(0), &velocities).expect("all have the same columns");
-    let points = paths.points.to_shape((at.len(), some.dimension()));
-    let points = points.expect("rows of all times in turn").into_owned();
-    save(
-        plot::streamlines(&points, &velocities, &at, &observed, &projection, by)?,
-        "streamlines",
-    )?;
-
-    if let Some(bridge) = run.bridge(snapshots)? {
-        let unit = match run.snapshots()?.0.data.standardize {
-            true => "standard deviations",
-            false => "units of the data",
-        };
-        let error = |t: &f64| bridge.error(*t).map(|error| [*t, error]);
-        let found = held.iter().filter_map(|k| {
-            let found = bridge.found(times[*k], snapshots.cloud(*k))?;
-            Some([times[*k], found])
-        });
-        // The times of the snapshots, where it is 0, are among those that are drawn.
-        let mut drawn: Vec<f64> = instants.iter().chain(times).copied().collect();
-        drawn.sort_by(f64::total_cmp);
-        drawn.dedup();
-        let curve = |name: &str, points: Vec<[f64; 2]>, look| Curve {
-            name: name.to_owned(),
-            points,
-            look: Look::Learned(look),
-            dots: look == 1,
-        };
-        let expected = curve("expected", drawn.iter().filter_map(error).collect(), 0);
-        let found = curve("found where held out", found.collect(), 1);
-        let mut curves = vec![expected, found];
-        curves.retain(|curve| !curve.points.is_empty());
-        let chart = Chart {
-            title: "How far the mean of a prediction may be off".to_owned(),
-            x: plot::Axis {
-                name: time.clone(),
-                logarithmic: false,
-            },
-            y: plot::Axis {
-                name: format!("distance, {unit}"),
-                logarithmic: false,
-            },
-            curves,
-            y_limits: None,
-            density: None,
-        };
-        save(
-            plot::curves("Error bars between snapshots", &[chart], 1)?,
-            "error",
-        )?;
-    }
-
-    let mut losses = vec![];
-    let mut events = vec![];
-    for record in run.log()? {
-        match record {
-            Record::Step(step) => losses.push(LossPoint {
-                step: step.step,
-                loss: step.loss,
-                smooth: Some(step.smoothed),
-            }),
-            Record::Rollback(rollback) => events.push((rollback.to, "rolled back".to_owned())),
-        }
-    }
-    save(plot::loss("Objective", &losses, &events)?, "loss")?;
-
-    for score in scores {
-        let rows: Vec<plot::Score> = score
-            .rows()
-            .into_iter()
-            .enumerate()
-            .map(|(i, (name, distances))| plot::Score {
-                name: name.to_owned(),
-                value: distances.w1,
-                result: i == 0,
-            })
-            .collect();
-        let measure = format!("W1 to the points held out at {}", score.at);
-        save(
-            plot::scores(&measure, &rows)?,
-            &format!("score-{}", file_name(&score.at)),
-        )?;
-    }
-    Ok(())
-}
-
-/// The labels as a person reads them: numbers alone say that they are times.
-fn shown(snapshots: &Snapshots) -> Vec<String> {
-    let plain = |label: &String| label.parse::<f64>().is_ok();
-    let labels = snapshots.labels();
-    labels
-        .iter()
-        .map(|label| {
-            if plain(label) {
-                format!("t = {label}")
-            } else {
-                label.clone()
-            }
-        })
-        .collect()
-}
-
-fn file_name(label: &str) -> String {
-    let safe = |c: char| c.is_alphanumeric() || c == '.' || c == '-';
-    label
-        .chars()
-        .map(|c| if safe(c) { c } else { '-' })
-        .collect()
-}
-
-/// Evenly spaced rows out of `n`, at most `most` of them.
-fn thinned(n: usize, most: usize) -> Vec<usize> {
-    let kept = n.min(most);
-    (0..kept).map(|k| k * n / kept).collect()
 }

@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 use actum::{
     action::Device,
     cloud::Cloud,
-    data::Snapshots,
-    error::{Error, ErrorKind, Result},
-    evaluate::{self, Distances, Score},
+    error::Result,
+    evaluate::{Distances, Score},
     metric::REACH,
     run::{Run, SnapshotSettings},
-    units::Units,
 };
-use ndarray::Array1;
 use serde_json::json;
 
 use crate::{arguments, output, read, simulate::read_for};
@@ -25,14 +22,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
     let (settings, _) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = read_for(&run, &arguments.file, read::sample)?;
-    let scale = scale(&run, &snapshots)?;
-    let held = held_in(&run, &snapshots)?;
-    let at = targets(arguments, &held, &snapshots)?;
-    let typed = arguments
-        .from
-        .as_deref()
-        .map(|text| snapshots.index_of(text))
-        .transpose()?;
+    let at = run.targets(&snapshots, &arguments.at)?;
     let largest = snapshots.clouds().iter().map(Cloud::len).max().unwrap_or(0);
     if largest >= LARGE && !at.is_empty() {
         eprintln!(
@@ -42,28 +32,14 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
             output::thousands(largest)
         );
     }
-    let mut scores = vec![];
-    for &at in &at {
-        let neighbours = evaluate::neighbours(&snapshots, at, &held);
-        let from = typed.or(neighbours[0]).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Value,
-                format!(
-                    "there is no time before {} to push points from; name one with --from",
-                    snapshots.labels()[at]
-                ),
-            )
-        })?;
-        scores.push(evaluate::score(
-            &dynamics, &snapshots, from, at, neighbours, &scale,
-        )?);
-    }
+    let scored = run.score(&dynamics, &snapshots, arguments.from.as_deref(), &at)?;
+    let scores: Vec<&Score> = scored.iter().map(|scored| &scored.score).collect();
     let sampled = read::said(&snapshots, "are compared");
     let advice: Vec<String> = [behind(&scores, settings), blind(&scores)]
         .into_iter()
         .flatten()
         .collect();
-    let scores = at.iter().map(|at| held.contains(at)).zip(&scores);
+    let scores = scored.iter().map(|scored| (scored.held_out, &scored.score));
     if arguments.json {
         print_json(arguments, settings, scores, sampled, advice);
     } else {
@@ -83,7 +59,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
 }
 
 /// What to try where linear transport, which knows the next snapshot too, is nearer than the fit.
-fn behind(scores: &[Score], settings: &SnapshotSettings) -> Option<String> {
+fn behind(scores: &[&Score], settings: &SnapshotSettings) -> Option<String> {
     let behind: Vec<&str> = scores
         .iter()
         .filter(|score| score.is_behind_linear())
@@ -119,7 +95,7 @@ fn is_beyond_mmd(score: &Score) -> bool {
 }
 
 /// What to do where the MMD tells nothing.
-fn blind(scores: &[Score]) -> Option<String> {
+fn blind(scores: &[&Score]) -> Option<String> {
     let largest = scores.iter().map(|score| score.floor.w1).reduce(f64::max)?;
     (largest > REACH).then(|| {
         format!(
@@ -128,37 +104,6 @@ fn blind(scores: &[Score]) -> Option<String> {
             output::number(largest)
         )
     })
-}
-
-/// The times of `snapshots` that the fit did not see.
-pub fn held_in(run: &Run, snapshots: &Snapshots) -> Result<Vec<usize>> {
-    let labels = &run.snapshots()?.1.labels;
-    let held = run.held_out()?.into_iter();
-    Ok(held
-        .filter_map(|i| snapshots.index_of(&labels[i]).ok())
-        .collect())
-}
-
-/// Which times to predict.
-fn targets(
-    arguments: &arguments::Score,
-    held: &[usize],
-    snapshots: &Snapshots,
-) -> Result<Vec<usize>> {
-    let typed = arguments.at.iter().map(|text| snapshots.index_of(text));
-    let typed = typed.collect::<Result<Vec<_>>>()?;
-    Ok(match (typed.is_empty(), held.is_empty()) {
-        (false, _) => typed,
-        (true, false) => held.to_vec(),
-        (true, true) => (1..snapshots.len()).collect(),
-    })
-}
-
-/// What distances are divided by: for a standardised run the standard deviations over all rows of
-/// the scored file, as the field's protocol has it, so that reference rows do not depend on the
-/// run.
-pub fn scale(run: &Run, snapshots: &Snapshots) -> Result<Array1<f64>> {
-    Ok(Units::of(snapshots, run.snapshots()?.0.data.standardize)?.scale())
 }
 
 fn units(settings: &SnapshotSettings) -> &'static str {

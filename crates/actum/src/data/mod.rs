@@ -5,6 +5,9 @@
 //! see [`TimeAxis`]. Without weights every time has mass 1. Velocities are read if
 //! [`Keys::velocity_key`] names them.
 //!
+//! What is in memory already, as columns of a [`Table`], is looked at in the same way
+//! ([`TableReader::of`]).
+//!
 //! [`read()`] holds all rows in memory; [`TableReader::shards`] splits a file that is larger than
 //! memory into [`Shards`].
 //!
@@ -32,7 +35,7 @@ pub use self::{
     annotate::{Annotated, Annotations, annotate, annotates},
     attributes::{Attribute, read_attributes},
     entries::{Entry, entries},
-    formats::{FORMATS, Format, described, extensions},
+    formats::{FORMATS, Format, Table, Values, described, extensions},
     images::{IMAGE_TARGETS, ImageTarget, Images},
     keys::{Key, Keys},
     reader::{Points, TableReader, read, read_matrix, read_points},

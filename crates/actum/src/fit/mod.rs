@@ -133,6 +133,12 @@ pub struct Rollback {
 
 /// Is told what happens while fitting. Every method has a default that does nothing.
 pub trait Observer {
+    /// A [run](crate::run::Run::fit) has joined up its data and is about to write its folder;
+    /// [`ControlFlow::Break`] stops before.
+    fn begin(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
     /// A step is done; [`ControlFlow::Break`] stops after a last checkpoint.
     fn step(&mut self, _step: &Step) -> ControlFlow<()> {
         ControlFlow::Continue(())

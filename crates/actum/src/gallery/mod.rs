@@ -212,6 +212,14 @@ impl Entry {
         matches!(self.columns, Columns::Usually(_))
     }
 
+    /// The times of its snapshots where none are chosen: evenly from the first to the last.
+    pub fn times(&self, truth: &dyn Truth) -> Vec<f64> {
+        let ([first, last], steps) = (truth.span(), self.snapshots - 1);
+        (0..=steps)
+            .map(|k| first + (last - first) * k as f64 / steps as f64)
+            .collect()
+    }
+
     /// The population, in `columns` columns where that can be chosen.
     ///
     /// # Errors

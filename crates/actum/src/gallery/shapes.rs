@@ -1,6 +1,9 @@
 //! Made-up images.
 
-use std::f64::consts::{PI, TAU};
+use std::{
+    f64::consts::{PI, TAU},
+    path::Path,
+};
 
 use ndarray::Array4;
 use rand::{Rng, RngExt, SeedableRng};
@@ -109,6 +112,30 @@ fn color(hue: f64, saturation: f64, value: f64) -> [f64; 3] {
 }
 
 impl Shapes {
+    /// What stands for made-up images in place of a file.
+    pub const NAME: &str = "shapes";
+    /// The seed of the images that models are fitted to.
+    pub const SEEN: u64 = 0;
+    /// That of others.
+    pub const FRESH: u64 = 1;
+
+    /// The images in a file or folder, or 4000 made-up ones of 16 x 16 pixels in colour for the
+    /// [name](Self::NAME) of none; these differ by seed.
+    ///
+    /// # Errors
+    /// As [`Images::read`].
+    pub fn or_read(what: &str, seed: u64) -> Result<Images> {
+        if what != Self::NAME {
+            return Images::read(Path::new(what));
+        }
+        let shapes = Self {
+            height: 16,
+            width: 16,
+            channels: 3,
+        };
+        shapes.draw(4000, seed)
+    }
+
     /// So many images. The same seed gives the same images, and the first ones are the same however
     /// many there are.
     ///

@@ -124,6 +124,18 @@ impl LagrangianOptions {
     /// # Errors
     /// Numbers outside of their range; a drift without velocities.
     pub fn lagrangian(&self, seen: &Snapshots, units: &Units, seed: u64) -> Result<Lagrangian> {
+        let lagrangian = self.of_any_path(units)?;
+        if !self.drift {
+            return Ok(lagrangian);
+        }
+        Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
+    }
+
+    /// The terms that need no snapshots: all but the drift.
+    ///
+    /// # Errors
+    /// Numbers outside of their range.
+    pub fn of_any_path(&self, units: &Units) -> Result<Lagrangian> {
         let lambda = match self.growth {
             Growth::Lambda(lambda) => lambda,
             Growth::Auto => {
@@ -134,7 +146,7 @@ impl LagrangianOptions {
         let lagrangian = Lagrangian::new(self.cost.clone())
             .noise_over_time(self.noise.clone())
             .growth(lambda)?;
-        lagrangian.check(seen.dimension())?;
+        lagrangian.check(units.dimension())?;
         let [first, last] = units.span();
         ensure!(
             lagrangian.noise_in_time().is_within([first, last]),
@@ -142,10 +154,7 @@ impl LagrangianOptions {
             "the noise is given for times outside of the data's, [{first}, {last}]: {}",
             lagrangian.noise_in_time()
         );
-        if !self.drift {
-            return Ok(lagrangian);
-        }
-        Ok(lagrangian.drift(Drift::smoothed(seen, &units.scale(), seed)?))
+        Ok(lagrangian)
     }
 
     /// Whether mass is born and dies.

@@ -18,10 +18,11 @@ const MODEL: &str = "model.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const LOG: &str = "log.jsonl";
 const SAMPLES: &str = "samples.png";
-// The newest evidence of a finished run goes first, its settings last.
-pub(super) const FILES: [&str; 6] = [SAMPLES, MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS];
-
 impl Run {
+    /// The names of all files of a run. The newest evidence of a finished run comes first, its
+    /// settings last: in this order they are replaced.
+    pub const FILES: [&str; 6] = [SAMPLES, MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS];
+
     /// Opens the run in `folder`.
     ///
     /// # Errors
@@ -120,7 +121,7 @@ impl Run {
     fn begin(&self) -> Result<()> {
         fs::create_dir_all(&self.folder)
             .map_err(|cause| Error::io("create the folder", &self.folder, cause))?;
-        for name in FILES {
+        for name in Self::FILES {
             let path = self.folder.join(name);
             if path.exists() {
                 fs::remove_file(&path).map_err(|cause| Error::io("replace", &path, cause))?;

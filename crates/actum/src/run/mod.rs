@@ -12,7 +12,10 @@
 mod folder;
 mod image_model;
 mod images;
+#[cfg(feature = "plot")]
+mod pictures;
 mod schema;
+mod score;
 mod settings;
 mod snapshots;
 mod source;
@@ -29,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub use self::snapshots::Start;
 pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use schema::Schema;
+pub use score::{Described, Scored};
 pub use settings::{ImageSettings, Settings, SnapshotSettings};
 pub use source::{Seen, SeenImages, SeenSnapshots, Source};
 
@@ -38,7 +42,6 @@ use crate::{
     fit::{Observer, Rollback, Step},
     store,
 };
-use folder::FILES;
 use images::Picture;
 
 /// What to do with a folder that is there already.
@@ -120,6 +123,11 @@ impl Run {
             _ => None,
         };
         let network = device.place(network)?;
+        ensure!(
+            observer.begin().is_continue(),
+            Interrupted,
+            "stopped before the first step; nothing is kept"
+        );
         run.learn(network, &problem, checkpoint.as_ref(), picture, observer)?;
         Ok(run)
     }
@@ -193,7 +201,7 @@ impl IfExists {
                     let name = entry.file_name();
                     let left_over = name.to_string_lossy().starts_with(store::TEMPORARY);
                     ensure!(
-                        left_over || FILES.iter().any(|f| *f == name),
+                        left_over || Run::FILES.iter().any(|f| *f == name),
                         Exists,
                         "{} holds {}, which is not part of a run: it is not overwritten; choose \
                      another folder",

@@ -4,6 +4,7 @@
 mod anndata;
 mod columns;
 mod content;
+mod memory;
 pub(super) mod npz;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -14,6 +15,8 @@ use std::path::Path;
 use ndarray::Array2;
 
 pub(super) use columns::{check_reserved, velocity_names};
+pub(super) use memory::Rows as MemoryRows;
+pub use memory::{Table, Values};
 
 use super::{
     Annotated, Annotations, Attribute, Entry, Keys,

@@ -2,18 +2,19 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use super::{Gathered, Source};
+use super::{Chunk, Gathered, Head, Source};
 use crate::{
     data::{
-        Keys, Shards, Snapshots, Split, TimeAxis, shards::split, snapshots::check_sizes,
-        time::names_no_time, within,
+        Keys, Shards, Snapshots, Split, Table, TimeAxis, formats::MemoryRows, shards::split,
+        snapshots::check_sizes, time::names_no_time, within,
     },
     error::Result,
 };
 
-/// A file whose times are known and whose rows are still to be read, at 8 bytes a row.
+/// A file whose times are known and whose rows are still to be read, at 8 bytes a row; or a table
+/// in memory.
 pub struct TableReader {
-    file: Source,
+    origin: Origin,
     pub(in crate::data) axis: TimeAxis,
     /// The time of each row, as an index.
     pub(in crate::data) index: Vec<usize>,
@@ -23,6 +24,12 @@ pub struct TableReader {
     pub(in crate::data) has_weights: bool,
     notes: Vec<String>,
     by_columns: Vec<String>,
+}
+
+/// Where the rows are.
+enum Origin {
+    File(Source),
+    Memory(MemoryRows),
 }
 
 impl TableReader {
@@ -35,28 +42,41 @@ impl TableReader {
         within(path, || {
             let file = Source::of(path, keys)?;
             let head = file.head()?;
-            let (axis, index) = head.times?.axis(&head.time_name)?;
-            let mut notes = head.notes;
-            notes.extend(axis.note().map(str::to_owned));
-            let key = keys
-                .time_key
-                .as_deref()
-                .filter(|_| !names_no_time(axis.prefix()));
-            notes.extend(key.and_then(not_a_time));
-            let mut counts = vec![0; axis.values().len()];
-            for time in &index {
-                counts[*time] += 1;
-            }
-            Ok(Self {
-                file,
-                axis,
-                index,
-                counts,
-                columns: head.columns,
-                has_weights: head.has_weights,
-                notes,
-                by_columns: head.by_columns,
-            })
+            Self::new(Origin::File(file), head, keys)
+        })
+    }
+
+    /// A table in memory, seen as a file of its columns is: `keys` name them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and those of the numbers of the chosen columns.
+    pub fn of(table: &Table, keys: &Keys) -> Result<Self> {
+        let (head, rows) = table.chosen(keys)?;
+        Self::new(Origin::Memory(rows), head, keys)
+    }
+
+    fn new(origin: Origin, head: Head, keys: &Keys) -> Result<Self> {
+        let (axis, index) = head.times?.axis(&head.time_name)?;
+        let mut notes = head.notes;
+        notes.extend(axis.note().map(str::to_owned));
+        let key = keys
+            .time_key
+            .as_deref()
+            .filter(|_| !names_no_time(axis.prefix()));
+        notes.extend(key.and_then(not_a_time));
+        let mut counts = vec![0; axis.values().len()];
+        for time in &index {
+            counts[*time] += 1;
+        }
+        Ok(Self {
+            origin,
+            axis,
+            index,
+            counts,
+            columns: head.columns,
+            has_weights: head.has_weights,
+            notes,
+            by_columns: head.by_columns,
         })
     }
 
@@ -78,7 +98,10 @@ impl TableReader {
     }
 
     pub(in crate::data) fn has_velocities(&self) -> bool {
-        self.file.keys.velocity_key.is_some()
+        match &self.origin {
+            Origin::File(file) => file.keys.velocity_key.is_some(),
+            Origin::Memory(rows) => rows.has_velocities(),
+        }
     }
 
     /// Calls `take` with the place of every row, its time, coordinates, weight and velocity, the
@@ -89,7 +112,7 @@ impl TableReader {
     ) -> Result<()> {
         let (width, mut row) = (self.columns.len(), 0);
         let rows = self.index.len();
-        self.file.each(rows, &self.columns, true, &mut |chunk| {
+        let take = &mut |chunk: Chunk| {
             let points = chunk.points.chunks_exact(width);
             let moving = chunk.velocities.map_or(0, <[f64]>::len) / points.len();
             for (i, point) in points.enumerate() {
@@ -100,7 +123,19 @@ impl TableReader {
                 row += 1;
             }
             Ok(())
-        })
+        };
+        match &self.origin {
+            Origin::File(file) => file.each(rows, &self.columns, true, take),
+            Origin::Memory(rows) => rows.each(take),
+        }
+    }
+
+    /// The same with the file before the message of an error.
+    fn within<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &self.origin {
+            Origin::File(file) => within(&file.path, read),
+            Origin::Memory(_) => read(),
+        }
     }
 
     /// All rows, in memory.
@@ -108,7 +143,7 @@ impl TableReader {
     /// # Errors
     /// As [`read`](crate::data::read()).
     pub fn read(&self) -> Result<Snapshots> {
-        within(&self.file.path, || {
+        self.within(|| {
             let mut gathered = Gathered::new(&self.counts, self.columns.len());
             self.each(|_, time, point, weight, velocity| {
                 gathered.push(time, point, weight, velocity);
@@ -148,8 +183,7 @@ impl TableReader {
             )
         });
         self.notes.extend(notes);
-        let path = self.file.path.clone();
-        within(&path, || {
+        self.within(|| {
             check_sizes(&self.axis, self.counts.iter().copied())?;
             split(&self, how, folder, progress)
         })

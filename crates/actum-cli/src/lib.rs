@@ -1,0 +1,69 @@
+//! The program `actum`: what was typed becomes a call of the library, and its result an exit
+//! code: 0 done, 1 a check failed, 2 an error. A library, so that the Python package has it too.
+
+mod annotate;
+mod arguments;
+mod check;
+mod demo;
+mod evaluate;
+mod fit;
+mod gallery;
+mod image;
+mod inspect;
+mod output;
+mod plot;
+mod progress;
+mod read;
+mod score;
+mod simulate;
+
+use std::ffi::OsString;
+
+use actum::error::Result;
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Whether everything that was looked at is in order.
+enum Verdict {
+    Fine,
+    Failed,
+}
+
+/// Runs the program with the arguments that were typed, of which the first is its own name, and
+/// returns its exit code. It answers on standard output and standard error.
+pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(typed) {
+        Ok(arguments) => arguments,
+        Err(said) => {
+            // A terminal that is gone is nobody to tell.
+            let _ = said.print();
+            return said.exit_code() as u8;
+        }
+    };
+    match obey(arguments) {
+        Ok(Verdict::Fine) => 0,
+        Ok(Verdict::Failed) => 1,
+        Err(error) => {
+            eprintln!("error: {}", output::with_flags(&error.to_string()));
+            2
+        }
+    }
+}
+
+fn obey(arguments: Arguments) -> Result<Verdict> {
+    match arguments.command {
+        Command::Demo(demo) => demo::run(&demo)?,
+        Command::Gallery(gallery) => gallery::run(&gallery)?,
+        Command::Check(check) => return check::run(&check),
+        Command::Fit(fit) => fit::run(&fit)?,
+        Command::Simulate(simulate) => simulate::run(&simulate)?,
+        Command::Score(score) => score::run(&score)?,
+        Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,
+        Command::Plot(plot) => plot::run(&plot)?,
+        Command::Annotate(annotate) => annotate::run(&annotate)?,
+        Command::Inspect(inspect) => inspect::run(&inspect)?,
+        Command::Image(image) => image::run(&image)?,
+    }
+    Ok(Verdict::Fine)
+}

@@ -1,0 +1,7 @@
+"""``python -m actum`` is the command ``actum``."""
+
+import sys
+
+from ._program import main
+
+sys.exit(main())

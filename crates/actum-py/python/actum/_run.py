@@ -1,0 +1,818 @@
+"""Fits, and what they can do."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _actum, _data, _progress, _settings
+from ._errors import DataError, MissingError, ShapeError
+from ._frames import frame, table_html
+from ._plot import Plot
+from ._progress import Progress
+
+Array = npt.NDArray[np.float64]
+PathLike = Union[str, "os.PathLike[str]"]
+Time = Union[float, int, str]
+Times = Union[Time, Sequence[Time], npt.NDArray[Any]]
+
+
+class Motion:
+    """A learned motion ``dx = v_t(x) dt + sigma_t dW``, ``d log w = g_t(x) dt``.
+
+    Points are arrays ``[n, d]`` in the units of the data; times are numbers in its unit.
+    """
+
+    _native: _actum.Motion
+
+    def __init__(self, native: _actum.Motion) -> None:
+        self._native = native
+
+    def _points(self, points: Any) -> Array:
+        array = _data.matrix(points)
+        if array.shape[1] != self.dimension:
+            raise ShapeError(
+                f"the motion is of {self.dimension} columns, got points of shape "
+                f"{list(array.shape)}"
+            )
+        return array
+
+    def _time(self, t: Any) -> float:
+        if isinstance(t, str):
+            raise DataError(f"expected a time as a number, got {t!r}")
+        return float(t)
+
+    @property
+    def dimension(self) -> int:
+        """The number of columns, d."""
+        return self._native.dimension
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The first and the last time."""
+        first, last = self._native.span
+        return first, last
+
+    @property
+    def grows(self) -> bool:
+        """Whether mass is born and dies."""
+        return self._native.grows
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether points move at random."""
+        return self._native.is_noisy
+
+    def _described(self, points: Any, t: Any) -> tuple[Array, Array, Array, Array, Array]:
+        array = self._points(points)
+        if isinstance(t, str) or np.ndim(t) == 0:
+            return self._native.describe(array, self._time(t))
+        at = np.array([self._time(one) for one in t])
+        if at.shape != (len(array),):
+            raise ShapeError(f"expected one time or {len(array)}, one for each point, got {len(at)}")
+        parts: list[Array] = [np.empty(len(array)) for _ in range(5)]
+        parts[1] = np.empty_like(array)
+        for one in np.unique(at):
+            rows = at == one
+            for part, told in zip(parts, self._native.describe(array[rows], one)):
+                part[rows] = told
+        return parts[0], parts[1], parts[2], parts[3], parts[4]
+
+    def velocity(self, points: Any, t: Times) -> Array:
+        """The velocity of points.
+
+        Parameters
+        ----------
+        points : array ``[n, d]``, AnnData or data frame
+            Where to look.
+        t : time, or one for each point
+            When; a number, or a label such as ``"Day 2"`` where the data had labels.
+
+        Returns
+        -------
+        numpy.ndarray ``[n, d]``
+            In units of the coordinates per unit of time.
+
+        Raises
+        ------
+        DataError
+            Points of another dimension or not finite, a time outside of what was learned.
+        """
+        return self._described(points, t)[1]
+
+    def growth(self, points: Any, t: Times) -> Array:
+        """The growth rate ``lambda s`` of points, ``[n]``, per unit of time; 0 without growth.
+
+        Parameters are those of :meth:`velocity`.
+        """
+        return self._described(points, t)[3]
+
+    def action(self, points: Any, t: Times) -> Array:
+        """The action ``s_t(x)`` of points, ``[n]``, in the units of the cost.
+
+        Without growth it is defined up to a function of time. Parameters are those of
+        :meth:`velocity`.
+        """
+        return self._described(points, t)[0]
+
+    def simulate(
+        self,
+        points: Any,
+        times: Optional[Times] = None,
+        *,
+        start: Optional[Time] = None,
+        weights: Any = None,
+        seed: int = 0,
+        return_weights: bool = False,
+    ) -> Any:
+        """Moves points along the motion, forward or backward.
+
+        Parameters
+        ----------
+        points : array ``[n, d]``, AnnData or data frame
+            The points to move, all of them.
+        times : times ``[k]``
+            When to record, on one side of `start` and away from it. Of a run: by default all times
+            of the data after `start`.
+        start : time, optional
+            The time of the points; by default the first.
+        weights : array ``[n]``, optional
+            Their weights; by default ``1/n`` each.
+        seed : int
+            Seeds the noise, where there is some.
+        return_weights : bool
+            Also returns the weights ``[k, n]``, which change with growth.
+
+        Returns
+        -------
+        numpy.ndarray ``[k, n, d]``, or a tuple with the weights
+            The points at the times.
+
+        Raises
+        ------
+        DataError
+            As :meth:`velocity`; times that are not ordered away from `start`.
+        SettingError
+            Noise backward in time.
+        """
+        array = self._points(points)
+        begin = self.span[0] if start is None else self._time(start)
+        if times is None:
+            asked = [t for t in self._times() if t > begin]
+            if not asked:
+                raise DataError(f"{begin:g} is the last time; say where to go with times=")
+        elif isinstance(times, str) or np.ndim(times) == 0:
+            asked = [self._time(times)]
+        else:
+            asked = [self._time(t) for t in times]  # type: ignore[union-attr]
+        mass = None if weights is None else _data.vector(weights, "weights")
+        moved, changed = self._native.simulate(array, mass, begin, asked, int(seed))
+        return (moved, changed) if return_weights else moved
+
+    def _times(self) -> list[float]:
+        return [self.span[1]]
+
+    def log_density(
+        self,
+        points: Any,
+        t: Time,
+        base: Callable[[Array], Any],
+        *,
+        base_time: Optional[Time] = None,
+        probes: Optional[int] = None,
+    ) -> Array:
+        """``log q_t(x)`` of points, carried along the flow from a density that is known.
+
+        Parameters
+        ----------
+        points : array ``[n, d]``
+            Where.
+        t : time
+            When.
+        base : callable
+            The log density ``[n]`` at `base_time` of points ``[n, d]``, such as
+            ``scipy.stats.gaussian_kde(x.T).logpdf`` after a transposition.
+        base_time : time, optional
+            By default the first.
+        probes : int, optional
+            Seeds Hutchinson's estimate of the divergence; by default it is exact.
+
+        Returns
+        -------
+        numpy.ndarray ``[n]``
+            Per unit of volume of the coordinates; with growth the density times the mass.
+
+        Raises
+        ------
+        SettingError
+            A motion with noise.
+        """
+        at = self.span[0] if base_time is None else self._time(base_time)
+
+        def checked(x: Array) -> Array:
+            found = np.ascontiguousarray(_data.numbers(base(x), "the base density"), dtype=float)
+            if found.shape != (len(x),):
+                raise ShapeError(
+                    f"the base density must be of shape [{len(x)}], one for each point, got "
+                    f"{list(found.shape)}"
+                )
+            if not np.isfinite(found).all():
+                raise DataError("the base density is not finite at all points")
+            return found
+
+        array = self._points(points)
+        return self._native.log_density(array, self._time(t), checked, at, probes)
+
+    def save(self, path: PathLike) -> None:
+        """Writes the motion to a file in safetensors, as the program does."""
+        self._native.write(os.fspath(path))
+
+    def __reduce__(self) -> Any:
+        return _unpacked, (type(self), self._native.pack())
+
+    def __copy__(self) -> Motion:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Motion:
+        # It does not change.
+        return self
+
+    def __repr__(self) -> str:
+        first, last = self.span
+        more = ", grows" * self.grows + ", with noise" * self.is_noisy
+        return f"<actum.{type(self).__name__}: {self.dimension} columns, times {first:g} to {last:g}{more}>"
+
+
+def _unpacked(kind: type[Motion], packed: bytes) -> Motion:
+    return kind(_actum.Motion.unpack(packed))
+
+
+class PathMotion(Motion):
+    """What :func:`fit_path` learned: a :class:`Motion`, and how the fit went."""
+
+    def __init__(self, native: _actum.Motion, losses: Optional[list[tuple[int, float]]] = None):
+        super().__init__(native)
+        self._losses = losses or []
+
+    @property
+    def log(self) -> Any:
+        """The objective after every step, smoothed: a data frame, or arrays by name."""
+        steps, values = [step for step, _ in self._losses], [x for _, x in self._losses]
+        return frame({"step": steps, "smoothed": values})
+
+
+class Run(Motion):
+    """A fit to snapshots: what was learned, from what and how.
+
+    :func:`fit` and :func:`load` make one. Its folder is that of the program: ``actum score`` and
+    the other commands take it.
+    """
+
+    _native: _actum.Run
+
+    def __init__(self, native: _actum.Run, data: Any = None) -> None:
+        super().__init__(native)
+        self._data = data
+        self._told = json.loads(native.told())
+
+    # What was fitted.
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings, as nested dictionaries; :attr:`toml` is the file of them."""
+        return dict(self._told["settings"])
+
+    @property
+    def toml(self) -> str:
+        """All settings as TOML, which ``config=`` and ``--config`` take."""
+        return self._native.toml()
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """What the data were: name, hash, times, counts, columns."""
+        return dict(self._told["source"])
+
+    @property
+    def folder(self) -> Path:
+        """Where it is on disk; a temporary folder until it is saved."""
+        return Path(self._native.folder)
+
+    @property
+    def labels(self) -> list[str]:
+        """The times as the data write them."""
+        return list(self._told["source"]["labels"])
+
+    @property
+    def times(self) -> Array:
+        """The times as numbers, ``[K]``."""
+        return np.array(self._told["source"]["times"])
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the coordinates, ``[d]``."""
+        return list(self._told["source"]["columns"])
+
+    @property
+    def held_out(self) -> list[str]:
+        """The times that the fit did not see."""
+        return list(self._told["settings"]["data"]["hold_out"])
+
+    @property
+    def log(self) -> Any:
+        """The logged steps: a data frame, or arrays by name where pandas is not there."""
+        steps = [r for r in json.loads(self._native.log()) if r["event"] == "step"]
+        names = ("step", "loss", "smoothed", "gradient_norm", "learning_rate")
+        return frame({name: [step[name] for step in steps] for name in names})
+
+    @property
+    def objective(self) -> float:
+        """The level of the objective at the end."""
+        steps = [r for r in json.loads(self._native.log()) if r["event"] == "step"]
+        return float(steps[-1]["smoothed"]) if steps else float("nan")
+
+    def _times(self) -> list[float]:
+        return list(self._told["source"]["times"])
+
+    def _time(self, t: Any) -> float:
+        return self._native.time_of(_settings.label_of(t)) if isinstance(t, str) else float(t)
+
+    # Data.
+
+    def _keys(self) -> dict[str, Any]:
+        data = self._told["settings"]["data"]
+        return {
+            "time": data.get("time_key"),
+            "rep": data.get("points_key"),
+            "weight": data.get("weight_key"),
+        }
+
+    def _given(self, data: Any) -> Any:
+        """Data as this run sees them; those that it was fitted on where none are given."""
+        data = self._own(data)
+        arrays = not (
+            _data.is_anndata(data)
+            or _data.is_frame(data)
+            or hasattr(data, "to_pandas")
+            or isinstance(data, (str, os.PathLike))
+        )
+        keys = {} if arrays else self._keys()
+        return _data.given(data, **keys)[0]
+
+    def _own(self, data: Any) -> Any:
+        if data is not None:
+            return data
+        if self._data is not None:
+            return self._data
+        name = self._told["source"]["data"]
+        if Path(name).is_file():
+            return name
+        raise MissingError("name the data: this run does not know where those of its fit are")
+
+    def _points(self, points: Any) -> Array:
+        if _data.is_anndata(points):
+            _, names, array = _data._of_anndata(points, self._keys()["rep"])
+            return super()._points(self._chosen(names, array))
+        if _data.is_frame(points):
+            names = [str(name) for name in points.columns]
+            lacking = [name for name in self.columns if name not in names]
+            if lacking:
+                raise MissingError(
+                    f"the run was fitted on the columns {', '.join(self.columns)}; this data frame "
+                    f"lacks {', '.join(lacking)}"
+                )
+            return super()._points(points.iloc[:, [names.index(c) for c in self.columns]].to_numpy())
+        return super()._points(points)
+
+    def _chosen(self, names: list[str], array: Array) -> Array:
+        if all(name in names for name in self.columns):
+            return array[:, [names.index(name) for name in self.columns]]
+        return array
+
+    # What it can do.
+
+    def simulate(
+        self,
+        points: Any,
+        times: Optional[Times] = None,
+        *,
+        start: Optional[Time] = None,
+        weights: Any = None,
+        seed: Optional[int] = None,
+        return_weights: bool = False,
+    ) -> Any:
+        """As :meth:`Motion.simulate`; the seed is that of the fit unless one is given."""
+        seed = self._told["settings"]["fit"]["seed"] if seed is None else seed
+        return super().simulate(
+            points,
+            times,
+            start=start,
+            weights=weights,
+            seed=int(seed),
+            return_weights=return_weights,
+        )
+
+    def score(self, data: Any = None, *, at: Any = None, start: Optional[Time] = None) -> Any:
+        """Predicts times and compares with the real points there, beside reference rows.
+
+        Parameters
+        ----------
+        data : AnnData, data frame, arrays, or a file
+            Real points, held-out times included; by default those of the fit.
+        at : time or times, optional
+            What to predict; by default the held-out times, else all but the first.
+        start : time, optional
+            The time whose real points are moved; by default the last before that the fit saw.
+
+        Returns
+        -------
+        pandas.DataFrame, or arrays by name where pandas is not there
+            A row for each time and prediction (``action matching``, ``previous snapshot``, ``next
+            snapshot``, ``linear transport``, ``two samples``): ``w1``, ``w2``, ``mmd_squared``,
+            ``energy`` and ``mass_error``.
+        """
+        begin = None if start is None else _settings.label_of(start)
+        told = self._native.score(self._given(data), begin, _settings.times(at))
+        rows = [
+            {
+                "from": score["from"],
+                "at": score["at"],
+                "held_out": score["held_out"],
+                "prediction": name,
+                **distances,
+            }
+            for score in json.loads(told)
+            for name, distances in score["rows"]
+        ]
+        return frame({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+    def annotate(self, data: Any = None, *, copy: bool = False) -> Any:
+        """Adds what the action says of every row to the data.
+
+        To AnnData, in place: velocities beside the coordinates (``obsm["velocity_pca"]`` for
+        ``X_pca``, ``layers["velocity"]`` for ``X``, else ``obsm["velocity_actum"]`` with
+        ``obsm["X_actum"]``) and ``obs["actum_action"]``, ``obs["actum_speed"]`` (distance per
+        time), ``obs["actum_energy"]`` and, with growth, ``obs["actum_growth"]`` (per time). To a
+        data frame, in place: ``v_NAME`` for every coordinate, and the columns of ``obs``.
+
+        Parameters
+        ----------
+        data : AnnData or data frame
+            By default that of the fit.
+        copy : bool
+            Leaves `data` alone and returns a copy with more in it.
+
+        Returns
+        -------
+        None, or the copy; of arrays a dictionary of arrays, rows in their order.
+        """
+        data = self._own(data)
+        columns, points, velocities, numbers = self._native.annotate(self._given(data))
+        if _data.is_anndata(data):
+            data = data.copy() if copy else data
+            key, names, _ = _data._of_anndata(data, self._keys()["rep"])
+            place = key or self._default_place(data)
+            group, name = _data.velocity_place(place, names == columns)
+            getattr(data, group)[name] = velocities
+            if name == "velocity_actum":
+                data.obsm["X_actum"] = points
+            for name, values in numbers:
+                data.obs[name] = values
+            return data if copy else None
+        if _data.is_frame(data):
+            data = data.copy() if copy else data
+            for j, name in enumerate(columns):
+                data[f"v_{name}"] = velocities[:, j]
+            for name, values in numbers:
+                data[name] = values
+            return data if copy else None
+        return {"velocity": velocities, **dict(numbers)}
+
+    @staticmethod
+    def _default_place(adata: Any) -> str:
+        return f"obsm:{_data.PCA}" if _data.PCA in adata.obsm else "X"
+
+    def save(self, path: PathLike, *, overwrite: bool = False) -> None:
+        """Copies the run to a folder, which the program and :func:`load` read.
+
+        Parameters
+        ----------
+        path : path
+            The folder to make.
+        overwrite : bool
+            Replaces the run that is there.
+
+        Raises
+        ------
+        ExistsError
+            The folder is there already, or holds something else than a run.
+        """
+        self._native.copy(os.fspath(path), overwrite)
+
+    @property
+    def plot(self) -> Plot:
+        """Pictures, see :class:`actum.Plot`."""
+        return Plot(self)
+
+    def __reduce__(self) -> Any:
+        return _of_files, (self._native.files(),)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        settings, source = self._told["settings"], self._told["source"]
+        held = ", ".join(self.held_out) or "none"
+        return [
+            ("steps", str(settings["fit"]["steps"])),
+            ("objective", f"{self.objective:.4g}"),
+            ("times", ", ".join(self.labels)),
+            ("held out", held),
+            ("points", ", ".join(str(count) for count in source["counts"])),
+            ("columns", _abridged(self.columns)),
+            ("data", source["data"]),
+        ]
+
+    def __repr__(self) -> str:
+        facts = dict(self._facts())
+        return (
+            f"<actum.Run: {facts['steps']} steps, objective {facts['objective']}, times "
+            f"{facts['times']} (held out: {facts['held out']}), {self.dimension} columns>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [[html.escape(name), html.escape(value)] for name, value in self._facts()]
+        return "<b>actum.Run</b>" + table_html(rows)
+
+
+def _abridged(names: list[str]) -> str:
+    return ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
+
+
+def _of_files(files: list[tuple[str, bytes]]) -> Any:
+    native = _actum.Run.of_files(files)
+    if native.is_of_images:
+        from .images import ImageRun
+
+        return ImageRun(native)
+    return Run(native)
+
+
+def load(path: PathLike) -> Any:
+    """Opens a run in a folder, or a motion in a file.
+
+    Parameters
+    ----------
+    path : path
+        A folder that :func:`fit`, :meth:`Run.save` or the program made, or a file that
+        :meth:`Motion.save` made.
+
+    Returns
+    -------
+    Run, ImageRun or Motion
+
+    Raises
+    ------
+    MissingError
+        No run, or one whose fit is not finished.
+    FormatError
+        A damaged one.
+    """
+    path = Path(path)
+    if path.is_file():
+        return Motion(_actum.Motion.load(os.fspath(path)))
+    native = _actum.Run.open(os.fspath(path))
+    if native.is_of_images:
+        from .images import ImageRun
+
+        return ImageRun(native)
+    return Run(native)
+
+
+def fit(
+    data: Any,
+    *,
+    time: Optional[str] = None,
+    rep: _data.Names = None,
+    weight: Optional[str] = None,
+    velocity: Any = None,
+    dims: Optional[int] = None,
+    standardize: Optional[bool] = None,
+    hold_out: Any = None,
+    shard: Optional[int] = None,
+    coupling: Optional[str] = None,
+    noise: Any = None,
+    growth: Any = None,
+    mass: Any = None,
+    cost: Any = None,
+    drift: Any = None,
+    steps: Optional[int] = None,
+    seed: Optional[int] = None,
+    config: Optional[PathLike] = None,
+    set: _settings.Set = None,
+    device: str = "cpu",
+    output: Optional[PathLike] = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Progress = None,
+) -> Run:
+    """Learns the motion between snapshots; the same bits as ``actum fit`` on the same data.
+
+    Parameters
+    ----------
+    data : AnnData, data frame, arrays ``(X, t)`` or ``(X, t, w)``, or the name of a file
+        ``X`` ``[n, d]`` are points, ``t`` ``[n]`` the time of each, numbers or labels such as
+        ``"Day 2"``, and ``w`` ``[n]`` weights.
+    time, weight : str, optional
+        The column of times or weights, if it has a name of its own.
+    rep : str or list of str, optional
+        The coordinates. In AnnData a key of ``obsm``, ``"X"``, ``"layer:NAME"`` or genes; by
+        default ``X_pca``. In a data frame columns, patterns (``PC_*``) or ranges
+        (``PC_1..PC_30``).
+    velocity : str, list of str, or array ``[n, d]``, optional
+        Velocities of the points, to compare with.
+    dims : int, optional
+        Use only the first so many columns.
+    standardize : bool, optional
+        Measure distances after dividing every column by its standard deviation.
+    hold_out : time or times, optional
+        What the fit must not see.
+    shard : int, optional
+        Of more rows at some time the fit sees random parts in turn, on disk. Default: 10000.
+    coupling : str, optional
+        ``"exact"``, ``"entropic"``, ``"entropic:SHARE"``, ``"independent"`` or, with growth,
+        ``"unbalanced"`` or ``"unbalanced:RHO"``. Default: exact, and unbalanced with growth.
+    noise : float or pairs ``[(t, sigma), ...]``, optional
+        Random motion: sigma, in units of distance per square root of time.
+    growth : float or ``"auto"``, optional
+        Birth and death at the rate lambda times the action.
+    mass : ``"counts"``, ``"weights"`` or numbers ``[K]``, optional
+        The mass of every snapshot, with growth.
+    cost : ``"kinetic"``, ``"power:P"`` or matrix ``[d, d]``, optional
+        What a velocity costs.
+    drift : as `velocity`
+        Take these velocities for a known part of the motion and learn the rest.
+    steps, seed : int, optional
+        How many steps of the optimiser, 3000 by default; what seeds everything, 0 by default.
+    config : path, optional
+        Settings in TOML; keywords are over them.
+    set : mapping, optional
+        Any other setting, as ``{"fit.batch": 1024}`` or ``{"fit": {"batch": 1024}}``.
+    device : str
+        Where to compute.
+    output : path, optional
+        The folder to make for the run; by default a temporary one, until :meth:`Run.save`.
+    overwrite, resume : bool
+        Replace the run in `output`, or go on from its last checkpoint.
+    progress : bool or callable, optional
+        Whether to show a bar: by default in terminals and notebooks, elsewhere a line in the log
+        ``actum`` now and then. A callable gets ``(done, total, message)``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    DataError, ShapeError, FormatError, MissingError
+        The data cannot be read or fitted.
+    SettingError
+        A setting is outside its range.
+    ExistsError
+        `output` is there already.
+    KeyboardInterrupt
+        Ctrl-C: in `output` a checkpoint is left, from which ``resume=True`` goes on.
+
+    Examples
+    --------
+    >>> import actum
+    >>> cells = actum.gallery.branching(n=60, times=[0, 20, 48])
+    >>> run = actum.fit(cells, hold_out=20, steps=20, progress=False)
+    >>> run.labels, run.held_out
+    (['0', '20', '48'], ['20'])
+    >>> run.simulate(cells.X[:5], [10, 48]).shape
+    (2, 5, 2)
+    """
+    if drift is not None and velocity is not None:
+        raise DataError("velocity= compares, drift= takes for known: give one of them")
+    moving = velocity if drift is None else drift
+    table, keys = _data.given(data, time=time, rep=rep, weight=weight, velocity=moving)
+    changes = _settings.changes(
+        set,
+        data__dims=dims,
+        data__standardize=standardize,
+        data__hold_out=_settings.times(hold_out) or None,
+        data__shard=shard,
+        data__mass=mass,
+        path__coupling=coupling,
+        lagrangian__noise=noise,
+        lagrangian__growth=growth,
+        lagrangian__cost=cost,
+        lagrangian__drift=None if drift is None else True,
+        fit__steps=steps,
+        fit__seed=seed,
+    )
+    folder = None if output is None else os.fspath(output)
+    place = _settings.where(folder, overwrite, resume, device)
+    file = None if config is None else os.fspath(config)
+    with _progress.Shown(progress) as shown:
+        native, notes, warned = _actum.fit(table, keys, file, changes, place, shown)
+    _progress.say(notes, warned)
+    return Run(native, data)
+
+
+def fit_path(
+    sample: Callable[..., Any],
+    velocity: Optional[Callable[[Array, Array], Any]] = None,
+    *,
+    dim: int,
+    span: tuple[float, float] = (0.0, 1.0),
+    noise: Any = None,
+    growth: Any = None,
+    cost: Any = None,
+    steps: Optional[int] = None,
+    seed: Optional[int] = None,
+    config: Optional[PathLike] = None,
+    set: _settings.Set = None,
+    progress: Progress = None,
+) -> PathMotion:
+    """Learns the motion of a population that a function can sample at any time.
+
+    Parameters
+    ----------
+    sample : callable
+        ``sample(times, rng)`` draws one point of ``q_t`` for each of `times` ``[n]``, all within
+        `span`, and returns them, ``[n, dim]``. `rng` is a :class:`numpy.random.Generator`, seeded,
+        so that the same seed gives the same fit. It may return ``(points, velocities)``, where
+        velocities are ``dX/dt`` for fixed randomness.
+    velocity : callable, optional
+        ``velocity(times, points)``, ``[n, dim]``, in place of velocities from `sample`. With
+        velocities the objective has far less variance.
+    dim : int
+        The number of columns.
+    span : (float, float)
+        The first and the last time.
+    noise, growth, cost, steps, seed, config, set, progress
+        As in :func:`fit`.
+
+    Returns
+    -------
+    PathMotion
+
+    Raises
+    ------
+    ShapeError, DataError
+        The functions return another shape, or numbers that are not finite.
+
+    Examples
+    --------
+    >>> import actum
+    >>> def sample(times, rng):
+    ...     return 3 * times[:, None] + rng.normal(size=(len(times), 1))
+    >>> motion = actum.fit_path(sample, lambda t, x: 3 + 0 * x, dim=1, steps=200, progress=False)
+    >>> bool(abs(motion.velocity([[1.5]], 0.5)[0, 0] - 3) < 0.5)
+    True
+    """
+    dim = int(dim)
+    generator = np.random.default_rng(0)
+    first = sample(np.linspace(span[0], span[1], 2), generator)
+    own = isinstance(first, tuple)
+    if own and velocity is not None:
+        raise DataError("sample returns velocities already: leave velocity= out")
+    moves = own or velocity is not None
+
+    def checked(values: Any, n: int, what: str) -> Array:
+        array = np.ascontiguousarray(_data.matrix(values, what))
+        if array.shape != (n, dim):
+            raise ShapeError(f"expected {what} of shape [{n}, {dim}], got {list(array.shape)}")
+        if not np.isfinite(array).all():
+            raise DataError(f"{what} are not finite at all times")
+        return array
+
+    def draw(times: Array, state: int) -> tuple[Array, Optional[Array]]:
+        found = sample(times, np.random.default_rng(state))
+        if isinstance(found, tuple) != own or (own and len(found) != 2):
+            raise ShapeError("sample must always return points, or always (points, velocities)")
+        points = checked(found[0] if own else found, len(times), "points of sample")
+        if own:
+            return points, checked(found[1], len(times), "velocities of sample")
+        if velocity is not None:
+            return points, checked(velocity(times, points), len(times), "velocities")
+        return points, None
+
+    changes = _settings.changes(
+        set,
+        lagrangian__noise=noise,
+        lagrangian__growth=growth,
+        lagrangian__cost=cost,
+        fit__steps=steps,
+        fit__seed=seed,
+    )
+    begin, end = float(span[0]), float(span[1])
+    file = None if config is None else os.fspath(config)
+    with _progress.Shown(progress) as shown:
+        native, losses = _actum.fit_path(draw, dim, (begin, end), moves, changes, file, shown)
+    return PathMotion(native, losses)
