@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 __all__ = [
     "Motion",
@@ -44,6 +45,7 @@ _Data = Table | _Path
 @final
 class Table: ...
 
+@disjoint_base
 class Motion:
     @staticmethod
     def load(file: _Path) -> Motion: ...

@@ -37,6 +37,8 @@ def is_sparse(data: Any) -> bool:
 
 def numbers(values: Any, what: str) -> npt.NDArray[Any]:
     """An array of real numbers, in its own type."""
+    if values is None:
+        raise FormatError(f"{what}: expected numbers, got None")
     if is_sparse(values):
         raise FormatError(
             f"{what} are sparse; transport and networks need few, dense columns: compute principal "
@@ -76,7 +78,7 @@ def vector(values: Any, what: str) -> list[float]:
     array = numbers(values, what)
     if array.ndim != 1:
         raise ShapeError(f"expected {what} of shape [n], got {list(array.shape)}")
-    return np.asarray(array, dtype=np.float64).tolist()
+    return [float(x) for x in array]
 
 
 def _texts(values: Sequence[Any]) -> tuple[list[str], list[int]]:

@@ -21,6 +21,8 @@ from ._progress import Progress
 Array = npt.NDArray[np.float64]
 PathLike = Union[str, "os.PathLike[str]"]
 Time = Union[float, int, str]
+#: What a prediction is measured by.
+DISTANCES = ("w1", "w2", "mmd_squared", "energy", "mass_error")
 Times = Union[Time, Sequence[Time], npt.NDArray[Any]]
 
 
@@ -445,7 +447,7 @@ class Run(Motion):
                 "at": score["at"],
                 "held_out": score["held_out"],
                 "prediction": name,
-                **distances,
+                **{key: distances[key] for key in DISTANCES},
             }
             for score in json.loads(told)
             for name, distances in score["rows"]

@@ -54,12 +54,12 @@ def label_of(label: Any) -> str:
 
 
 def flat(settings: Set, before: str = "") -> list[Change]:
-    """Settings by dotted keys, or as nested mappings."""
+    """Settings by dotted keys, or as nested mappings; None is left out."""
     changes: list[Change] = []
     for key, value in (settings or {}).items():
         if isinstance(value, Mapping):
             changes += flat(value, f"{before}{key}.")
-        else:
+        elif value is not None:
             changes.append((f"{before}{key}", toml(value)))
     return changes
 
