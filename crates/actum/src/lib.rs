@@ -153,6 +153,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/guide/library.md")]
     pub mod library {}
+
+    #[doc = include_str!("../docs/guide/python.md")]
+    pub mod python {}
 }
 
 #[cfg(doctest)]
