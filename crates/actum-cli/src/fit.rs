@@ -87,11 +87,8 @@ fn beside(run: &Path) -> PathBuf {
 fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
     let (settings, _) = run.snapshots()?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
-    if objective.is_some_and(|level| level > 0.0) {
-        eprintln!(
-            "warning: the objective ended above 0, where a field that does nothing is; lower \
-             fit.learning_rate or take more steps"
-        );
+    if let Some(warning) = run.warning()? {
+        eprintln!("warning: {warning}");
     }
     if arguments.fitting.json {
         output::json(&json!({

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actum::{
     action::Device,
     cloud::Cloud,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     evaluate::{Distances, Score},
     metric::REACH,
     run::{Run, SnapshotSettings},
@@ -32,7 +32,12 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
             output::thousands(largest)
         );
     }
-    let scored = run.score(&dynamics, &snapshots, arguments.from.as_deref(), &at)?;
+    let from = arguments.from.as_deref();
+    let scored = run.score(&dynamics, &snapshots, from, &at);
+    let scored = scored.map_err(|error| match (error.kind(), from) {
+        (ErrorKind::Missing, None) => Error::new(error.kind(), format!("{error}, with --from")),
+        _ => error,
+    })?;
     let scores: Vec<&Score> = scored.iter().map(|scored| &scored.score).collect();
     let sampled = read::said(&snapshots, "are compared");
     let advice: Vec<String> = [behind(&scores, settings), blind(&scores)]

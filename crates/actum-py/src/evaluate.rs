@@ -64,21 +64,7 @@ pub fn evaluate(
             keys: tables::keys(keys),
             ..base.collect(None, &told)?.data
         };
-        let table = data.open(&seen.keys)?;
-        let folder = std::env::temp_dir();
-        let shards = table.shards(
-            &actum::data::Split {
-                shard: seen.shard,
-                seed: 0,
-                most: 1,
-            },
-            &folder,
-            &mut |_, _| match watch.goes_on() {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            },
-        )?;
-        let snapshots = shards.shard(0)?;
+        let snapshots = data.sample(&seen.keys, seen.shard, watch)?;
         let methods = match how.methods.is_empty() {
             true => Method::defaults(&snapshots, &seen)?,
             false => {

@@ -243,7 +243,7 @@ pub fn fit(
                 },
             )?;
             let snapshots = shards.shard(0)?;
-            let (notes, warnings) = (snapshots.notes().to_vec(), snapshots.warnings());
+            let (notes, mut warnings) = (snapshots.notes().to_vec(), snapshots.warnings());
             let mut shown = Shown {
                 watch,
                 steps: settings.fit.steps,
@@ -252,6 +252,7 @@ pub fn fit(
             let run = run::Run::fit(
                 &folder, &shards, &name, &settings, if_exists, &device, &mut shown,
             )?;
+            warnings.extend(run.warning()?);
             let dynamics = run.dynamics(&Device::cpu())?;
             Ok((run, dynamics, folder, temporary, notes, warnings))
         })?;
@@ -544,8 +545,8 @@ impl Run {
     ) -> PyResult<String> {
         let (run, data) = (self.run(), data.data());
         let dynamics = self.dynamics.clone();
-        work(py, None, move |_| {
-            let seen = seen(&run, &data)?;
+        work(py, None, move |watch| {
+            let seen = seen(&run, &data, watch)?;
             let at = run.targets(&seen, &at)?;
             let scored = run.score(&dynamics, &seen, start.as_deref(), &at)?;
             let scores = scored.iter().map(|scored| {
@@ -611,8 +612,8 @@ impl Run {
         Vec<usize>,
     )> {
         let (run, data) = (self.run(), data.data());
-        let (snapshots, held) = work(py, None, move |_| {
-            let seen = seen(&run, &data)?;
+        let (snapshots, held) = work(py, None, move |watch| {
+            let seen = seen(&run, &data, watch)?;
             let held = run.held_in(&seen)?;
             Ok((seen, held))
         })?;
@@ -628,8 +629,8 @@ impl Run {
     fn pictures(&self, py: Python, data: Given, folder: PathBuf) -> PyResult<Vec<PathBuf>> {
         let (run, data) = (self.run(), data.data());
         let dynamics = self.dynamics.clone();
-        work(py, None, move |_| {
-            let seen = seen(&run, &data)?;
+        work(py, None, move |watch| {
+            let seen = seen(&run, &data, watch)?;
             let held = run.held_in(&seen)?.into_iter().filter(|at| *at > 0);
             let held: Vec<usize> = held.collect();
             let scored = run.score(&dynamics, &seen, None, &held)?;
@@ -642,7 +643,8 @@ impl Run {
 }
 
 /// Data as a run sees them, or a sample of many rows.
-fn seen(run: &run::Run, data: &Data) -> Result<Snapshots> {
-    let all = run.read_by(|keys| data.open(keys)?.read())?;
+fn seen(run: &run::Run, data: &Data, watch: &Watch) -> Result<Snapshots> {
+    let shard = run.snapshots()?.0.data.shard;
+    let all = run.read_by(|keys| data.sample(keys, shard, watch))?;
     run.view(&all).map_err(|error| data.within(error))
 }

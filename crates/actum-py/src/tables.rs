@@ -1,17 +1,20 @@
 //! Data from Python: columns and matrices, or the name of a file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use actum::{
     cloud::Cloud,
-    data::{self, Keys, TableReader, Values},
+    data::{self, Keys, Snapshots, Split, TableReader, Values},
     error::Result,
 };
 use ndarray::{Array1, Array2};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::{exceptions::PyTypeError, prelude::*};
 
-use crate::errors::raise;
+use crate::{errors::raise, work::Watch};
 
 /// Columns and matrices in memory.
 #[pyclass(frozen, module = "actum._actum")]
@@ -96,6 +99,24 @@ impl Data {
             Self::Memory(table) => TableReader::of(table, keys),
             Self::File(path) => TableReader::open(path, keys),
         }
+    }
+
+    /// All rows, or, where some time has more than `shard`, so many at random: those that the
+    /// program looks at.
+    pub fn sample(&self, keys: &Keys, shard: usize, watch: &Watch) -> Result<Snapshots> {
+        let how = Split {
+            shard,
+            seed: 0,
+            most: 1,
+        };
+        let mut tell = |_, _| match watch.goes_on() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let table = self.open(keys)?;
+        table
+            .shards(&how, &std::env::temp_dir(), &mut tell)?
+            .shard(0)
     }
 
     /// An error in them with their name before it.

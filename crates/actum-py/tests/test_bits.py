@@ -36,7 +36,16 @@ def test_arrays(cells, program, tmp_path: Path) -> None:
 def test_options(cells, program, tmp_path: Path) -> None:
     w = np.where(cells.t > 10, 2.0, 1.0)
     np.savez(tmp_path / "cells.npz", X=cells.X, t=cells.t, w=w)
-    more = ["--growth", "auto", "--noise", "0:0.1,48:0.2", "--seed", "3", "--coupling", "unbalanced"]
+    more = [
+        "--growth",
+        "auto",
+        "--noise",
+        "0:0.1,48:0.2",
+        "--seed",
+        "3",
+        "--coupling",
+        "unbalanced",
+    ]
     program("fit", "cells.npz", *more, *flags(), "-o", "run")
     actum.fit(
         (cells.X, cells.t, w),
@@ -58,9 +67,7 @@ def test_metric_and_drift(cells, program, tmp_path: Path) -> None:
     program("fit", "cells.npz", "--drift", "V", *flags(), "-o", "run")
     actum.fit((cells.X, cells.t), drift=v, **own)
     assert same_model(tmp_path / "run", tmp_path / "own")
-    program(
-        "fit", "cells.npz", "--cost", "metric:metric.csv", *flags(), "-o", "run", "--overwrite"
-    )
+    program("fit", "cells.npz", "--cost", "metric:metric.csv", *flags(), "-o", "run", "--overwrite")
     actum.fit((cells.X, cells.t), cost=np.array([[2, 0.5], [0.5, 1]]), overwrite=True, **own)
     assert same_model(tmp_path / "run", tmp_path / "own")
 
@@ -142,7 +149,9 @@ def test_resume(cells, tmp_path: Path) -> None:
 def test_evaluate(cells, program, tmp_path: Path) -> None:
     np.savez(tmp_path / "cells.npz", X=cells.X, t=cells.t)
     how = ["-m", "lines", "--seeds", "2", "--from", "first,both"]
-    told = read_json(program("evaluate", "cells.npz", *how, *flags()[2:], "--set", "fit.steps=20", "--json"))
+    told = read_json(
+        program("evaluate", "cells.npz", *how, *flags()[2:], "--set", "fit.steps=20", "--json")
+    )
     found = actum.evaluate(
         cells,
         methods=["lines"],
@@ -171,12 +180,16 @@ def test_gallery(program, tmp_path: Path) -> None:
 def test_images(program, tmp_path: Path) -> None:
     small = ["--set", "network.channels=8", "--set", "fit.batch=4", "--set", "network.levels=1"]
     setting = {"network.channels": 8, "fit.batch": 4, "network.levels": 1}
-    program("image", "fit", "--task", "superres", "--steps", "3", "--limit", "20", *small, "-o", "run")
+    program(
+        "image", "fit", "--task", "superres", "--steps", "3", "--limit", "20", *small, "-o", "run"
+    )
     run = actum.images.fit(
         task="superres", steps=3, limit=20, set=setting, output=tmp_path / "own", progress=False
     )
     assert same_model(tmp_path / "run", tmp_path / "own")
-    program("image", "restore", "run", "--input", "shapes", "-n", "2", "--steps", "2", "-o", "r.npz")
+    program(
+        "image", "restore", "run", "--input", "shapes", "-n", "2", "--steps", "2", "-o", "r.npz"
+    )
     theirs = next(iter(np.load(tmp_path / "r.npz").values()))
     # The first of the fresh shapes.
     restored = run.restore("shapes", steps=2)[:2]

@@ -80,7 +80,7 @@ def test_a_translation_is_learned() -> None:
     moved = run.simulate(x, 1.0)[0]
     assert moved.mean(axis=0) == pytest.approx([2, 0], abs=0.2)
     assert run.growth(x, 0.5).max() == 0
-    points, weights = run.simulate(x, 1.0, return_weights=True)
+    _, weights = run.simulate(x, 1.0, return_weights=True)
     assert weights.shape == (1, 300) and weights.sum() == pytest.approx(1)
 
     def standard(at):

@@ -40,10 +40,11 @@ _Named = tuple[list[str], _Array]
 _Weighted = tuple[_Array, list[float] | None]
 _Keys = list[tuple[str, str]]
 _Progress = Callable[[int, int, str, list[str]], object] | None
-_Data = Table | _Path
 
 @final
 class Table: ...
+
+_Data = Table | _Path
 
 @disjoint_base
 class Motion:

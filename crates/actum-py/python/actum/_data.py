@@ -316,7 +316,8 @@ def _of_arrays(data: Any, time: Any, rep: Any, weight: Any, velocity: Any) -> tu
     t = t if hasattr(t, "dtype") else np.asarray(t)
     if len(np.shape(t)) != 1 or len(t) != len(points):
         raise ShapeError(
-            f"expected one time for each of {len(points)} points, got t of shape {list(np.shape(t))}"
+            f"expected one time for each of {len(points)} points, got t of shape "
+            f"{list(np.shape(t))}"
         )
     columns = [column("t", t)]
     if parts["w"] is not None:

@@ -177,9 +177,7 @@ def evaluate(
     ['20']
     """
     table, keys = _data.given(data, time=time, rep=rep, weight=weight, velocity=velocity)
-    own = _settings.changes(
-        None, data__dims=dims, data__standardize=standardize, data__mass=mass
-    )
+    own = _settings.changes(None, data__dims=dims, data__standardize=standardize, data__mass=mass)
     how = {
         "methods": [methods] if isinstance(methods, str) else list(methods),
         "protocols": [protocols] if isinstance(protocols, str) else list(protocols),

@@ -123,7 +123,7 @@ class Plot:
         return ax
 
     def save(
-        self, folder: Union[str, "os.PathLike[str]"], *, data: Optional[Any] = None
+        self, folder: Union[str, os.PathLike[str]], *, data: Optional[Any] = None
     ) -> list[Path]:
         """Draws what ``actum plot`` draws, as SVG and PNG, and returns the names of the SVGs."""
         native = self._run._native

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Literal, Optional, Union, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,9 @@ class Motion:
             return self._native.describe(array, self._time(t))
         at = np.array([self._time(one) for one in t])
         if at.shape != (len(array),):
-            raise ShapeError(f"expected one time or {len(array)}, one for each point, got {len(at)}")
+            raise ShapeError(
+                f"expected one time or {len(array)}, one for each point, got {len(at)}"
+            )
         parts: list[Array] = [np.empty(len(array)) for _ in range(5)]
         parts[1] = np.empty_like(array)
         for one in np.unique(at):
@@ -124,6 +126,30 @@ class Motion:
         """
         return self._described(points, t)[0]
 
+    @overload
+    def simulate(
+        self,
+        points: Any,
+        times: Optional[Times] = ...,
+        *,
+        start: Optional[Time] = ...,
+        weights: Any = ...,
+        seed: Optional[int] = ...,
+        return_weights: Literal[False] = ...,
+    ) -> Array: ...
+
+    @overload
+    def simulate(
+        self,
+        points: Any,
+        times: Optional[Times] = ...,
+        *,
+        start: Optional[Time] = ...,
+        weights: Any = ...,
+        seed: Optional[int] = ...,
+        return_weights: Literal[True],
+    ) -> tuple[Array, Array]: ...
+
     def simulate(
         self,
         points: Any,
@@ -131,9 +157,9 @@ class Motion:
         *,
         start: Optional[Time] = None,
         weights: Any = None,
-        seed: int = 0,
+        seed: Optional[int] = None,
         return_weights: bool = False,
-    ) -> Any:
+    ) -> Union[Array, tuple[Array, Array]]:
         """Moves points along the motion, forward or backward.
 
         Parameters
@@ -147,8 +173,8 @@ class Motion:
             The time of the points; by default the first.
         weights : array ``[n]``, optional
             Their weights; by default ``1/n`` each.
-        seed : int
-            Seeds the noise, where there is some.
+        seed : int, optional
+            Seeds the noise, where there is some. By default 0, of a run the seed of its fit.
         return_weights : bool
             Also returns the weights ``[k, n]``, which change with growth.
 
@@ -175,11 +201,15 @@ class Motion:
         else:
             asked = [self._time(t) for t in times]  # type: ignore[union-attr]
         mass = None if weights is None else _data.vector(weights, "weights")
-        moved, changed = self._native.simulate(array, mass, begin, asked, int(seed))
+        chance = self._seed() if seed is None else int(seed)
+        moved, changed = self._native.simulate(array, mass, begin, asked, chance)
         return (moved, changed) if return_weights else moved
 
     def _times(self) -> list[float]:
         return [self.span[1]]
+
+    def _seed(self) -> int:
+        return 0
 
     def log_density(
         self,
@@ -249,7 +279,8 @@ class Motion:
     def __repr__(self) -> str:
         first, last = self.span
         more = ", grows" * self.grows + ", with noise" * self.is_noisy
-        return f"<actum.{type(self).__name__}: {self.dimension} columns, times {first:g} to {last:g}{more}>"
+        name = type(self).__name__
+        return f"<actum.{name}: {self.dimension} columns, times {first:g} to {last:g}{more}>"
 
 
 def _unpacked(kind: type[Motion], packed: bytes) -> Motion:
@@ -339,6 +370,9 @@ class Run(Motion):
         steps = [r for r in json.loads(self._native.log()) if r["event"] == "step"]
         return float(steps[-1]["smoothed"]) if steps else float("nan")
 
+    def _seed(self) -> int:
+        return int(self._told["settings"]["fit"]["seed"])
+
     def _times(self) -> list[float]:
         return list(self._told["source"]["times"])
 
@@ -389,7 +423,9 @@ class Run(Motion):
                     f"the run was fitted on the columns {', '.join(self.columns)}; this data frame "
                     f"lacks {', '.join(lacking)}"
                 )
-            return super()._points(points.iloc[:, [names.index(c) for c in self.columns]].to_numpy())
+            return super()._points(
+                points.iloc[:, [names.index(c) for c in self.columns]].to_numpy()
+            )
         return super()._points(points)
 
     def _chosen(self, names: list[str], array: Array) -> Array:
@@ -398,27 +434,6 @@ class Run(Motion):
         return array
 
     # What it can do.
-
-    def simulate(
-        self,
-        points: Any,
-        times: Optional[Times] = None,
-        *,
-        start: Optional[Time] = None,
-        weights: Any = None,
-        seed: Optional[int] = None,
-        return_weights: bool = False,
-    ) -> Any:
-        """As :meth:`Motion.simulate`; the seed is that of the fit unless one is given."""
-        seed = self._told["settings"]["fit"]["seed"] if seed is None else seed
-        return super().simulate(
-            points,
-            times,
-            start=start,
-            weights=weights,
-            seed=int(seed),
-            return_weights=return_weights,
-        )
 
     def score(self, data: Any = None, *, at: Any = None, start: Optional[Time] = None) -> Any:
         """Predicts times and compares with the real points there, beside reference rows.

@@ -40,7 +40,9 @@ class Population:
 
     def __repr__(self) -> str:
         n, d = self.X.shape
-        return f"<actum.gallery.Population: {n} points, {d} columns, {len(np.unique(self.t))} times>"
+        return (
+            f"<actum.gallery.Population: {n} points, {d} columns, {len(np.unique(self.t))} times>"
+        )
 
 
 def names() -> list[str]:

@@ -30,8 +30,8 @@ def pixels(images: Any) -> Pixels:
     array = np.asarray(images)
     if array.dtype != np.uint8:
         raise FormatError(
-            f"expected images as levels 0 to 255 of type uint8, got {array.dtype}; convert them, as "
-            "(255 * x).round().astype(numpy.uint8) for x between 0 and 1"
+            f"expected images as levels 0 to 255 of type uint8, got {array.dtype}; convert them, "
+            "as (255 * x).round().astype(numpy.uint8) for x between 0 and 1"
         )
     if array.ndim == 3:
         array = array[..., None]

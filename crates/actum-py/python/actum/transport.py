@@ -121,5 +121,5 @@ def unbalanced(
     b: Any = None,
     cost: str = "squared",
 ) -> Plan:
-    """Entropic transport whose marginals may differ, at the penalty `rho` times their divergence."""
+    """Entropic transport whose marginals may differ, at `rho` times their divergence."""
     return _plan("unbalanced", x, y, a, b, cost, epsilon, rho)

@@ -183,6 +183,19 @@ impl Run {
         read_log(&self.folder.join(LOG))
     }
 
+    /// What a person should know of how the fit ended.
+    ///
+    /// # Errors
+    /// As [`log`](Self::log).
+    pub fn warning(&self) -> Result<Option<String>> {
+        let last = Record::last_step(&self.log()?);
+        Ok(last.filter(|step| step.smoothed > 0.0).map(|_| {
+            "the objective ended above 0, where a field that does nothing is; lower \
+             fit.learning_rate or take more steps"
+                .to_owned()
+        }))
+    }
+
     /// What is logged of the first so many steps.
     fn log_until(&self, step: usize) -> Result<Vec<Record>> {
         let mut records = self.log()?;

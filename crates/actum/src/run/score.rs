@@ -73,8 +73,8 @@ impl Run {
         Ok(Units::of(seen, self.snapshots()?.0.data.standardize)?.scale())
     }
 
-    /// The times to predict: those that are named, else those that the fit did not see, else all but
-    /// the first.
+    /// The times to predict: those that are named, else those that the fit did not see, else all
+    /// but the first.
     ///
     /// # Errors
     /// A name of no time; as [`held_out`](Run::held_out).
@@ -94,7 +94,7 @@ impl Run {
     /// saw.
     ///
     /// # Errors
-    /// As [`evaluate::score`]; no time before, and none named.
+    /// As [`evaluate::score`]; no time before, and none named (`Missing`).
     pub fn score(
         &self,
         dynamics: &Dynamics,
@@ -110,7 +110,7 @@ impl Run {
                 let at = &seen.labels()[at];
                 let what =
                     format!("there is no time before {at} to move points from; say from which");
-                Error::new(ErrorKind::Value, what)
+                Error::new(ErrorKind::Missing, what)
             })?;
             Ok(Scored {
                 score: evaluate::score(dynamics, seen, from, at, neighbours, &scale)?,
