@@ -1,23 +1,28 @@
 //! `actum annotate`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use actum::{
     action::Device,
-    data::{self, Annotated, Annotations, Keys, Snapshots, TableReader},
+    data::{self, Annotated, Annotations, Snapshots},
     dynamics::Dynamics,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     evaluate::{self, Summary},
-    lagrangian::smooth::GradientFraction,
+    fates,
+    lagrangian::smooth::{GradientFraction, embedded_velocities},
     path::Path as _,
     run::Run,
 };
-use ndarray::{Array1, Axis, concatenate};
+use ndarray::{Array1, Array2, Axis, concatenate};
 use serde_json::json;
 
 use crate::{
     arguments::Annotate,
-    output, read,
+    fates::Cells,
+    genes, output, read,
     simulate::{own_data, read_for},
 };
 
@@ -56,13 +61,23 @@ pub fn run(arguments: &Annotate) -> Result<()> {
             let own = PathBuf::from(&run.source().data);
             let from = arguments.file.as_ref().unwrap_or(&own);
             if data::annotates(from) && data::annotates(path) {
-                Some(copy(&run, &dynamics, from, path)?)
+                Some(copy(arguments, &run, &dynamics, from, path)?)
+            } else if arguments.label_key.is_some() || arguments.transitions {
+                return Err(Error::new(
+                    ErrorKind::Setting,
+                    "fates and transitions are added to a copy of .h5ad; for the fates of other files: actum fates RUN FILE \
+                     --label-key COLUMN -o DIR",
+                ));
             } else {
                 data::write(path, &table(&dynamics, &snapshots)?)?;
                 None
             }
         }
     };
+    let coupled = arguments.tmaps.as_deref();
+    let coupled = coupled
+        .map(|folder| write_couplings(arguments, &run, &dynamics, folder))
+        .transpose()?;
     let sampled = read::said(&snapshots, "are annotated");
     if arguments.json {
         output::json(&json!({
@@ -111,29 +126,120 @@ pub fn run(arguments: &Annotate) -> Result<()> {
         };
         output::line(&format!("\n{}: all of it for {every}", path.display()));
     }
+    if let (Some(folder), Some(count)) = (&arguments.tmaps, coupled) {
+        let couplings = output::count(count, "coupling");
+        output::line(&format!(
+            "\n{}: {couplings} of neighbouring times",
+            folder.display()
+        ));
+    }
     Ok(())
 }
 
 /// Copies an AnnData file with what the action tells about every cell.
-fn copy(run: &Run, dynamics: &Dynamics, from: &Path, to: &Path) -> Result<Annotated> {
-    let (all, order, keys) = run.read_by(|keys| {
-        let keys = Keys {
-            velocity_key: None,
-            ..keys.clone()
-        };
-        let table = TableReader::open(from, &keys)?;
-        let order = table.order();
-        Ok((table.read()?, order, keys))
-    })?;
-    let told = run.describe(dynamics, &all, &order);
-    let told = told.map_err(|e| e.within(from.display()))?;
-    let known = Annotations {
-        columns: &told.columns,
-        points: &told.points,
-        velocities: &told.description.velocity,
-        numbers: &told.numbers(),
+fn copy(
+    arguments: &Annotate,
+    run: &Run,
+    dynamics: &Dynamics,
+    from: &Path,
+    to: &Path,
+) -> Result<Annotated> {
+    let cells = Cells::of(run, Some(&from.to_owned()))?;
+    let seen = &cells.snapshots;
+    let told = run.describe(dynamics, seen, &cells.rows)?;
+    let (points, velocities) = (&told.points, &told.description.velocity);
+    let mut fates = vec![];
+    if let Some(key) = &arguments.label_key {
+        let destinations = cells.destinations(run, dynamics, key, &arguments.ends)?;
+        let told = cells.fates(&destinations)?;
+        for (name, p) in told.names.iter().zip(told.probabilities.columns()) {
+            let mut column = Array1::zeros(cells.rows.len());
+            cells
+                .rows
+                .iter()
+                .zip(p)
+                .for_each(|(row, p)| column[*row] = *p);
+            fates.push((format!("actum_fate_{}", name.replace('/', "_")), column));
+        }
+    }
+    let mut numbers = told.numbers();
+    numbers.extend(fates.iter().map(|(name, column)| (name.as_str(), column)));
+    let genes = genes::known(run)?;
+    let embedded = embedded(dynamics, from, points, velocities, seen.columns())?;
+    let transitions = match arguments.transitions {
+        true => {
+            let options = cells.options(run, &arguments.ends)?;
+            let couplings = fates::couplings(dynamics, seen, &options)?;
+            Some(fates::transitions(&couplings, &cells.rows))
+        }
+        false => None,
     };
-    data::annotate(from, &keys, to, &known)
+    let known = Annotations {
+        columns: seen.columns(),
+        points,
+        velocities,
+        numbers: &numbers,
+        genes: genes.as_ref(),
+        obsm: &embedded,
+        transitions: transitions.as_ref(),
+    };
+    data::annotate(from, &cells.keys, to, &known)
+}
+
+/// The velocities in the embeddings of a file: `velocity_umap` for `X_umap`.
+fn embedded(
+    dynamics: &Dynamics,
+    from: &Path,
+    points: &Array2<f64>,
+    velocities: &Array2<f64>,
+    columns: &[String],
+) -> Result<Vec<(String, Array2<f64>)>> {
+    let mut all = vec![];
+    for (name, embedding) in data::embeddings(from)? {
+        // The coordinates of the run have theirs.
+        if columns.iter().any(|column| column.starts_with(&name)) {
+            continue;
+        }
+        if embedding.iter().any(|x| !x.is_finite()) {
+            eprintln!(
+                "note: obsm[{name:?}] has numbers that are not finite, and gets no velocities"
+            );
+            continue;
+        }
+        let scale = dynamics.units.scale();
+        let told = embedded_velocities(points, velocities, &embedding, &scale, 0)?;
+        all.push((name.replacen("X_", "velocity_", 1), told));
+    }
+    Ok(all)
+}
+
+/// Writes the couplings of neighbouring times, and says how many.
+fn write_couplings(
+    arguments: &Annotate,
+    run: &Run,
+    dynamics: &Dynamics,
+    folder: &Path,
+) -> Result<usize> {
+    let cells = Cells::of(run, arguments.file.as_ref())?;
+    let snapshots = &cells.snapshots;
+    let options = cells.options(run, &arguments.ends)?;
+    let couplings = fates::couplings(dynamics, snapshots, &options)?;
+    let names = cells.names()?;
+    fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
+    let mut start = 0;
+    for (k, coupling) in couplings.iter().enumerate() {
+        let [from, to] = coupling.shape;
+        let [before, after] = [start..start + from, start + from..start + from + to];
+        let of = |cells: std::ops::Range<usize>| -> Vec<&str> {
+            names[cells].iter().map(String::as_str).collect()
+        };
+        // Clients take what is between underscores for the times.
+        let label = |k: usize| snapshots.labels()[k].replace(['_', '/'], "-");
+        let file = folder.join(format!("actum_{}_{}.h5ad", label(k), label(k + 1)));
+        data::write_coupling(&file, coupling, [&of(before), &of(after)])?;
+        start += from;
+    }
+    Ok(couplings.len())
 }
 
 fn said_of_copy(path: &Path, copied: &Annotated) -> String {
@@ -144,7 +250,9 @@ fn said_of_copy(path: &Path, copied: &Annotated) -> String {
             "{}: {added} for every cell, and nothing else, for nothing can be added to this file \
              ({why}). Merge it, in Python:\n  \
              new = anndata.read_h5ad({:?})\n  \
-             adata.obsm.update(new.obsm); adata.obs = adata.obs.join(new.obs)",
+             adata.obsm.update(new.obsm); adata.layers.update(new.layers); \
+             adata.obsp.update(new.obsp); \
+             adata.obs = adata.obs.join(new.obs)",
             path.display(),
             path.display()
         ),

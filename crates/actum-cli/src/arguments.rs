@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use actum::{
     data::{self, ImageTarget, Images, described, extensions},
     error::{Error, ErrorKind, Result},
+    fates,
     fit::Options,
     lagrangian::{Cost, Noise},
     leave_out::{Method as Fitted, Protocol},
@@ -40,6 +41,8 @@ pub enum Command {
     Evaluate(Evaluate),
     Plot(Plot),
     Annotate(Annotate),
+    Fates(Fates),
+    Perturb(Perturb),
     Inspect(Inspect),
     #[command(subcommand)]
     Image(Image),
@@ -196,6 +199,10 @@ pub struct Simulate {
     #[arg(short, long, value_name = "FILE")]
     #[arg(help = format!("Where to write: {}", described(|format| format.trajectories)))]
     pub output: PathBuf,
+    /// Also write the expression of genes, as the components of the run tell it: all, names between
+    /// commas, or a file with a name in every line.
+    #[arg(long, value_name = "G")]
+    pub genes: Option<String>,
 }
 
 /// Measure a run's predictions against real points, beside four reference rows.
@@ -310,6 +317,110 @@ pub struct Annotate {
          velocities and what else is known of every cell",
         extensions(|_| true)
     ))]
+    pub output: Option<PathBuf>,
+    /// Also write the fates of cells, from .h5ad to .h5ad: the column of labels, such as cell_type.
+    #[arg(long, value_name = "COLUMN", requires = "output")]
+    pub label_key: Option<String>,
+    #[command(flatten)]
+    pub ends: Ends,
+    /// Also write, from .h5ad to .h5ad, obsp["T_actum"]: the chances to go from a cell to those of
+    /// the next time, as CellRank's PrecomputedKernel takes them.
+    #[arg(long, requires = "output")]
+    pub transitions: bool,
+    /// A folder for the couplings of neighbouring times, actum_T1_T2.h5ad, as Waddington-OT and
+    /// CellRank's RealTimeKernel.from_wot take them.
+    #[arg(long, value_name = "DIR")]
+    pub tmaps: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Say where cells end: a probability of every label, and the genes that go with it.
+///
+/// Every cell is moved to the last time and takes the labels of its nearest neighbours there; with
+/// noise many times, and with growth weighted by what comes of it. From .h5ad also the drivers of
+/// every fate and the trends of genes.
+#[derive(Args)]
+pub struct Fates {
+    /// The run.
+    pub run: PathBuf,
+    /// Cells with times and labels [default: the file the run was fitted on].
+    pub file: Option<PathBuf>,
+    /// The column of labels, such as cell_type.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_key: String,
+    #[command(flatten)]
+    pub ends: Ends,
+    /// The column of clones, from barcodes: predictions are compared with where sisters went.
+    #[arg(long, value_name = "COLUMN")]
+    pub clone_key: Option<String>,
+    /// The genes whose trends are written: all, names between commas, or a file with a name in every
+    /// line [default: the three strongest drivers of every fate].
+    #[arg(long, value_name = "G", requires = "output")]
+    pub genes: Option<String>,
+    /// A folder for all of it: cells.csv and, from .h5ad, drivers.csv, trends.csv and a picture of
+    /// the trends.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where paths of cells may end.
+#[derive(Args)]
+pub struct Ends {
+    /// A label that is a fate, or LABEL@TIME for one that ends paths at an earlier time; can be
+    /// given again. All others count together as "other" [default: each label of the last time].
+    #[arg(long, value_name = "LABEL[@TIME]")]
+    pub terminal: Vec<String>,
+    /// How many nearest neighbours say where a path ends.
+    #[arg(long, value_name = "N", default_value_t = fates::Options::default().neighbours)]
+    pub neighbours: usize,
+    /// How many paths every cell takes, where there is noise.
+    #[arg(long, value_name = "N", default_value_t = fates::Options::default().paths)]
+    pub paths: usize,
+}
+
+/// Say what a change of expression would do to the fates of cells.
+///
+/// Cells of one time are shifted in the space of genes, projected to the coordinates of the run and
+/// moved; their fates are compared with those of the cells as they are.
+#[derive(Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["set", "screen"]))]
+pub struct Perturb {
+    /// The run.
+    pub run: PathBuf,
+    /// The .h5ad file of the cells [default: the file the run was fitted on].
+    pub file: Option<PathBuf>,
+    /// The column of labels, such as cell_type.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_key: String,
+    /// A change in all cells: GATA1=0 sets the expression, SPI1=+1 and SPI1=-1 shift it; can be
+    /// given again, and all changes are made at once.
+    #[arg(long, value_name = "GENE=VALUE")]
+    pub set: Vec<String>,
+    /// Change each of these genes alone: all, names between commas, or a file with a name in every
+    /// line.
+    #[arg(long, value_name = "G", conflicts_with = "set")]
+    pub screen: Option<String>,
+    /// The change of a screen: 0 sets the expression, +1 and -1 shift it.
+    #[arg(
+        long,
+        value_name = "VALUE",
+        default_value = "0",
+        allow_hyphen_values = true,
+        conflicts_with = "set"
+    )]
+    pub to: String,
+    /// The time of the cells that are changed [default: the first].
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    #[command(flatten)]
+    pub ends: Ends,
+    /// Where to write a screen: .csv.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "set")]
     pub output: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! `actum check`.
 
 use actum::{
-    data::{self, Entry, Snapshots},
+    data::{self, Entry, Genes, Snapshots},
     error::Result,
     lagrangian::smooth::{GradientFraction, gradient_fraction},
     problem::DataOptions,
@@ -50,6 +50,11 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     let suggestion = suggestion(arguments, &snapshots, &fractions);
     let warnings = warnings(&snapshots, &fractions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
+    let genes = Genes::reads(&arguments.file).then(|| {
+        let genes = Genes::open(&arguments.file)?;
+        let (decoder, error) = genes.decoder(snapshots.columns())?;
+        Ok((decoder.genes().len(), error))
+    });
     if arguments.json {
         let times: Vec<_> = (0..snapshots.len())
             .map(|i| {
@@ -71,6 +76,10 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
                 .iter()
                 .map(|entry| json!({"place": entry.place, "about": entry.about}))
                 .collect::<Vec<_>>(),
+            "genes": genes.as_ref().map(|genes: &Result<(usize, f64)>| match genes {
+                Ok((count, error)) => json!({"count": count, "error": error}),
+                Err(error) => json!({"problem": error.to_string()}),
+            }),
             "times": times,
             "sample": sampled,
             "notes": flagged(snapshots.notes()),
@@ -81,6 +90,9 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     } else {
         list(arguments, entries);
         print(arguments, &snapshots, &fractions);
+        if let Some(genes) = &genes {
+            output::line(&format!("\n{}", said_of_genes(genes)));
+        }
         if let Some(sampled) = sampled {
             output::line(&format!("\nnote: {sampled}"));
         }
@@ -97,6 +109,19 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     } else {
         Verdict::Fine
     })
+}
+
+/// Whether the coordinates lead back to genes.
+fn said_of_genes(genes: &Result<(usize, f64)>) -> String {
+    match genes {
+        Ok((count, 0.0)) => format!("genes: the coordinates are {count} genes"),
+        Ok((count, error)) => format!(
+            "genes: the coordinates lead back to {count} genes; (X - mean) PCs is X_pca, off by \
+             {:.1e} of its size",
+            error
+        ),
+        Err(error) => format!("genes: not behind these coordinates: {error}"),
+    }
 }
 
 fn flagged(texts: &[String]) -> Vec<String> {

@@ -11,7 +11,7 @@ use actum::{
 };
 use serde_json::json;
 
-use crate::{arguments::Fit, output, progress::Progress};
+use crate::{arguments::Fit, genes, output, progress::Progress};
 
 pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
@@ -73,7 +73,8 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    report(arguments, &run, sharded)
+    let genes = genes::keep(&run, &arguments.file)?;
+    report(arguments, &run, sharded, genes)
 }
 
 /// Where the shards of a large file go: to the disk of the run, for the system's temporary folder
@@ -84,7 +85,7 @@ fn beside(run: &Path) -> PathBuf {
     there.unwrap_or(Path::new(".")).to_owned()
 }
 
-fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
+fn report(arguments: &Fit, run: &Run, sharded: Option<String>, genes: Option<usize>) -> Result<()> {
     let (settings, _) = run.snapshots()?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if let Some(warning) = run.warning()? {
@@ -97,6 +98,7 @@ fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
             "objective": objective,
             "held_out": settings.data.hold_out,
             "shards": sharded,
+            "genes": genes,
         }));
         return Ok(());
     }
@@ -110,6 +112,12 @@ fn report(arguments: &Fit, run: &Run, sharded: Option<String>) -> Result<()> {
         settings.fit.steps,
         objective.map_or("unknown".to_owned(), output::number),
     ));
+    if let Some(genes) = genes {
+        output::line(&format!(
+            "The coordinates lead back to {}.",
+            output::count(genes, "gene")
+        ));
+    }
     output::line("\nNext:");
     output::line(&format!("  actum score {run} {file}"));
     output::line(&format!("  actum plot {run} {file} -o pictures"));

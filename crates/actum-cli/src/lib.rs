@@ -6,11 +6,14 @@ mod arguments;
 mod check;
 mod demo;
 mod evaluate;
+mod fates;
 mod fit;
 mod gallery;
+mod genes;
 mod image;
 mod inspect;
 mod output;
+mod perturb;
 mod plot;
 mod progress;
 mod read;
@@ -62,6 +65,8 @@ fn obey(arguments: Arguments) -> Result<Verdict> {
         Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,
         Command::Plot(plot) => plot::run(&plot)?,
         Command::Annotate(annotate) => annotate::run(&annotate)?,
+        Command::Fates(fates) => fates::run(&fates)?,
+        Command::Perturb(perturb) => perturb::run(&perturb)?,
         Command::Inspect(inspect) => inspect::run(&inspect)?,
         Command::Image(image) => image::run(&image)?,
     }

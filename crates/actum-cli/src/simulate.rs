@@ -14,7 +14,7 @@ use actum::{
 };
 use ndarray::Array3;
 
-use crate::{arguments::Simulate, output, read};
+use crate::{arguments::Simulate, genes, output, read};
 
 pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
@@ -22,6 +22,8 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     let format = Format::of(to).map_err(|e| e.within(to.display()))?;
     let (settings, seen) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
+    let genes = arguments.genes.as_deref();
+    let genes = genes.map(|text| genes::of_run(&run, text)).transpose()?;
     let axis = run.axis()?;
     let from = arguments
         .from
@@ -76,6 +78,7 @@ pub fn run(arguments: &Simulate) -> Result<()> {
         weights,
         columns: &seen.columns,
         attributes: &attributes,
+        genes: genes.as_ref(),
     };
     data::write_trajectories(&arguments.output, &particles)?;
     output::line(&format!(

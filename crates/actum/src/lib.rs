@@ -29,12 +29,13 @@
 //! | chapter | modules |
 //! |---|---|
 //! | ground | [`error`], [`store`] |
-//! | populations | [`cloud`], [`transport`], [`data`], [`units`] |
+//! | populations | [`cloud`], [`transport`], [`genes`], [`data`], [`units`] |
 //! | motion | [`lagrangian`], [`path`] |
 //! | the field | [`action`], [`tensor`](guide::library) (a feature) |
 //! | learning it | [`problem`], [`objective`], [`dynamics`], [`fit`](mod@fit) |
 //! | using it | [`flow`], [`score`] |
 //! | judging it | [`metric`], [`evaluate`], `plot` (a feature) |
+//! | cells and genes | [`fates`] |
 //! | on disk | [`run`] |
 //! | which method suits | [`leave_out`] |
 //! | populations to try | [`gallery`] |
@@ -65,7 +66,11 @@ mod simd;
 
 pub mod cloud;
 
+mod neighbours;
+
 pub mod transport;
+
+pub mod genes;
 
 pub mod data;
 
@@ -104,6 +109,8 @@ pub mod evaluate;
 #[cfg(feature = "plot")]
 pub mod plot;
 
+pub mod fates;
+
 #[cfg(feature = "train")]
 pub mod run;
 
@@ -132,6 +139,9 @@ pub use score::Score;
 pub mod guide {
     #[doc = include_str!("../docs/guide/data.md")]
     pub mod data {}
+
+    #[doc = include_str!("../docs/guide/cells.md")]
+    pub mod cells {}
 
     #[doc = include_str!("../docs/guide/fitting.md")]
     pub mod fitting {}

@@ -7,6 +7,14 @@ use serde_json::Value;
 
 use crate::support::{Bench, SMALL};
 
+/// A folder with `cells.h5ad`: 120 cells at three days with principal components of scanpy.
+fn with_genes() -> Bench {
+    let bench = Bench::empty();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actum/tests/data/scanpy.h5ad");
+    fs::copy(file, bench.path("cells.h5ad")).unwrap();
+    bench
+}
+
 /// A folder with `cells.h5ad`: 24 cells at three days, as this version of anndata wrote them.
 fn written_by(version: &str) -> Bench {
     let bench = Bench::empty();
@@ -182,4 +190,128 @@ fn what_cannot_be_chosen_is_listed() {
         .error(&["cells.h5ad", "truncated"]);
     bench.write("cells.h5ad", "");
     bench.run("check cells.h5ad").error(&["cells.h5ad"]);
+}
+
+#[test]
+fn coordinates_lead_back_to_genes() {
+    let bench = with_genes();
+    let said = bench.run("check cells.h5ad").done();
+    assert!(
+        said.contains("the coordinates lead back to 25 genes"),
+        "{said}"
+    );
+    let said = bench.run(&format!("fit cells.h5ad -o run {SMALL}")).done();
+    assert!(said.contains("lead back to 25 genes"), "{said}");
+    assert!(bench.path("run/genes.safetensors").is_file());
+    bench
+        .run("simulate run --genes gene0,Gene12 -o moved.csv")
+        .done();
+    let table = fs::read_to_string(bench.path("moved.csv")).unwrap();
+    let header = table.lines().next().unwrap();
+    assert!(header.ends_with("clone,Gene0,Gene12"), "{header}");
+    bench.write("list.txt", "Gene12\n\nGene0\n");
+    for genes in ["all", "list.txt"] {
+        bench
+            .run(&format!("simulate run --genes {genes} -o moved.h5ad"))
+            .done();
+    }
+    let entries = data::entries(&bench.path("moved.h5ad")).unwrap();
+    let x = entries.iter().find(|entry| entry.place == "X").unwrap();
+    assert_eq!(x.about, "80 x 2, float32");
+    bench
+        .run("simulate run --genes Gene00 -o moved.csv")
+        .error(&["\"Gene00\"", "Gene0"]);
+    // A gene that is in the file and not in the components.
+    bench
+        .run("simulate run --genes Gene1,Gene39 -o moved.csv")
+        .error(&["the coordinates know no gene"]);
+    bench.run("annotate run -o told.h5ad").done();
+    let told = data::entries(&bench.path("told.h5ad")).unwrap();
+    let layer = told.iter().find(|e| e.place == "layer:velocity").unwrap();
+    assert_eq!(layer.about, "120 x 40, float32");
+    // Another run knows none.
+    let plain = bench_without_genes();
+    plain
+        .run("simulate run --genes all -o moved.csv")
+        .error(&["run knows no genes", "actum check"]);
+    plain
+        .run("perturb run --label-key cell_type --set Gata1=0")
+        .error(&["run knows no genes"]);
+}
+
+fn bench_without_genes() -> Bench {
+    let bench = bench();
+    bench.run(&format!("fit cells.h5ad -o run {SMALL}")).done();
+    bench
+}
+
+#[test]
+fn cells_have_fates_and_fates_have_genes() {
+    let bench = with_genes();
+    bench.run(&format!("fit cells.h5ad -o run {SMALL}")).done();
+    let line = "fates run --label-key cell_type --clone-key clone -o fates";
+    let said = bench.run(line).done();
+    for part in [
+        "blue",
+        "by cell_type",
+        "AUC",
+        "Genes that go with each fate",
+        "trends.png",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(
+        bench.names("fates"),
+        [
+            "cells.csv",
+            "drivers.csv",
+            "trends.csv",
+            "trends.png",
+            "trends.svg"
+        ]
+    );
+    let cells = fs::read_to_string(bench.path("fates/cells.csv")).unwrap();
+    assert_eq!(cells.lines().count(), 121);
+    let header = "cell,time,label,p_blue,p_red,low_blue,low_red,high_blue,high_red,descendants";
+    assert_eq!(cells.lines().next().unwrap(), header);
+    let drivers = fs::read_to_string(bench.path("fates/drivers.csv")).unwrap();
+    assert_eq!(drivers.lines().count(), 81);
+    let line = "fates run --label-key cell_type --terminal red --terminal stem@0 --json";
+    let said: Value = serde_json::from_str(&bench.run(line).done()).unwrap();
+    assert_eq!(said["fates"], serde_json::json!(["red", "stem", "other"]));
+    // All cells of day 0 are stem cells, and stay that.
+    assert_eq!(said["times"][0]["mean"][1], 1.0);
+    let line = "annotate run -o told.h5ad --label-key cell_type";
+    bench.run(line).done();
+    let told = data::entries(&bench.path("told.h5ad")).unwrap();
+    assert!(told.iter().any(|entry| entry.place == "obs:actum_fate_red"));
+    let line = "perturb run --label-key cell_type --set Gene0=+1 --set Gene12=0";
+    let said = bench.run(line).done();
+    assert!(
+        said.contains("Gene0=+1, Gene12=0 in 40 cells at 0"),
+        "{said}"
+    );
+    let line =
+        "perturb run --label-key cell_type --screen Gene0,Gene12,Gene5 --to +1 -o screen.csv";
+    bench.run(line).done();
+    let screen = fs::read_to_string(bench.path("screen.csv")).unwrap();
+    assert_eq!(screen.lines().count(), 7);
+    bench
+        .run("fates run --label-key type")
+        .error(&["cells.h5ad", "\"type\"", "cell_type"]);
+    bench
+        .run("fates run --label-key cell_type --terminal green")
+        .error(&["\"green\"", "at time 4", "blue, red"]);
+    bench
+        .run("fates run --label-key cell_type --clone-key day2")
+        .error(&["\"day2\""]);
+    bench
+        .run("perturb run --label-key cell_type --set Gene0")
+        .error(&["GENE=VALUE"]);
+    bench
+        .run("perturb run --label-key cell_type --set Gene0=0 --from 3")
+        .error(&["3"]);
+    bench
+        .run("annotate run -o told.csv --label-key cell_type")
+        .error(&["copy of .h5ad"]);
 }

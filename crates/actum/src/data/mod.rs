@@ -17,6 +17,7 @@ mod annotate;
 mod attributes;
 mod entries;
 mod formats;
+mod genes;
 mod images;
 mod keys;
 mod reader;
@@ -32,10 +33,14 @@ pub(crate) use self::images::LUMA;
 #[cfg(feature = "train")]
 pub(crate) use self::snapshots::default_columns;
 pub use self::{
-    annotate::{Annotated, Annotations, annotate, annotates},
+    annotate::{
+        Annotated, Annotations, SparseMatrix, annotate, annotates, cell_names, embeddings,
+        write_coupling,
+    },
     attributes::{Attribute, read_attributes},
     entries::{Entry, entries},
     formats::{FORMATS, Format, Table, Values, described, extensions},
+    genes::Genes,
     images::{IMAGE_TARGETS, ImageTarget, Images},
     keys::{Key, Keys},
     reader::{Points, TableReader, read, read_matrix, read_points},

@@ -155,6 +155,7 @@ pub(in crate::data) fn trajectories(
         weights,
         columns,
         attributes: &[],
+        genes: None,
     };
     write_trajectories(path, &particles)
 }

@@ -1,6 +1,6 @@
 //! Snapshots and trajectories out to files.
 
-use std::{borrow::Cow, iter::repeat_n, path::Path};
+use std::{borrow::Cow, iter::repeat_n, path::Path, sync::Arc};
 
 use ndarray::{Array1, Array2, Array3};
 
@@ -11,7 +11,10 @@ use super::{
     snapshots::check_columns,
     within,
 };
-use crate::error::{Result, ensure};
+use crate::{
+    error::{Result, ensure},
+    genes::Decoder,
+};
 
 /// Writes snapshots so that [`read`](super::read()) gives them back, bit for bit, in the
 /// [format](super::FORMATS) that the extension of `path` names.
@@ -82,9 +85,20 @@ pub struct Particles<'a> {
     pub columns: &'a [String],
     /// What is known of each particle, `[n]`.
     pub attributes: &'a [Attribute],
+    /// The genes behind these coordinates, whose expression is written for each particle and time.
+    pub genes: Option<&'a Decoder>,
 }
 
 impl Particles<'_> {
+    /// The expression of all particles, row by row time by time.
+    pub(super) fn expression(&self) -> Option<Array2<f64>> {
+        let (k, n, d) = self.points.dim();
+        let rows = self.points.iter().copied().collect();
+        let rows = Array2::from_shape_vec((k * n, d), rows).expect("as many numbers as before");
+        let decoded = self.genes?.decode(&rows);
+        Some(decoded.expect("a decoder of these columns"))
+    }
+
     pub(super) fn times_are_numbers(&self) -> bool {
         self.labels.iter().all(|label| label.parse::<f64>().is_ok())
     }
@@ -98,8 +112,13 @@ impl Particles<'_> {
 /// ones are written as they are. An attribute that is named as another column gets a `_` behind its
 /// name.
 ///
+/// The expression of genes is, in `.npz`, `expression` `[k, n, g]` with the names `genes` `[g]`; in
+/// tables columns behind the others; and in `.h5ad` it is `X`, with the coordinates in
+/// `obsm["X_pca"]` and velocities in genes in `layers["velocity"]`.
+///
 /// # Errors
-/// Lengths that disagree, and as [`write()`].
+/// Lengths that disagree, genes behind other coordinates, more than 2^27 numbers of expression, and
+/// as [`write()`].
 pub fn write_trajectories(path: &Path, particles: &Particles) -> Result<()> {
     let (k, n, d) = particles.points.dim();
     particles.weights.check(k, n)?;
@@ -133,6 +152,22 @@ pub fn write_trajectories(path: &Path, particles: &Particles) -> Result<()> {
         );
     }
     check_columns(particles.columns, d)?;
+    if let Some(genes) = particles.genes {
+        ensure!(
+            genes.columns() == particles.columns,
+            Shape,
+            "the genes are known behind the coordinates {}, and the particles have {}",
+            genes.columns().join(", "),
+            particles.columns.join(", ")
+        );
+        let count = genes.genes().len();
+        ensure!(
+            (k * n).saturating_mul(count) <= MOST_EXPRESSION,
+            Value,
+            "the expression of {count} genes in {n} particles at {k} times is more than 2^27 \
+             numbers; choose fewer genes, times or particles"
+        );
+    }
     let format = within(path, || Format::of(path))?;
     let particles = Particles {
         weights,
@@ -140,6 +175,9 @@ pub fn write_trajectories(path: &Path, particles: &Particles) -> Result<()> {
     };
     (format.write)(path, &Contents::Particles(particles))
 }
+
+/// How many numbers of expression are written at most: half a gigabyte in single precision.
+const MOST_EXPRESSION: usize = 1 << 27;
 
 /// What a file is to hold.
 pub(super) enum Contents<'a> {
@@ -232,6 +270,7 @@ fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
         weights,
         columns,
         attributes,
+        genes,
     } = *particles;
     let is_plain = particles.times_are_numbers();
     check_reserved(columns, &["particle", "t", "w"])?;
@@ -270,6 +309,19 @@ fn particles_table<'a>(particles: &Particles<'a>) -> Result<Vec<Column<'a>>> {
             name: name.into(),
             cells: Cells::Texts(Box::new(cells)),
         });
+    }
+    if let (Some(genes), Some(expression)) = (genes, particles.expression()) {
+        let expression = Arc::new(expression);
+        for (g, gene) in genes.genes().iter().enumerate() {
+            let is_taken = |name: &str| table.iter().any(|c| c.name.eq_ignore_ascii_case(name));
+            let mut name = gene.clone();
+            while is_taken(&name) {
+                name.push('_');
+            }
+            let expression = expression.clone();
+            let column = each().map(move |(i, k)| expression[[k * n + i, g]]);
+            table.push(Column::numbers(name, column));
+        }
     }
     Ok(table)
 }

@@ -8,6 +8,7 @@ use crate::{
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
+    genes::Decoder,
     problem::Problem,
     store::{self, versioned},
 };
@@ -18,10 +19,12 @@ const MODEL: &str = "model.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const LOG: &str = "log.jsonl";
 const SAMPLES: &str = "samples.png";
+const GENES: &str = "genes.safetensors";
+
 impl Run {
     /// The names of all files of a run. The newest evidence of a finished run comes first, its
     /// settings last: in this order they are replaced.
-    pub const FILES: [&str; 6] = [SAMPLES, MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS];
+    pub const FILES: [&str; 7] = [SAMPLES, GENES, MODEL, CHECKPOINT, LOG, SOURCE, SETTINGS];
 
     /// Opens the run in `folder`.
     ///
@@ -153,6 +156,38 @@ impl Run {
             self.source.seen.named()[1]
         );
         Dynamics::load(&path, device)
+    }
+
+    /// Keeps the genes behind the coordinates of the run.
+    ///
+    /// # Errors
+    /// A run of images; a decoder of other coordinates; a file that cannot be written.
+    pub fn keep_genes(&self, genes: &Decoder) -> Result<()> {
+        let (_, seen) = self.snapshots()?;
+        ensure!(
+            genes.columns() == seen.columns,
+            Shape,
+            "the run has the coordinates {}, and genes are known behind {}",
+            seen.columns.join(", "),
+            genes.columns().join(", ")
+        );
+        genes.save(&self.folder.join(GENES))
+    }
+
+    /// The genes behind the coordinates of the run.
+    ///
+    /// # Errors
+    /// It has none; a damaged file.
+    pub fn genes(&self) -> Result<Decoder> {
+        let path = self.folder.join(GENES);
+        ensure!(
+            path.is_file(),
+            Missing,
+            "{} knows no genes: it was not fitted on the principal components of an .h5ad file whose \
+             varm[\"PCs\"] lead back to X; `actum check FILE` says what a file lacks",
+            self.folder.display()
+        );
+        Decoder::load(&path)
     }
 
     /// How many steps are saved.

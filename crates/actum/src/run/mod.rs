@@ -7,6 +7,7 @@
 //! | `model.safetensors` | the [dynamics](crate::dynamics::Dynamics): averaged parameters, units |
 //! | `checkpoint.safetensors` | the [state](crate::fit::Checkpoint) from which to go on |
 //! | `log.jsonl` | one line for every logged step |
+//! | `genes.safetensors` | of cells whose coordinates decode: the [genes](crate::genes::Decoder) behind them |
 //! | `samples.png` | of images: what the model made last |
 
 mod folder;

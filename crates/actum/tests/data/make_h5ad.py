@@ -87,6 +87,12 @@ def make(what):
         import hdf5plugin
 
         little("zstd.h5ad", "v110", shuffle=True, **hdf5plugin.Zstd())
+        with h5py.File("zstd.h5ad", "a") as f:
+            # Texts of any length, more than one chunk and one heap of them, and of one length.
+            kinds = [["", "größer", "skin" * 200][k % 3] for k in range(n)]
+            f.create_dataset("obs/kind", data=kinds, dtype=h5py.string_dtype(), chunks=(10,), **hdf5plugin.Zstd())
+            fixed = np.array([f"b{k % 2}" for k in range(n)], dtype="S4")
+            f.create_dataset("obs/batch", data=fixed, chunks=(7,), shuffle=True, **hdf5plugin.Zstd())
         little("blosc.h5ad", "v110", **hdf5plugin.Blosc())
         little("hdf5-2.h5ad", "latest", compression="gzip")
 

@@ -19,11 +19,14 @@ pub(super) use memory::Rows as MemoryRows;
 pub use memory::{Table, Values};
 
 use super::{
-    Annotated, Annotations, Attribute, Entry, Keys,
+    Annotated, Annotations, Attribute, Entry, Keys, SparseMatrix,
     reader::{Head, Take, Wanted},
     writer::Contents,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    genes::Decoder,
+};
 
 /// A format of files.
 pub struct Format {
@@ -48,12 +51,34 @@ pub struct Format {
     pub(super) entries: fn(&Path) -> Result<Vec<Entry>>,
     pub(super) write: fn(&Path, &Contents) -> Result<()>,
     /// Copies a file with what is known of every row.
-    pub(super) annotate: Option<Annotate>,
+    pub(super) annotate: Option<Annotator>,
     /// Reads rows of numbers without a header.
     pub(super) matrix: Option<Matrix>,
+    /// Reads the expression of genes.
+    pub(super) genes: Option<GeneReader>,
 }
 
-type Annotate = fn(&Path, &Keys, &Path, &Annotations) -> Result<Annotated>;
+/// How the expression of genes is read.
+pub(super) struct GeneReader {
+    /// The names of the genes, and how many cells there are.
+    pub names: fn(&Path) -> Result<(Vec<String>, usize)>,
+    /// Hands out every number that is not 0, with its row and gene.
+    pub each: fn(&Path, &mut dyn FnMut(usize, usize, f64)) -> Result<()>,
+    /// The decoder of the principal components, and how far it is off.
+    pub decoder: fn(&Path) -> Result<(Decoder, f64)>,
+}
+
+/// How a file is copied with more in it.
+#[derive(Clone, Copy)]
+pub(super) struct Annotator {
+    pub annotate: fn(&Path, &Keys, &Path, &Annotations) -> Result<Annotated>,
+    /// The names of the cells.
+    pub names: fn(&Path) -> Result<Vec<String>>,
+    /// Other coordinates that a file has for pictures.
+    pub embeddings: fn(&Path) -> Result<Vec<(String, Array2<f64>)>>,
+    /// Writes a coupling of cells of these names.
+    pub coupling: fn(&Path, &SparseMatrix, [&[&str]; 2]) -> Result<()>,
+}
 
 type Matrix = fn(&Path) -> Result<Array2<f64>>;
 
@@ -79,6 +104,7 @@ pub static FORMATS: &[Format] = &[
         write: npz::write,
         annotate: None,
         matrix: None,
+        genes: None,
     },
     Format {
         extension: "csv",
@@ -93,6 +119,7 @@ pub static FORMATS: &[Format] = &[
         write: |path, contents| text::write(path, contents, b','),
         annotate: None,
         matrix: Some(|path| text::matrix(path, b',')),
+        genes: None,
     },
     Format {
         extension: "tsv",
@@ -107,6 +134,7 @@ pub static FORMATS: &[Format] = &[
         write: |path, contents| text::write(path, contents, b'\t'),
         annotate: None,
         matrix: Some(|path| text::matrix(path, b'\t')),
+        genes: None,
     },
     #[cfg(feature = "anndata")]
     Format {
@@ -120,8 +148,9 @@ pub static FORMATS: &[Format] = &[
         attributes: anndata::attributes,
         entries: anndata::entries,
         write: anndata::write,
-        annotate: Some(anndata::annotate),
+        annotate: Some(anndata::ANNOTATOR),
         matrix: None,
+        genes: Some(anndata::GENES),
     },
     #[cfg(feature = "parquet")]
     Format {
@@ -137,6 +166,7 @@ pub static FORMATS: &[Format] = &[
         write: parquet::write,
         annotate: None,
         matrix: None,
+        genes: None,
     },
 ];
 
@@ -155,6 +185,7 @@ static NPY: Format = Format {
     write: npz::single_write,
     annotate: None,
     matrix: None,
+    genes: None,
 };
 
 const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it \

@@ -293,6 +293,7 @@ fn labels_and_attributes_of_particles_are_written() {
             weights: ParticleWeights::Equal,
             columns: &["x".to_owned()],
             attributes: &attributes,
+            genes: None,
         };
         write_trajectories(&path, &particles).unwrap();
         let keys = Keys {
@@ -316,6 +317,76 @@ fn labels_and_attributes_of_particles_are_written() {
         let error = write_trajectories(&path, &few).unwrap_err();
         assert_holds(&error, &["\"a\"", "3 particles", "got 1"]);
     }
+}
+
+#[test]
+fn expression_is_written_beside_coordinates() {
+    let folder = tempfile::tempdir().unwrap();
+    let points = Array3::from_shape_fn((2, 3, 2), |(k, i, j)| match j {
+        0 => (10 * k + i) as f64,
+        _ => 0.5,
+    });
+    let columns = ["X_pca1", "X_pca2"].map(str::to_owned).to_vec();
+    // A gene that is named as the time is.
+    let decoder = crate::genes::Decoder::new(
+        vec!["T".to_owned(), "Spi1".to_owned()],
+        columns.clone(),
+        array![1.0, 0.5],
+        array![0.0, 0.5],
+        array![[0.5, 0.0], [-0.25, 0.0]],
+    )
+    .unwrap();
+    let particles = Particles {
+        times: &[1.0, 2.0],
+        labels: &["1".to_owned(), "2".to_owned()],
+        points: &points,
+        velocities: Some(&points),
+        weights: ParticleWeights::Equal,
+        columns: &columns,
+        attributes: &[],
+        genes: Some(&decoder),
+    };
+    for Format { extension, .. } in FORMATS {
+        let path = folder.path().join(format!("a.{extension}"));
+        write_trajectories(&path, &particles).unwrap();
+        let keys = |points: &str| Keys {
+            points_key: Some(points.to_owned()),
+            ..Keys::default()
+        };
+        let genes = match *extension {
+            "npz" => continue,
+            "h5ad" => "X",
+            _ => "T_,Spi1",
+        };
+        let found = read(&path, &keys(genes)).unwrap();
+        let last = array![[6.0, -2.0], [6.5, -2.25], [7.0, -2.5]];
+        assert_eq!(found.cloud(1).points(), last, "{extension}");
+        let again = read(&path, &keys("X_pca1,X_pca2")).unwrap();
+        assert_eq!(
+            again.cloud(1).points(),
+            points.index_axis(ndarray::Axis(0), 1)
+        );
+        // By default it is the coordinates that are read.
+        assert_eq!(read(&path, &Keys::default()).unwrap().columns(), columns);
+    }
+    // In genes the points move by the velocities times the loadings.
+    let path = folder.path().join("a.h5ad");
+    let keys = Keys {
+        points_key: Some("X".to_owned()),
+        velocity_key: Some("layer:velocity".to_owned()),
+        ..Keys::default()
+    };
+    let found = read(&path, &keys).unwrap();
+    assert_eq!(
+        found.velocities().unwrap()[0],
+        array![[0.0, 0.0], [0.5, -0.25], [1.0, -0.5]]
+    );
+    let other = Particles {
+        columns: &["x".to_owned(), "y".to_owned()],
+        ..particles
+    };
+    let error = write_trajectories(&path, &other).unwrap_err();
+    assert_holds(&error, &["X_pca1", "have x, y"]);
 }
 
 #[test]

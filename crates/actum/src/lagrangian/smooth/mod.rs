@@ -1,10 +1,12 @@
 //! Smooth vector fields through velocities known at points, such as RNA velocity, and [the part of
 //! them](gradient_fraction()) that is a gradient.
 
+mod embedded;
 mod gradient_fraction;
 mod ridge;
 mod sample;
 
+pub use embedded::embedded_velocities;
 pub use gradient_fraction::{GradientFraction, gradient_fraction};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};

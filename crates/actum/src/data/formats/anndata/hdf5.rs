@@ -293,15 +293,14 @@ impl Array {
         if self.kind != Kind::Text {
             return Err(self.wrong("text"));
         }
-        ensure!(
-            !self.check_filters()?,
-            Format,
-            "{:?} is text compressed by zstd, which is not read; write it again in Python: \
-             adata.write_h5ad(file, compression=\"gzip\")",
-            self.place
-        );
-        let texts = self.dataset.read_string_rows(start as u64, rows as u64);
-        let texts = texts.map_err(|error| damaged(&self.place, error))?;
+        let texts = match self.check_filters()? {
+            true => zstd::texts(&self.file, &self.dataset, start, rows)
+                .map_err(|error| error.within(format_args!("{:?}", self.place)))?,
+            false => {
+                let texts = self.dataset.read_string_rows(start as u64, rows as u64);
+                texts.map_err(|error| damaged(&self.place, error))?
+            }
+        };
         self.check_read(texts.len(), rows)?;
         Ok(texts)
     }
@@ -341,12 +340,15 @@ pub(super) enum Word<'a> {
     Text(&'a str),
     Texts(Vec<String>),
     Truth(bool),
+    Sizes(Vec<usize>),
 }
 
 pub(super) enum Content<'a> {
     Group(Vec<(String, Node<'a>)>),
     /// Numbers row by row, and how many there are along each side.
     Numbers(Cow<'a, [f64]>, Vec<usize>),
+    /// The same in single precision.
+    Single(Vec<f32>, Vec<usize>),
     Whole(Vec<i64>),
     Codes(Vec<i32>),
     Texts(Vec<&'a str>),
@@ -358,6 +360,9 @@ impl Word<'_> {
         match self {
             Self::Text(text) => AttrValue::VarLenString(text.to_owned()),
             Self::Texts(texts) => AttrValue::VarLenStringArray(texts),
+            Self::Sizes(sizes) => {
+                AttrValue::I64Array(sizes.into_iter().map(|n| n as i64).collect())
+            }
             // The crate writes no truth values; anndata takes numbers for them.
             Self::Truth(is_true) => AttrValue::U8(u8::from(is_true)),
         }
@@ -372,6 +377,10 @@ impl Content<'_> {
             Self::Numbers(numbers, shape) => {
                 let shape: Vec<u64> = shape.into_iter().map(|n| n as u64).collect();
                 array.with_f64_data(&numbers).with_shape(&shape);
+            }
+            Self::Single(numbers, shape) => {
+                let shape: Vec<u64> = shape.into_iter().map(|n| n as u64).collect();
+                array.with_f32_data(&numbers).with_shape(&shape);
             }
             Self::Whole(numbers) => {
                 array.with_i64_data(&numbers);
@@ -448,7 +457,7 @@ pub(super) struct Additions<'a> {
     /// The group, the name and the array.
     pub arrays: Vec<(&'a str, String, Node<'a>)>,
     /// The groups that are made where there are none, and what they say of themselves.
-    pub groups: Vec<(&'a str, Vec<(&'static str, Word<'a>)>)>,
+    pub groups: Vec<(String, Vec<(&'static str, Word<'a>)>)>,
     /// The group whose list of texts, an attribute, becomes another.
     pub list: (&'a str, &'a str, Vec<String>),
 }
@@ -479,8 +488,8 @@ fn edit(path: &Path, additions: Additions) -> Result<(), Hdf5Error> {
     let file = hdf5_pure::File::open_rw(path)?;
     let root = file.root();
     for (name, attributes) in additions.groups {
-        if file.group(name).is_err() {
-            root.create_group_with(name, |new| {
+        if file.group(&name).is_err() {
+            root.create_group_with(&name, |new| {
                 for (name, value) in attributes {
                     new.set_attr(name, value.value());
                 }

@@ -233,6 +233,78 @@ impl<'a> Matrix<'a> {
     }
 }
 
+impl Matrix<'_> {
+    /// Hands out the row, the column and the number of all that are not 0, as they are stored.
+    pub(super) fn each(&self, take: &mut dyn FnMut(usize, usize, f64)) -> Result<()> {
+        let mut take = |row: usize, column: usize, x: f64| {
+            ensure!(
+                x.is_finite(),
+                Value,
+                "{} has a number that is not finite, at row {row}, column {column} (counted from 0)",
+                self.place
+            );
+            if x != 0.0 {
+                take(row, column, x);
+            }
+            Ok(())
+        };
+        let place = &self.place;
+        match &self.form {
+            Form::Dense(array) => {
+                let some = (AHEAD / self.columns.max(1)).max(1);
+                for start in (0..self.rows).step_by(some) {
+                    let numbers = array.numbers(start, some.min(self.rows - start))?;
+                    for (i, x) in numbers.into_iter().enumerate() {
+                        take(start + i / self.columns, i % self.columns, x)?;
+                    }
+                }
+                Ok(())
+            }
+            Form::Csr(sparse) => {
+                let columns = self.columns;
+                each_line(sparse, self.rows, place, &mut |row, column, x| {
+                    take(row, place_of(column, columns, place)?, x)
+                })
+            }
+            Form::Csc(sparse) => {
+                let rows = self.rows;
+                each_line(sparse, self.columns, place, &mut |column, row, x| {
+                    take(place_of(row, rows, place)?, column, x)
+                })
+            }
+            Form::Frame(_) => {
+                let what = format!("{place} is a data frame; make it a dense or sparse matrix");
+                Err(Error::new(ErrorKind::Format, what))
+            }
+        }
+    }
+}
+
+/// Hands out the line, the index along it and the number of all that a sparse matrix stores.
+fn each_line(
+    sparse: &Sparse,
+    lines: usize,
+    place: &str,
+    take: &mut dyn FnMut(usize, f64, f64) -> Result<()>,
+) -> Result<()> {
+    let (mut indices, mut data) = (Ahead::new(&sparse.indices), Ahead::new(&sparse.data));
+    for start in (0..lines).step_by(AHEAD) {
+        let ends = pointers(sparse, start, AHEAD.min(lines - start), place)?;
+        for (line, ends) in ends.windows(2).enumerate() {
+            let (mut at, end) = (ends[0], ends[1]);
+            while at < end {
+                let next = end.min(at + AHEAD);
+                let both = indices.get(at, next)?.iter().zip(data.get(at, next)?);
+                for (index, x) in both {
+                    take(start + line, *index, *x)?;
+                }
+                at = next;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Rows of some columns of a matrix, from the first to the last.
 pub(super) struct Rows<'a> {
     matrix: &'a Matrix<'a>,

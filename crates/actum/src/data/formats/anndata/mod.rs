@@ -1,5 +1,6 @@
 //! AnnData files (`.h5ad`): cells with their annotation, as scanpy writes them.
 
+mod expression;
 mod frame;
 mod hdf5;
 mod matrix;
@@ -8,7 +9,10 @@ mod zstd;
 
 use std::{fs, io::Read, path::Path};
 
-pub(super) use self::write::{VELOCITIES, annotate, write};
+pub(super) use self::{
+    expression::GENES,
+    write::{ANNOTATOR, VELOCITIES, write},
+};
 use self::{
     frame::Frame,
     hdf5::File,
@@ -22,6 +26,7 @@ use crate::{
         snapshots::Finite,
     },
     error::{Error, ErrorKind, Result, ensure},
+    genes::closest,
 };
 
 /// The coordinates that scanpy computes.
@@ -196,10 +201,16 @@ impl<'a> Places<'a> {
             Some(marked) if marked.shape.is_empty() => marked.texts(0, 1)?.pop(),
             _ => None,
         };
-        match place.as_deref().and_then(Place::of) {
-            Some(place) => self.whole(&place),
-            None => Ok(None),
+        let Some(place) = place.as_deref().and_then(Place::of) else {
+            return Ok(None);
+        };
+        let mut chosen = self.whole(&place)?;
+        if let (Some(chosen), Some(names)) = (&mut chosen, self.file.array(write::COLUMNS)?)
+            && names.shape == [chosen.names.len()]
+        {
+            chosen.names = names.texts(0, names.len())?;
         }
+        Ok(chosen)
     }
 
     /// What a key names: all columns of a matrix, or columns by their names.
@@ -267,18 +278,18 @@ impl<'a> Places<'a> {
         found.pop().ok_or_else(|| self.absent(key, &genes))
     }
 
-    fn absent(&self, key: &str, genes: &[String]) -> Error {
+    fn absent(&self, key: &str, names: &[String]) -> Error {
         let wanted: Vec<&str> = key.split(',').map(str::trim).collect();
         let lacking = wanted
             .iter()
-            .find(|name| !genes.iter().any(|gene| gene.eq_ignore_ascii_case(name)));
+            .find(|name| !names.iter().any(|gene| gene.eq_ignore_ascii_case(name)));
         let lacking = lacking.copied().unwrap_or(key);
         let place = Place::Obsm(lacking.to_owned()).to_string();
         let listed = self.listed();
         let advice = if listed.contains(&place) {
             format!("; write {place}")
         } else {
-            match closest(lacking, genes) {
+            match closest(lacking, names) {
                 near if near.is_empty() => String::new(),
                 near => format!("; the closest genes are {}", near.join(", ")),
             }
@@ -292,23 +303,6 @@ impl<'a> Places<'a> {
             ),
         )
     }
-}
-
-/// The names that are nearly this one.
-fn closest<'a>(name: &str, names: &'a [String]) -> Vec<&'a str> {
-    let lower = name.to_lowercase();
-    let mut near: Vec<(usize, &str)> = names
-        .iter()
-        .map(|other| {
-            (
-                strsim::levenshtein(&lower, &other.to_lowercase()),
-                other.as_str(),
-            )
-        })
-        .filter(|(distance, _)| 3 * distance <= lower.chars().count() + 1)
-        .collect();
-    near.sort();
-    near.into_iter().take(5).map(|(_, name)| name).collect()
 }
 
 /// Which columns of `obs` are the time and the weight.

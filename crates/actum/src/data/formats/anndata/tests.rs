@@ -290,6 +290,14 @@ fn zstd_is_unpacked_and_other_filters_are_named() {
     for k in 0..3 {
         assert_bits(snapshots.cloud(k).points(), &rows(&pca(), k, 3));
     }
+    // Texts of any length lie elsewhere in the file, those of one length in the chunks.
+    let found = read_attributes(&fixture("zstd.h5ad"), &Keys::default(), &[]).unwrap();
+    let of = |name: &str| found.iter().find(|a| a.name == name).unwrap();
+    for row in 0..N {
+        let kind = ["".to_owned(), "größer".to_owned(), "skin".repeat(200)];
+        assert_eq!(*of("kind").values[row], *kind[row % 3]);
+        assert_eq!(*of("batch").values[row], *format!("b{}", row % 2));
+    }
     let error = plain("blosc.h5ad").unwrap_err();
     assert_holds(
         &error,
@@ -399,6 +407,9 @@ fn a_copy_has_what_was_there_and_what_is_new() {
                 points: &pca(),
                 velocities: &new,
                 numbers: &[("speed", &speed), ("score", &speed)],
+                genes: None,
+                obsm: &[],
+                transitions: None,
             };
             annotate(&file, &keys(Some("day"), None, None), &copy, &known).unwrap()
         };
@@ -458,6 +469,9 @@ fn a_copy_has_what_was_there_and_what_is_new() {
         points: &Array2::zeros((3, 1)),
         velocities: &Array2::zeros((3, 1)),
         numbers: &[],
+        genes: None,
+        obsm: &[],
+        transitions: None,
     };
     let before = fs::read(&copy).unwrap();
     let error = annotate(&fixture(FILES[0]), &Keys::default(), &copy, &short).unwrap_err();
@@ -467,6 +481,120 @@ fn a_copy_has_what_was_there_and_what_is_new() {
     assert_holds(&error, &["expected two .h5ad files"]);
     assert_eq!(fs::read(&copy).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_expression_of_genes_is_handed_out_whatever_its_form() {
+    // Dense, by rows, by columns.
+    for name in ["anndata-0.12.h5ad", "anndata-0.7.h5ad", "anndata-0.8.h5ad"] {
+        let genes = Genes::open(&fixture(name)).unwrap();
+        assert_eq!(genes.names(), ["Gata1", "Spi1", "Klf1", "Cebpa", "Actb"]);
+        assert_eq!(genes.cells(), N);
+        let mut found = Array2::zeros((N, 5));
+        genes
+            .each(&mut |row, gene, x| found[[row, gene]] += x)
+            .unwrap();
+        assert_bits(&found, &counts());
+        // There are no loadings.
+        let columns = ["X_pca1", "X_pca2"].map(str::to_owned);
+        let error = genes.decoder(&columns).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Missing);
+        assert_holds(&error, &[name, "varm[\"PCs\"]"]);
+        // Genes that are the coordinates are themselves.
+        let (decoder, error) = genes.decoder(&["Spi1".to_owned()]).unwrap();
+        assert_eq!((decoder.genes()[0].as_str(), error), ("Spi1", 0.0));
+    }
+    let error = Genes::open(&fixture("velocity.csv")).err().unwrap();
+    assert_holds(&error, &["velocity.csv", "genes are read from .h5ad"]);
+}
+
+/// What scanpy says of `scanpy.h5ad` (`make_scanpy.py`).
+fn scanpy(name: &str) -> serde_json::Value {
+    let text = fs::read_to_string(fixture("scanpy.json")).unwrap();
+    serde_json::from_str::<serde_json::Value>(&text).unwrap()[name].take()
+}
+
+fn rows_of(value: &serde_json::Value) -> Array2<f64> {
+    let rows: Vec<Vec<f64>> = serde_json::from_value(value.clone()).unwrap();
+    let shape = (rows.len(), rows[0].len());
+    Array2::from_shape_vec(shape, rows.concat()).unwrap()
+}
+
+#[test]
+fn loadings_of_scanpy_decode() {
+    let genes = Genes::open(&fixture("scanpy.h5ad")).unwrap();
+    let columns: Vec<String> = (1..=4).map(|j| format!("X_pca{j}")).collect();
+    let (decoder, error) = genes.decoder(&columns).unwrap();
+    assert!(error < 1e-5, "{error}");
+    // Genes that are not highly variable have no loadings.
+    let chosen: Vec<usize> = serde_json::from_value(scanpy("highly_variable")).unwrap();
+    let names: Vec<String> = chosen.iter().map(|j| format!("Gene{j}")).collect();
+    assert_eq!(decoder.genes(), names);
+    let loadings = rows_of(&scanpy("PCs")).select(Axis(0), &chosen);
+    let mean: Vec<f64> = serde_json::from_value(scanpy("mean")).unwrap();
+    let scores = rows_of(&scanpy("X_pca"));
+    // In single precision and without the mean of the scores, which is 0 but for rounding.
+    let expected = scores.dot(&loadings.t()) + &Array1::from(mean).select(Axis(0), &chosen);
+    let off = decoder.decode(&scores).unwrap() - expected;
+    assert!(off.iter().all(|x| x.abs() < 1e-5));
+    // Some of the components.
+    let (two, _) = genes.decoder(&columns[2..]).unwrap();
+    assert_eq!(two.loadings().column(1), decoder.loadings().column(3));
+}
+
+#[test]
+fn loadings_that_do_not_lead_to_the_components_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.h5ad");
+    let [x, scores] = [(6, 3), (6, 2)]
+        .map(|dim| Array2::from_shape_fn(dim, |(i, j)| ((i * 5 + j * 3) % 7) as f64));
+    let write = |x: &Array2<f64>, scores: &Array2<f64>, loadings: &Array2<f64>| {
+        let of = |all: &Array2<f64>| {
+            let numbers: Vec<f64> = all.iter().copied().collect();
+            write::matrix(numbers, all.ncols())
+        };
+        let obs = write::frame(
+            vec!["a", "b", "c", "d", "e", "f"],
+            vec![("day".to_owned(), write::list(vec![0., 0., 0., 1., 1., 1.]))],
+        );
+        let root = write::group(vec![
+            ("X", of(x)),
+            ("obs", obs),
+            ("var", write::frame(vec!["p", "q", "r"], vec![])),
+            ("obsm", write::group(vec![("X_pca", of(scores))])),
+            ("varm", write::group(vec![("PCs", of(loadings))])),
+        ]);
+        hdf5::write(&path, root).unwrap();
+        let columns = ["X_pca1", "X_pca2"].map(str::to_owned);
+        Genes::open(&path).unwrap().decoder(&columns)
+    };
+    let loadings = ndarray::array![[0.6, 0.0], [0.8, 0.0], [0.0, 1.0]];
+    // Of cells chosen afterwards neither mean is that of the components.
+    let right = x.dot(&loadings) + 3.0;
+    let (decoder, error) = write(&x, &right, &loadings).unwrap();
+    assert!(error < 1e-12);
+    let middle = decoder.decode(&right).unwrap().mean_axis(Axis(0)).unwrap();
+    let off = middle - x.mean_axis(Axis(0)).unwrap();
+    assert!(off.iter().all(|x| x.abs() < 1e-12));
+    let error = write(&(&x * 3.0), &right, &loadings).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_holds(&error, &["cells.h5ad", "off by 2.000", "scaled", "sc"]);
+    let error = write(
+        &x,
+        &scores,
+        &loadings.slice(ndarray::s![..2, ..]).to_owned(),
+    );
+    assert_holds(&error.unwrap_err(), &["[2, 2]", "3 genes"]);
+    let error = write(
+        &x,
+        &scores,
+        &loadings.slice(ndarray::s![.., ..1]).to_owned(),
+    );
+    assert_holds(&error.unwrap_err(), &["1 components", "2 columns"]);
+    let mut broken = x.clone();
+    broken[[4, 1]] = f64::NAN;
+    let error = write(&broken, &right, &loadings).unwrap_err();
+    assert_holds(&error, &["not finite", "row 4, column 1"]);
 }
 
 /// A damaged copy: some bytes are others, a number is another, or the end is missing.
@@ -525,6 +653,9 @@ fn read_mutants(count: usize, seed: u64) -> usize {
                 points: &pca(),
                 velocities: &velocity(),
                 numbers: &[("speed", &Array1::ones(N))],
+                genes: None,
+                obsm: &[],
+                transitions: None,
             };
             if annotate(&path, &by_default, &copy, &known).is_ok() {
                 added += 1;

@@ -2,25 +2,31 @@
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::{
     Places,
+    frame::Frame,
     hdf5::{self, Additions, Content, Node, Word},
     matrix::Place,
 };
 use crate::{
     data::{
-        Annotated, Annotations, Attribute, Keys, Snapshots,
+        Annotated, Annotations, Attribute, Keys, Snapshots, SparseMatrix,
         attributes::free_names,
+        formats::Annotator,
         writer::{Contents, ParticleWeights, Particles, has_default_weights},
     },
-    error::{Result, ensure},
+    error::{Error, Result, ensure},
+    genes::Decoder,
     store,
 };
 
 /// Where a file says which matrix has the coordinates under their names.
 pub(super) const MARK: &str = "uns/actum/coordinates";
+
+/// Their names.
+pub(super) const COLUMNS: &str = "uns/actum/columns";
 
 /// The key of the velocities of a written file.
 pub(in crate::data::formats) const VELOCITIES: &str = "layer:velocity";
@@ -59,6 +65,44 @@ pub(super) fn list<'a>(numbers: impl Into<Cow<'a, [f64]>>) -> Node<'a> {
     let numbers = numbers.into();
     let shape = vec![numbers.len()];
     node("array", Content::Numbers(numbers, shape))
+}
+
+/// Expression in single precision, as scanpy has it.
+fn single(numbers: impl Iterator<Item = f64>, columns: usize) -> Node<'static> {
+    let numbers: Vec<f32> = numbers.map(|x| x as f32).collect();
+    let shape = vec![numbers.len() / columns, columns];
+    node("array", Content::Single(numbers, shape))
+}
+
+/// A matrix that is sparse by rows: what it says of itself, and its arrays.
+fn sparse(
+    matrix: &SparseMatrix,
+) -> (
+    Vec<(&'static str, Word<'static>)>,
+    [(&'static str, Node<'_>); 3],
+) {
+    let mut ends = vec![0i64; matrix.shape[0] + 1];
+    for (i, ..) in &matrix.entries {
+        ends[i + 1] += 1;
+    }
+    for i in 0..matrix.shape[0] {
+        ends[i + 1] += ends[i];
+    }
+    let indices = matrix.entries.iter().map(|(_, j, _)| *j as i64).collect();
+    let numbers: Vec<f64> = matrix.entries.iter().map(|(.., x)| *x).collect();
+    let plain = |content| Node {
+        attributes: vec![],
+        content,
+    };
+    let length = vec![numbers.len()];
+    let mut about = said("csr_matrix", "0.1.0");
+    about.push(("shape", Word::Sizes(matrix.shape.to_vec())));
+    let arrays = [
+        ("data", plain(Content::Numbers(numbers.into(), length))),
+        ("indices", plain(Content::Whole(indices))),
+        ("indptr", plain(Content::Whole(ends))),
+    ];
+    (about, arrays)
 }
 
 fn texts(texts: Vec<&str>) -> Node<'_> {
@@ -185,6 +229,7 @@ fn write_snapshots(path: &Path, snapshots: &Snapshots) -> Result<()> {
         velocities.as_deref(),
         snapshots.columns(),
         obs,
+        None,
     )
 }
 
@@ -228,41 +273,76 @@ fn write_particles(path: &Path, particles: &Particles) -> Result<()> {
     let index: Vec<String> = (0..k * n).map(|row| row.to_string()).collect();
     let obs = frame(index.iter().map(String::as_str).collect(), obs);
     debug_assert_eq!(points.len(), k * n * d);
-    file(path, &points, velocities.as_deref(), particles.columns, obs)
+    let genes = particles.genes.zip(particles.expression());
+    file(
+        path,
+        &points,
+        velocities.as_deref(),
+        particles.columns,
+        obs,
+        genes,
+    )
 }
 
-/// The coordinates stand for genes in `X`, where scVelo looks for them, and for principal components
-/// in `obsm`, where CellRank does.
+/// Where no genes are known, the coordinates stand for them in `X`, where scVelo looks; for principal
+/// components they stand in `obsm`, where CellRank does.
 fn file<'a>(
     path: &Path,
     points: &'a [f64],
     velocities: Option<&'a [f64]>,
     columns: &'a [String],
     obs: Node<'a>,
+    genes: Option<(&'a Decoder, Array2<f64>)>,
 ) -> Result<()> {
     let of = |numbers: &'a [f64]| matrix(numbers, columns.len());
-    let (mut obsm, mut layers) = (vec![("X_pca", of(points))], vec![]);
+    let (mut obsm, mut layers, mut varm) = (vec![("X_pca", of(points))], vec![], vec![]);
     if let Some(velocities) = velocities {
         obsm.push(("velocity_pca", of(velocities)));
-        layers.extend([("velocity", of(velocities)), ("Ms", of(points))]);
     }
+    let (x, var, place) = match genes {
+        None => {
+            if let Some(velocities) = velocities {
+                layers.extend([("velocity", of(velocities)), ("Ms", of(points))]);
+            }
+            (of(points), columns, "X")
+        }
+        Some((genes, expression)) => {
+            let width = genes.genes().len();
+            let expression = || single(expression.iter().copied(), width);
+            if let Some(velocities) = velocities {
+                let shape = (velocities.len() / columns.len(), columns.len());
+                let velocities = Array2::from_shape_vec(shape, velocities.to_vec());
+                let velocities = velocities.expect("as many numbers as the shape says");
+                let velocities = genes.decode_velocities(&velocities)?;
+                layers.push(("velocity", single(velocities.into_iter(), width)));
+                layers.push(("Ms", expression()));
+            }
+            let loadings: Vec<f64> = genes.loadings().iter().copied().collect();
+            varm.push(("PCs", matrix(loadings, columns.len())));
+            (expression(), genes.genes(), "obsm:X_pca")
+        }
+    };
     let mark = Node {
         attributes: said("string", "0.2.0"),
-        content: Content::Text("X"),
+        content: Content::Text(place),
     };
-    let var = frame(columns.iter().map(String::as_str).collect(), vec![]);
+    let names = columns.iter().map(String::as_str).collect();
+    let var = frame(var.iter().map(String::as_str).collect(), vec![]);
     let root = group(vec![
-        ("X", of(points)),
+        ("X", x),
         ("obs", obs),
         ("var", var),
         ("obsm", group(obsm)),
-        ("varm", group(vec![])),
+        ("varm", group(varm)),
         ("obsp", group(vec![])),
         ("varp", group(vec![])),
         ("layers", group(layers)),
         (
             "uns",
-            group(vec![("actum", group(vec![("coordinates", mark)]))]),
+            group(vec![(
+                "actum",
+                group(vec![("coordinates", mark), ("columns", texts(names))]),
+            )]),
         ),
     ]);
     let root = Node {
@@ -272,17 +352,73 @@ fn file<'a>(
     hdf5::write(path, root)
 }
 
+/// How files are copied with more in them.
+pub(in crate::data::formats) const ANNOTATOR: Annotator = Annotator {
+    annotate,
+    names,
+    embeddings,
+    coupling,
+};
+
+fn names(path: &Path) -> Result<Vec<String>> {
+    super::cells(&super::open(path)?)?.index()
+}
+
+/// Matrices of `obsm` of so few columns are for pictures.
+const EMBEDDED: std::ops::RangeInclusive<usize> = 2..=3;
+
+fn embeddings(path: &Path) -> Result<Vec<(String, Array2<f64>)>> {
+    let file = super::open(path)?;
+    let obs = super::cells(&file)?;
+    let places = Places {
+        file: &file,
+        obs: &obs,
+    };
+    let mut all = vec![];
+    for name in file.children("obsm") {
+        // Velocities have no place in a picture of their own.
+        if !name.starts_with("X_") {
+            continue;
+        }
+        let place = Place::Obsm(name.clone());
+        let Ok(Some(matrix)) = places.open(&place) else {
+            continue;
+        };
+        if EMBEDDED.contains(&matrix.columns) {
+            let columns: Vec<usize> = (0..matrix.columns).collect();
+            let numbers = matrix.read(&columns)?.next(matrix.rows)?;
+            let shape = (matrix.rows, matrix.columns);
+            let rows = Array2::from_shape_vec(shape, numbers);
+            all.push((name, rows.expect("as many numbers as the shape says")));
+        }
+    }
+    Ok(all)
+}
+
+fn coupling(path: &Path, coupling: &SparseMatrix, names: [&[&str]; 2]) -> Result<()> {
+    let (attributes, arrays) = sparse(coupling);
+    let arrays = arrays.map(|(name, array)| (name.to_owned(), array));
+    let x = Node {
+        attributes,
+        content: Content::Group(arrays.into()),
+    };
+    let [rows, columns] = names.map(|names| frame(names.to_vec(), vec![]));
+    let root = group(vec![("X", x), ("obs", rows), ("var", columns)]);
+    let root = Node {
+        attributes: said("anndata", "0.1.0"),
+        content: root.content,
+    };
+    hdf5::write(path, root)
+}
+
 /// A copy of a file with what is known of every cell; says why where only that could be written.
-pub(in crate::data::formats) fn annotate(
-    from: &Path,
-    keys: &Keys,
-    to: &Path,
-    known: &Annotations,
-) -> Result<Annotated> {
+fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<Annotated> {
     let file = super::open(from)?;
     let obs = super::cells(&file)?;
     let n = obs.rows;
     let lengths = known.numbers.iter().map(|(_, numbers)| numbers.len());
+    let lengths = lengths.chain(known.obsm.iter().map(|(_, matrix)| matrix.nrows()));
+    let lengths = lengths.chain(known.transitions.iter().flat_map(|it| it.shape));
     for length in lengths.chain([known.points.nrows(), known.velocities.nrows()]) {
         ensure!(
             length == n,
@@ -305,11 +441,19 @@ pub(in crate::data::formats) fn annotate(
         Some(Place::X | Place::Layer(_)) => ("layers", "velocity".to_owned()),
         None => ("obsm", "velocity_actum".to_owned()),
     };
-    let width = known.columns.len();
     let numbers = |matrix: &Array2<f64>| matrix.iter().copied().collect::<Vec<f64>>();
     let mut matrices = vec![(of.0, of.1, numbers(known.velocities))];
     if matrices[0].1 == "velocity_actum" {
         matrices.push(("obsm", "X_actum".to_owned(), numbers(known.points)));
+    }
+    for (name, matrix) in known.obsm {
+        matrices.push(("obsm", name.clone(), numbers(matrix)));
+    }
+    let mut names = None;
+    if let Some(genes) = known.genes.filter(|_| of.0 == "obsm") {
+        let (rates, of_genes) = in_genes(&places, genes, known.velocities)?;
+        matrices.push(("layers", "velocity".to_owned(), rates));
+        names = Some(of_genes);
     }
     // What is there keeps its name.
     for (group, name, _) in &mut matrices {
@@ -317,6 +461,10 @@ pub(in crate::data::formats) fn annotate(
         while there.contains(name) {
             name.push('_');
         }
+    }
+    let mut transitions = "T_actum".to_owned();
+    while file.children("obsp").contains(&transitions) {
+        transitions.push('_');
     }
     let mut columns = vec![];
     let mut order = obs.names.clone();
@@ -332,19 +480,29 @@ pub(in crate::data::formats) fn annotate(
         .iter()
         .map(|(group, name, _)| format!("{group}[{name:?}]"));
     let added = added.chain(columns.iter().map(|(name, _)| format!("obs[{name:?}]")));
-    let added = added.collect();
+    let of_pairs = known.transitions.map(|_| format!("obsp[{transitions:?}]"));
+    let added = added.chain(of_pairs).collect();
     let alone = store::replace_by(to, |temporary| {
         let arrays = matrices
             .iter()
-            .map(|(group, name, numbers)| (*group, name.clone(), matrix(numbers, width)));
+            .map(|(group, name, numbers)| (*group, name.clone(), of_cells(group, numbers, n)));
         let lists = columns
             .iter()
             .map(|(name, numbers)| ("obs", name.clone(), list(numbers.to_vec())));
+        let place = format!("obsp/{transitions}");
+        let mut groups: Vec<_> = ["obsm", "layers", "obsp"]
+            .map(|name| (name.to_owned(), said("dict", "0.1.0")))
+            .into();
+        let mut arrays: Vec<_> = arrays.chain(lists).collect();
+        if let Some(matrix) = known.transitions {
+            let (about, parts) = sparse(matrix);
+            groups.push((place.clone(), about));
+            let parts = parts.map(|(name, array)| (place.as_str(), name.to_owned(), array));
+            arrays.extend(parts);
+        }
         let additions = Additions {
-            arrays: arrays.chain(lists).collect(),
-            groups: ["obsm", "layers"]
-                .map(|name| (name, said("dict", "0.1.0")))
-                .into(),
+            arrays,
+            groups,
             list: ("obs", "column-order", order.clone()),
         };
         let why = hdf5::add(from, temporary, additions)?;
@@ -354,13 +512,23 @@ pub(in crate::data::formats) fn annotate(
             let columns = columns
                 .iter()
                 .map(|(name, numbers)| (name.clone(), list(numbers.to_vec())));
-            let obsm = matrices
-                .iter()
-                .map(|(_, name, numbers)| (name.as_str(), matrix(numbers, width)));
+            let placed = |of: &str| {
+                let those = matrices.iter().filter(|(group, ..)| *group == of);
+                let those =
+                    those.map(|(_, name, numbers)| (name.as_str(), of_cells(of, numbers, n)));
+                group(those.collect())
+            };
+            // Layers have a column for each gene, and those of a run on X have no others.
+            let coordinates = (of.0 == "layers").then_some(known.columns);
+            let var = names.as_deref().or(coordinates).unwrap_or_default();
             let root = group(vec![
                 ("obs", frame(index, columns.collect())),
-                ("var", frame(vec![], vec![])),
-                ("obsm", group(obsm.collect())),
+                (
+                    "var",
+                    frame(var.iter().map(String::as_str).collect(), vec![]),
+                ),
+                ("obsm", placed("obsm")),
+                ("layers", placed("layers")),
             ]);
             let root = Node {
                 attributes: said("anndata", "0.1.0"),
@@ -374,8 +542,12 @@ pub(in crate::data::formats) fn annotate(
         for (group, name, numbers) in &matrices {
             let there = again.array(&format!("{group}/{name}"))?;
             let same = there.map(|array| array.numbers(0, n)).transpose()?;
+            let kept = |x: &f64| match *group {
+                "layers" => f64::from(*x as f32).to_bits(),
+                _ => x.to_bits(),
+            };
             ensure!(
-                same.is_some_and(|same| same == *numbers),
+                same.is_some_and(|same| same.iter().map(kept).eq(numbers.iter().map(kept))),
                 Format,
                 "the copy of {} does not hold what was added to it",
                 from.display()
@@ -384,4 +556,55 @@ pub(in crate::data::formats) fn annotate(
         Ok(why)
     })?;
     Ok(Annotated { added, alone })
+}
+
+/// How many numbers of a layer are written at most: a gigabyte in single precision.
+const MOST_RATES: usize = 1 << 28;
+
+/// A matrix with a row for each of n cells; layers have single precision, as expression does.
+fn of_cells<'a>(group: &str, numbers: &'a [f64], n: usize) -> Node<'a> {
+    let columns = numbers.len() / n;
+    match group {
+        "layers" => single(numbers.iter().copied(), columns),
+        _ => matrix(numbers, columns),
+    }
+}
+
+/// The velocities in all genes of the file, and their names. What no coordinate sees has none (NaN),
+/// which scVelo and CellRank leave out.
+fn in_genes(
+    places: &Places,
+    decoder: &Decoder,
+    velocities: &Array2<f64>,
+) -> Result<(Vec<f64>, Vec<String>)> {
+    let genes = Frame::open(places.file, "var")?;
+    let genes = genes.ok_or_else(|| Error::missing("\"var\"", places.file.children("")))?;
+    let names = genes.index()?;
+    let n = velocities.nrows();
+    ensure!(
+        n.saturating_mul(names.len()) <= MOST_RATES,
+        Value,
+        "velocities of {n} cells in {} genes are more than 2^28 numbers; choose genes in Python \
+         first: adata[:, adata.var[\"highly_variable\"]]",
+        names.len()
+    );
+    let of: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
+    let known = decoder.genes().iter().enumerate();
+    let known: Vec<(usize, usize)> = known
+        .filter_map(|(g, gene)| Some((g, *of.get(gene.as_str())?)))
+        .collect();
+    let mut rates = vec![f64::NAN; n * names.len()];
+    // Some rows at a time: all genes of all cells are there once already.
+    for (rows, into) in velocities
+        .axis_chunks_iter(Axis(0), 1024)
+        .zip(rates.chunks_mut(1024 * names.len()))
+    {
+        let decoded = decoder.decode_velocities(&rows.to_owned())?;
+        for (row, into) in decoded.outer_iter().zip(into.chunks_exact_mut(names.len())) {
+            for (g, place) in &known {
+                into[*place] = row[*g];
+            }
+        }
+    }
+    Ok((rates, names))
 }

@@ -474,6 +474,10 @@ fn write_snapshots(writer: &mut Writer, snapshots: &Snapshots) -> io::Result<()>
     writer.columns(snapshots.columns())
 }
 
+/// Of particles, the expression `[k, n, g]` and the names of genes.
+const EXPRESSION: &str = "expression";
+const GENES: &str = "genes";
+
 fn write_particles(writer: &mut Writer, particles: &Particles) -> io::Result<()> {
     let Particles { times, points, .. } = particles;
     writer.numbers("X", points.raw_dim().slice(), points.iter())?;
@@ -486,6 +490,12 @@ fn write_particles(writer: &mut Writer, particles: &Particles) -> io::Result<()>
         ParticleWeights::Constant(w) => writer.numbers("w", &[w.len()], w.iter())?,
         ParticleWeights::Changing(w) => writer.numbers("w", w.shape(), w.iter())?,
     }
+    if let (Some(genes), Some(expression)) = (particles.genes, particles.expression()) {
+        let (k, n, _) = points.dim();
+        let shape = [k, n, genes.genes().len()];
+        writer.numbers(EXPRESSION, &shape, expression.iter())?;
+        writer.texts(GENES, genes.genes().iter())?;
+    }
     write_attributes(writer, particles.attributes)?;
     writer.columns(particles.columns)
 }
@@ -493,7 +503,9 @@ fn write_particles(writer: &mut Writer, particles: &Particles) -> io::Result<()>
 fn write_attributes(writer: &mut Writer, attributes: &[Attribute]) -> io::Result<()> {
     let names = free_names(
         attributes,
-        &["X", "t", "w", "weights", VELOCITIES, "columns"],
+        &[
+            "X", "t", "w", "weights", VELOCITIES, "columns", EXPRESSION, GENES,
+        ],
     );
     for (attribute, name) in attributes.iter().zip(names) {
         writer.texts(&name.replace(['/', '\\'], "_"), attribute.values.iter())?;
