@@ -184,6 +184,9 @@ pub fn gallery<'py>(
     ))
 }
 
+/// Points and times: `[sum of n, d]`, `[sum of n]`.
+type Points<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>);
+
 /// Points and times of the population that `actum demo` makes, which splits in two.
 #[pyfunction]
 pub fn branching<'py>(
@@ -191,7 +194,7 @@ pub fn branching<'py>(
     n: usize,
     times: Option<Vec<f64>>,
     seed: u64,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<Points<'py>> {
     let (points, at) = work(py, None, move |_| {
         let times = times.unwrap_or(populations::Branching::TIMES.to_vec());
         let snapshots = populations::Branching.snapshots(&times, n, seed)?;

@@ -294,6 +294,14 @@ type Told<'py> = (
     Bound<'py, PyArray1<f64>>,
 );
 
+/// The names of coordinates, points, velocities, and numbers of every row.
+type Annotated<'py> = (
+    Vec<String>,
+    Bound<'py, PyArray2<f64>>,
+    Bound<'py, PyArray2<f64>>,
+    Numbers<'py>,
+);
+
 /// Arrays by the names of their columns.
 type Numbers<'py> = Vec<(&'static str, Bound<'py, PyArray1<f64>>)>;
 
@@ -563,16 +571,7 @@ impl Run {
     }
 
     /// The columns, points and velocities of every row, and numbers by their names.
-    fn annotate<'py>(
-        &self,
-        py: Python<'py>,
-        data: Given,
-    ) -> PyResult<(
-        Vec<String>,
-        Bound<'py, PyArray2<f64>>,
-        Bound<'py, PyArray2<f64>>,
-        Numbers<'py>,
-    )> {
+    fn annotate<'py>(&self, py: Python<'py>, data: Given) -> PyResult<Annotated<'py>> {
         let (run, data) = (self.run(), data.data());
         let dynamics = self.dynamics.clone();
         let told = work(py, None, move |_| {

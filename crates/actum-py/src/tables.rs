@@ -23,13 +23,16 @@ pub struct Table(pub data::Table);
 /// A matrix `[n, d]` and the names of its columns.
 type Named<'py> = (Vec<String>, PyReadonlyArray2<'py, f64>);
 
+/// Name, kind, values and codes.
+type Column<'py> = (String, String, Bound<'py, PyAny>, Option<Vec<i64>>);
+
 /// A table of columns `(name, kind, values, codes)`: kind is `float64`, `float32`, `float16`,
 /// `seconds` with numbers, `text` with a list and codes, or `bool`, `date`, `else` with any numbers
 /// for their count.
 #[pyfunction]
 pub fn table(
     py: Python,
-    columns: Vec<(String, String, Bound<PyAny>, Option<Vec<i64>>)>,
+    columns: Vec<Column>,
     points: Option<Named>,
     velocities: Option<Named>,
 ) -> PyResult<Table> {

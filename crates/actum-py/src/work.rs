@@ -88,10 +88,13 @@ pub fn call<T>(f: impl FnOnce(Python) -> T) -> T {
     found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// By process and depth.
+type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
+
 /// The threads of this process. A fork has none of its parent's, and what a user's function calls
 /// must not wait for the threads that wait for it: each has its own.
 fn pool() -> Result<Arc<ThreadPool>> {
-    static POOLS: Mutex<Option<HashMap<(u32, usize), Arc<ThreadPool>>>> = Mutex::new(None);
+    static POOLS: Mutex<Option<Pools>> = Mutex::new(None);
     let key = (std::process::id(), DEPTH.get());
     let mut pools = lock(&POOLS);
     let pools = pools.get_or_insert_default();
