@@ -17,6 +17,20 @@ PARTICLES = 200
 INSTANTS = 61
 
 
+def _is_near(points: Any, x: Any, y: Any) -> Any:
+    """Which nodes of a grid have points within three cells: elsewhere nothing was learned."""
+    steps = [(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (x, y)]
+    at = np.rint((points - [x[0], y[0]]) / steps).astype(int)
+    there = np.zeros((len(y), len(x)), dtype=bool)
+    inside = ((at >= 0) & (at < [len(x), len(y)])).all(axis=1)
+    there[at[inside, 1], at[inside, 0]] = True
+    for _ in range(3):
+        wide = np.pad(there, 1)
+        there = wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1]
+        there |= wide[1:-1, :-2] | wide[1:-1, 2:]
+    return there
+
+
 class Plot:
     """Pictures of a run, drawn by matplotlib on an axis; :meth:`save` draws the program's."""
 
@@ -47,7 +61,10 @@ class Plot:
         for colour, (label, _, points, _) in zip(colours, clouds):
             x, y = points[:, columns[0]], points[:, columns[1]]
             ax.scatter(x, y, s=4, color=colour, alpha=0.5, linewidths=0, label=label)
-        ax.legend(title=self._run.source["unit"] or "time", markerscale=3, frameon=False)
+        title = self._run.source["unit"] or "time"
+        ax.legend(
+            title=title, markerscale=3, frameon=False, loc="upper left", bbox_to_anchor=(1, 1)
+        )
 
     def streamlines(
         self,
@@ -87,7 +104,11 @@ class Plot:
             x, y = np.linspace(x0, x1, GRID), np.linspace(y0, y1, GRID)
             grid = np.stack(np.meshgrid(x, y), axis=-1)[..., list(columns)]
             v = run.velocity(grid.reshape(-1, 2), at).reshape(GRID, GRID, 2)
+            everything = np.concatenate([cloud[2] for cloud in clouds])[:, list(columns)]
+            v[~_is_near(everything, x, y)] = np.nan
             ax.streamplot(x, y, v[..., columns[0]], v[..., columns[1]], color="0.3", linewidth=0.7)
+            ax.set_xlim(x0, x1)
+            ax.set_ylim(y0, y1)
         else:
             near = min(clouds, key=lambda cloud: abs(cloud[1] - at))[2]
             some = near[:: max(1, len(near) // PARTICLES)]
