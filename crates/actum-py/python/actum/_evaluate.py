@@ -145,8 +145,8 @@ def evaluate(
     data, time, rep, weight, velocity, dims, standardize, mass
         As in :func:`fit`.
     methods : list of str
-        What to fit: ``lines``, ``clocked``, ``growth``, ``noise``, or files ``NAME.toml``. Default:
-        lines, clocked, and growth where masses differ.
+        What to fit: ``lines``, ``clocked`` or another name that ``actum evaluate --help`` lists,
+        or files ``NAME.toml``. Default: lines, clocked, and growth where masses differ.
     set : mapping, optional
         Settings of all methods, as in :func:`fit`.
     protocols : list of str

@@ -660,8 +660,9 @@ def fit(
     shard : int, optional
         Of more rows at some time the fit sees random parts in turn, on disk. Default: 10000.
     coupling : str, optional
-        ``"exact"``, ``"entropic"``, ``"entropic:SHARE"``, ``"independent"`` or, with growth,
-        ``"unbalanced"`` or ``"unbalanced:RHO"``. Default: exact, and unbalanced with growth.
+        ``"exact"``, ``"entropic"``, ``"entropic:SHARE"``, ``"independent"``, ``"bridge:SIGMA"`` or,
+        with growth, ``"unbalanced"`` or ``"unbalanced:RHO"``. Default: exact, and unbalanced with
+        growth.
     noise : float or pairs ``[(t, sigma), ...]``, optional
         Random motion: sigma, in units of distance per square root of time.
     growth : float or ``"auto"``, optional
@@ -673,7 +674,7 @@ def fit(
     drift : as `velocity`
         Take these velocities for a known part of the motion and learn the rest.
     steps, seed : int, optional
-        How many steps of the optimiser, 3000 by default; what seeds everything, 0 by default.
+        How many steps of the optimiser; what seeds everything, 0 by default.
     config : path, optional
         Settings in TOML; keywords are over them.
     set : mapping, optional

@@ -34,7 +34,7 @@ class ActionMatching(BaseEstimator):  # type: ignore[misc]
         noise: Optional[float] = None,
         growth: Any = None,
         standardize: bool = False,
-        steps: int = 3000,
+        steps: Optional[int] = None,
         seed: int = 0,
         set: Any = None,
     ) -> None:
