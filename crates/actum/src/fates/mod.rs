@@ -322,6 +322,12 @@ impl<'a> Destinations<'a> {
             let size = tally.sample_size(is_random);
             fates.descendants[i] = tally.paths.iter().sum::<f64>() / paths as f64;
             let total: f64 = tally.ends.iter().map(|(.., amount)| amount).sum();
+            ensure!(
+                total > 0.0 && total.is_finite(),
+                Diverged,
+                "the mass that comes of cell {i} at time {from} is {total}: the learned growth is \
+                 too strong there"
+            );
             for (_, _, fate, amount) in &tally.ends {
                 fates.probabilities[[i, *fate]] += amount / total;
             }
