@@ -205,7 +205,7 @@ pub(super) fn rates(
             for (fate, means) in means.iter_mut().enumerate() {
                 let p = fates.probabilities.column(fate);
                 let p = p.slice(ndarray::s![start..start + n]);
-                let weights = &counts * cloud.weights() * &p;
+                let weights = &counts * cloud.weights() * p;
                 let mass = weights.sum();
                 if mass > 0.0 {
                     means

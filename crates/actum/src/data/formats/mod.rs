@@ -61,9 +61,9 @@ pub struct Format {
 /// How the expression of genes is read.
 pub(super) struct GeneReader {
     /// The names of the genes, and how many cells there are.
-    pub names: fn(&Path) -> Result<(Vec<String>, usize)>,
+    pub names: fn(&Path) -> Result<GeneNames>,
     /// Hands out every number that is not 0, with its row and gene.
-    pub each: fn(&Path, &mut dyn FnMut(usize, usize, f64)) -> Result<()>,
+    pub each: fn(&Path, Visit) -> Result<()>,
     /// The decoder of the principal components, and how far it is off.
     pub decoder: fn(&Path) -> Result<(Decoder, f64)>,
 }
@@ -75,12 +75,15 @@ pub(super) struct Annotator {
     /// The names of the cells.
     pub names: fn(&Path) -> Result<Vec<String>>,
     /// Other coordinates that a file has for pictures.
-    pub embeddings: fn(&Path) -> Result<Vec<(String, Array2<f64>)>>,
+    pub embeddings: fn(&Path) -> Result<Embeddings>,
     /// Writes a coupling of cells of these names.
     pub coupling: fn(&Path, &SparseMatrix, [&[&str]; 2]) -> Result<()>,
 }
 
 type Matrix = fn(&Path) -> Result<Array2<f64>>;
+type GeneNames = (Vec<String>, usize);
+type Visit<'a> = &'a mut dyn FnMut(usize, usize, f64);
+type Embeddings = Vec<(String, Array2<f64>)>;
 
 const TABLE: &str = "a time column, coordinates, optional weight";
 const LONG_TABLE: &str = "a row for each particle and time";

@@ -74,13 +74,14 @@ fn single(numbers: impl Iterator<Item = f64>, columns: usize) -> Node<'static> {
     node("array", Content::Single(numbers, shape))
 }
 
-/// A matrix that is sparse by rows: what it says of itself, and its arrays.
-fn sparse(
-    matrix: &SparseMatrix,
-) -> (
+/// What a sparse matrix says of itself, and its arrays.
+type Sparse<'a> = (
     Vec<(&'static str, Word<'static>)>,
-    [(&'static str, Node<'_>); 3],
-) {
+    [(&'static str, Node<'a>); 3],
+);
+
+/// A matrix that is sparse by rows.
+fn sparse(matrix: &SparseMatrix) -> Sparse<'_> {
     let mut ends = vec![0i64; matrix.shape[0] + 1];
     for (i, ..) in &matrix.entries {
         ends[i + 1] += 1;
