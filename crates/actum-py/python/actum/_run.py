@@ -496,7 +496,9 @@ class Run(Motion):
             key, names, _ = _data._of_anndata(data, self._keys()["rep"])
             place = key or self._default_place(data)
             group, name = _data.velocity_place(place, names == columns)
-            getattr(data, group)[name] = velocities
+            # Layers are in single precision, as the program writes them.
+            kind = np.float32 if group == "layers" else np.float64
+            getattr(data, group)[name] = velocities.astype(kind)
             if name == "velocity_actum":
                 data.obsm["X_actum"] = points
             for name, values in numbers:
