@@ -280,7 +280,7 @@ fn cells_have_fates_and_fates_have_genes() {
     let said: Value = serde_json::from_str(&bench.run(line).done()).unwrap();
     assert_eq!(said["fates"], serde_json::json!(["red", "stem", "other"]));
     // All cells of day 0 are stem cells, and stay that.
-    assert_eq!(said["times"][0]["mean"][1], 1.0);
+    assert!(said["times"][0]["mean"][1].as_f64().unwrap() > 1.0 - 1e-9);
     let line = "annotate run -o told.h5ad --label-key cell_type";
     bench.run(line).done();
     let told = data::entries(&bench.path("told.h5ad")).unwrap();

@@ -301,7 +301,7 @@ impl<'a> Destinations<'a> {
                         if let Some(fate) = reference.fates[cell] {
                             let amount = before * share * mass[i];
                             tallies[i].ends.push((k, cell, fate, amount));
-                            left[i] -= before * share;
+                            left[i] = f64::max(left[i] - before * share, 0.0);
                         }
                     }
                 }
