@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |i: usize| arguments.get(i).and_then(|text| text.parse().ok());
     let name = arguments.first().map_or("heat", String::as_str);
-    let (steps, columns) = (number(1).unwrap_or(2000), number(2));
+    let (steps, columns) = (number(1).unwrap_or(3000), number(2));
     let truth = gallery::find(name)?.path(columns)?;
     let [first, last] = truth.span();
     let times: Vec<f64> = (0..=10)
@@ -74,6 +74,7 @@ fn main() -> Result<()> {
         let problem = Problem::new(&*truth, lagrangian.clone(), units);
         let options = Options {
             steps,
+            learning_rate: 1e-3,
             estimator,
             ..Options::default()
         };
