@@ -26,7 +26,8 @@ pub struct Method {
     pub relative_noise: Option<f64>,
 }
 
-/// The sigma of the methods `noise` and `bridge`: over the whole time a point wanders by a tenth of the spread.
+/// The sigma of the methods `noise` and `bridge`: over the whole time a point wanders by a tenth of
+/// the spread.
 const WANDER: f64 = 0.1;
 
 impl Method {
