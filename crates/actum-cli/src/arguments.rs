@@ -1,6 +1,9 @@
 //! What can be typed.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use actum::{
     data::{self, ImageTarget, Images, described, extensions},
@@ -11,9 +14,11 @@ use actum::{
     leave_out::{Method as Fitted, Protocol},
     path::Coupling,
     problem::{Growth, Mass, Method, NoisePath, Task},
-    run::{IfExists, Schema, SnapshotSettings},
+    run::{IfExists, Run, Schema, SnapshotSettings},
 };
 use clap::{Arg, ArgMatches, Args, Command as Program, FromArgMatches, Parser, Subcommand};
+
+use serde::{Deserialize, Serialize};
 
 use crate::output;
 
@@ -39,6 +44,7 @@ pub enum Command {
     Simulate(Simulate),
     Score(Score),
     Evaluate(Evaluate),
+    Collect(Collect),
     Plot(Plot),
     Annotate(Annotate),
     Fates(Fates),
@@ -230,7 +236,7 @@ pub struct Score {
 /// points, beside reference rows: the neighbouring snapshots as they are, straight-line optimal
 /// transport and the clocked spline between them, and two samples of the real points. Nothing of a
 /// left-out time enters a fit.
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
 pub struct Evaluate {
     /// The data.
     pub file: PathBuf,
@@ -275,6 +281,49 @@ pub struct Evaluate {
     /// stopped.
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Only share I, from 0, of N shares of the work; `actum collect DIR` then makes the tables.
+    /// I is a number, or `auto`: that of a SLURM array (SLURM_ARRAY_TASK_ID less
+    /// SLURM_ARRAY_TASK_MIN), a Kubernetes indexed job (JOB_COMPLETION_INDEX) or an MPI rank
+    /// (OMPI_COMM_WORLD_RANK).
+    #[arg(long, value_name = "I/N", requires = "output")]
+    #[serde(skip)]
+    pub job: Option<Job>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A share of the work as it is typed.
+#[derive(Clone, Copy)]
+pub struct Job {
+    /// None for that of the environment.
+    pub index: Option<usize>,
+    pub of: usize,
+}
+
+impl std::str::FromStr for Job {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let expected = || "expected I/N, such as 0/40 or auto/40".to_owned();
+        let (index, of) = text.split_once('/').ok_or_else(expected)?;
+        Ok(Self {
+            index: match index {
+                "auto" => None,
+                index => Some(index.parse().map_err(|_| expected())?),
+            },
+            of: of.parse().map_err(|_| expected())?,
+        })
+    }
+}
+
+/// Make the tables of an evaluation whose shares (`actum evaluate --job`) are done.
+///
+/// Names the jobs that are missing, with exit code 1.
+#[derive(Args)]
+pub struct Collect {
+    /// The folder of the evaluation.
+    pub folder: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -635,7 +684,8 @@ impl Fitting {
 
     /// Tells how to go on after an interrupted `command`.
     pub fn note_interrupted(&self, command: &str, error: &Error) {
-        if error.kind() != ErrorKind::Interrupted {
+        let kept = Run::open(&self.output).and_then(|run| run.steps_done());
+        if error.kind() != ErrorKind::Interrupted || !kept.is_ok_and(|steps| steps > 0) {
             return;
         }
         let device = match self.device.as_str() {
@@ -662,8 +712,30 @@ pub fn changes(set: &[String]) -> Result<Vec<(&str, &str)>> {
 }
 
 /// The keys that were typed, a flag for each.
-#[derive(Clone)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Keys(pub data::Keys);
+
+impl From<BTreeMap<String, String>> for Keys {
+    fn from(mut named: BTreeMap<String, String>) -> Self {
+        let mut keys = data::Keys::default();
+        for key in data::Keys::ALL {
+            *(key.field)(&mut keys) = named.remove(key.name);
+        }
+        Self(keys)
+    }
+}
+
+impl From<Keys> for BTreeMap<String, String> {
+    fn from(keys: Keys) -> Self {
+        let mut keys = keys.0;
+        let named = data::Keys::ALL.iter().filter_map(|key| {
+            let value = (key.field)(&mut keys).take()?;
+            Some((key.name.to_owned(), value))
+        });
+        named.collect()
+    }
+}
 
 impl Keys {
     /// Where in a file things are: the keys that were typed over others.

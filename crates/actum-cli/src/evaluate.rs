@@ -1,25 +1,29 @@
 //! `actum evaluate`.
 
-use std::{path::Path, sync::Mutex};
+use std::{ops::ControlFlow, path::Path, sync::Mutex};
 
 use actum::{
-    data,
+    data::{self, Snapshots},
     error::{Error, ErrorKind, Result},
     leave_out::{
-        self, Calibration, Difference, Evaluation, Line, Method, Options, Protocol, Report, Table,
+        self, Calibration, Difference, Evaluation, Line, Method, Options, Protocol, Report, Share,
+        Table,
     },
     problem::{DataOptions, Mass},
+    store,
 };
 use serde_json::json;
 
 use crate::{
-    arguments::{self, Evaluate},
+    Verdict,
+    arguments::{self, Collect, Evaluate, Job},
     output,
     progress::Progress,
     read,
 };
 
-pub fn run(arguments: &Evaluate) -> Result<()> {
+/// What is evaluated, and the data as they were read.
+fn prepare(arguments: &Evaluate) -> Result<(Evaluation, Snapshots)> {
     let mut data = DataOptions {
         dims: arguments.dims,
         standardize: arguments.standardize,
@@ -52,13 +56,25 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
     };
     let within = |error: Error| error.within(arguments.file.display());
     let evaluation = Evaluation::new(&snapshots, &data, methods, options).map_err(within)?;
+    Ok((evaluation, snapshots))
+}
+
+/// The command of an evaluation, in its folder.
+const COMMAND: &str = "command.json";
+
+pub fn run(arguments: &Evaluate) -> Result<()> {
+    let (evaluation, snapshots) = prepare(arguments)?;
+    let folder = arguments.output.as_deref();
+    if let Some(folder) = folder {
+        evaluation.open(folder)?;
+        keep(arguments, folder)?;
+    }
     let progress = Mutex::new(Progress::new(0));
     let watch = |at: leave_out::Progress| {
         let mut progress = progress.lock().expect("progress does not panic");
         progress.evaluating(at)
     };
-    let folder = arguments.output.as_deref();
-    let report = evaluation.run(folder, &watch).inspect_err(|error| {
+    let interrupted = |error: &Error| {
         if error.kind() == ErrorKind::Interrupted {
             eprintln!(
                 "{}",
@@ -68,8 +84,150 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
                 }
             );
         }
+    };
+    if let (Some(folder), Some(job)) = (folder, arguments.job) {
+        let share = share(job)?;
+        evaluation
+            .share(folder, share, &watch)
+            .inspect_err(interrupted)?;
+        return shared(arguments, folder, share, &evaluation);
+    }
+    let report = evaluation.run(folder, &watch).inspect_err(interrupted)?;
+    show(arguments, &evaluation, &snapshots, &report)
+}
+
+/// Makes the tables of a folder whose jobs are done, or names those that are not.
+pub fn collect(collect: &Collect) -> Result<Verdict> {
+    let folder = &collect.folder;
+    let path = folder.join(COMMAND);
+    if !path.is_file() {
+        let folder = folder.display();
+        let what = format!(
+            "{folder} is not the folder of an evaluation: it has no {COMMAND}; make one with `actum \
+             evaluate FILE -o {folder}`"
+        );
+        return Err(Error::new(ErrorKind::Missing, what));
+    }
+    let arguments: Evaluate = serde_json::from_slice(&store::read(&path)?).map_err(|cause| {
+        let what = format!("{} is damaged or of another version", path.display());
+        Error::new(ErrorKind::Format, what).because(cause)
     })?;
-    let unit = match data.standardize {
+    let arguments = Evaluate {
+        output: Some(folder.clone()),
+        json: collect.json,
+        ..arguments
+    };
+    let (evaluation, snapshots) = prepare(&arguments)?;
+    let missing = evaluation.missing(folder)?;
+    if missing.is_empty() {
+        let report = evaluation.run(Some(folder), &|_| ControlFlow::Continue(()))?;
+        show(&arguments, &evaluation, &snapshots, &report)?;
+        return Ok(Verdict::Fine);
+    }
+    let all = evaluation.jobs().len();
+    if collect.json {
+        let missing = missing
+            .iter()
+            .map(|(index, name)| json!({"job": index, "name": name}));
+        let missing = missing.collect::<Vec<_>>();
+        output::json(&json!({"jobs": all, "missing": missing}));
+    } else {
+        output::line(&format!("{} of {all} jobs are not done:", missing.len()));
+        for (index, name) in &missing {
+            output::line(&format!("  {index}  {name}"));
+        }
+        output::line("\nThe command of the evaluation does them, with or without --job.");
+    }
+    Ok(Verdict::Failed)
+}
+
+/// Keeps the command in the folder of its evaluation, for `actum collect`.
+fn keep(arguments: &Evaluate, folder: &Path) -> Result<()> {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or(path.to_owned());
+    let of_file = |text: &String| match text.ends_with(".toml") {
+        true => absolute(Path::new(text)).to_string_lossy().into_owned(),
+        false => text.clone(),
+    };
+    let kept = Evaluate {
+        file: absolute(&arguments.file),
+        method: arguments.method.iter().map(of_file).collect(),
+        ..arguments.clone()
+    };
+    let text = serde_json::to_string_pretty(&kept).expect("a command is plain data");
+    store::replace(&folder.join(COMMAND), |out| writeln!(out, "{text}"))
+}
+
+/// The share of the work that is asked for.
+fn share(job: Job) -> Result<Share> {
+    let number = |name: &str| -> Result<Option<usize>> {
+        let Some(text) = std::env::var_os(name) else {
+            return Ok(None);
+        };
+        let number = text.to_str().and_then(|text| text.parse().ok());
+        number.map(Some).ok_or_else(|| {
+            let what = format!("{name} is {text:?}, not the number of a job");
+            Error::new(ErrorKind::Setting, what)
+        })
+    };
+    let index = match job.index {
+        Some(index) => index,
+        None => {
+            let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
+            let slurm = number("SLURM_ARRAY_TASK_ID")?.map(|id| id.saturating_sub(first));
+            let others = ["JOB_COMPLETION_INDEX", "OMPI_COMM_WORLD_RANK"];
+            let others = others.iter().map(|name| number(name));
+            let found = [Ok(slurm)].into_iter().chain(others);
+            let found = found.collect::<Result<Vec<_>>>()?;
+            found.into_iter().flatten().next().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Setting,
+                    "--job auto: none of SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX and \
+                     OMPI_COMM_WORLD_RANK is set; give the number, as in --job 0/40",
+                )
+            })?
+        }
+    };
+    let share = Share { index, of: job.of };
+    share.check().map_err(|e| e.within("--job"))?;
+    Ok(share)
+}
+
+/// Says that a share is done.
+fn shared(
+    arguments: &Evaluate,
+    folder: &Path,
+    share: Share,
+    evaluation: &Evaluation,
+) -> Result<()> {
+    let found = evaluation.open(folder)?;
+    let (done, all) = (found.iter().flatten().count(), found.len());
+    if arguments.json {
+        output::json(&json!({
+            "share": share.index,
+            "of": share.of,
+            "jobs_done": done,
+            "jobs": all,
+        }));
+        return Ok(());
+    }
+    output::line(&format!(
+        "Share {} of {} is done; {done} of {all} jobs are in {}",
+        share.index,
+        share.of,
+        folder.display()
+    ));
+    output::line(&format!("Next:\n  actum collect {}", output::path(folder)));
+    Ok(())
+}
+
+fn show(
+    arguments: &Evaluate,
+    evaluation: &Evaluation,
+    snapshots: &Snapshots,
+    report: &Report,
+) -> Result<()> {
+    let folder = arguments.output.as_deref();
+    let unit = match arguments.standardize {
         true => "standard deviations",
         false => "units of the file",
     };
@@ -79,16 +237,16 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
                 Some(unit) => format!("time ({unit})"),
                 None => "time".to_owned(),
             };
-            let picture = leave_out::picture(&report, &time, unit)?;
+            let picture = leave_out::picture(report, &time, unit)?;
             picture.save(&folder.join("evaluation"))?.to_vec()
         }
         None => vec![],
     };
     let next = match &report.best {
-        Some(method) => Some(command(arguments, &evaluation, method)?),
+        Some(method) => Some(command(arguments, evaluation, method)?),
         None => None,
     };
-    let sampled = read::said(&snapshots, "are fitted and compared");
+    let sampled = read::said(snapshots, "are fitted and compared");
     if arguments.json {
         output::json(&json!({
             "file": arguments.file,
@@ -101,7 +259,7 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
         return Ok(());
     }
     let masses = !evaluation.snapshots().has_equal_masses();
-    print(&report, unit, masses);
+    print(report, unit, masses);
     for note in sampled.iter().chain(&report.notes) {
         output::line(&format!("Note: {note}."));
     }
@@ -139,9 +297,10 @@ fn command(arguments: &Evaluate, evaluation: &Evaluation, method: &str) -> Resul
     match (file, method) {
         (Some(file), _) => words.push(format!("--config {}", output::quoted(file))),
         (None, "lines") => words.push("--set path.interpolation=linear".to_owned()),
-        (None, "cubic" | "monotone" | "metric") => {
+        (None, "cubic" | "monotone" | "forced" | "metric") => {
             words.push(format!("--set path.interpolation={method}"));
         }
+        (None, "recoupled") => words.push("--set path.recouple=true".to_owned()),
         (None, "growth") => words.push("--growth auto".to_owned()),
         (None, "noise") => words.push(format!("--noise {}", settings.lagrangian.noise)),
         (None, "bridge") => {

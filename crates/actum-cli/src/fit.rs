@@ -28,7 +28,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
         table.axis().index_of(label)?;
     }
     let total: usize = table.counts().iter().sum();
-    let mut progress = Progress::new(settings.fit.steps);
+    let mut progress = Progress::new(settings.steps());
     let shards = table.shards(
         &settings.split(),
         &beside(&fitting.output),

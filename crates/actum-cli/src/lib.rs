@@ -63,6 +63,7 @@ fn obey(arguments: Arguments) -> Result<Verdict> {
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
         Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,
+        Command::Collect(collect) => return evaluate::collect(&collect),
         Command::Plot(plot) => plot::run(&plot)?,
         Command::Annotate(annotate) => annotate::run(&annotate)?,
         Command::Fates(fates) => fates::run(&fates)?,

@@ -82,6 +82,9 @@ pub struct Progress {
     meter: Meter,
     reading: Meter,
     steps: usize,
+    /// Steps of a fit that came before, and of it and this one.
+    before: usize,
+    done: usize,
     stop: Arc<AtomicBool>,
 }
 
@@ -108,6 +111,8 @@ impl Progress {
             meter: Meter::new("step"),
             reading: Meter::new("row"),
             steps,
+            before: 0,
+            done: 0,
             stop,
         }
     }
@@ -144,9 +149,15 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn begin(&mut self) -> ControlFlow<()> {
+        self.before = self.done;
+        self.go_on()
+    }
+
     fn step(&mut self, step: &Step) -> ControlFlow<()> {
         let objective = format!("objective {:.4}  ", step.smoothed);
-        self.meter.at(step.step, self.steps, &objective);
+        self.done = self.before + step.step;
+        self.meter.at(self.done, self.steps, &objective);
         self.go_on()
     }
 

@@ -98,10 +98,7 @@ pub fn fit_images(
         let device = place.device()?;
         let data = data.unwrap_or(What::Named(known));
         let images = data.read(Shapes::SEEN)?;
-        let mut shown = Shown {
-            watch,
-            steps: settings.fit.steps,
-        };
+        let mut shown = Shown::new(watch, settings.fit.steps);
         let name = data.name();
         let run = run::Run::fit(
             &folder, &images, &name, &settings, if_exists, &device, &mut shown,

@@ -171,10 +171,7 @@ pub fn fit_path(
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = settings.network.engine(problem.shape(), &mut rng)?;
         let mut shown = Losses {
-            shown: Shown {
-                watch,
-                steps: settings.fit.steps,
-            },
+            shown: Shown::new(watch, settings.fit.steps),
             losses: vec![],
         };
         let dynamics = fit::fit(network, &problem, &settings.fit, &mut shown)?;

@@ -37,6 +37,20 @@ use crate::{
 pub struct Shown<'a> {
     pub watch: &'a Watch,
     pub steps: usize,
+    /// Steps of a fit that came before, and of it and this one.
+    before: usize,
+    done: usize,
+}
+
+impl<'a> Shown<'a> {
+    pub fn new(watch: &'a Watch, steps: usize) -> Self {
+        Self {
+            watch,
+            steps,
+            before: 0,
+            done: 0,
+        }
+    }
 }
 
 impl Observer for Shown<'_> {
@@ -45,12 +59,14 @@ impl Observer for Shown<'_> {
             return ControlFlow::Break(());
         }
         self.watch.keep();
+        self.before = self.done;
         ControlFlow::Continue(())
     }
 
     fn step(&mut self, step: &Step) -> ControlFlow<()> {
         let message = || format!("objective {:.4}", step.smoothed);
-        match self.watch.at(step.step, self.steps, message) {
+        self.done = self.before + step.step;
+        match self.watch.at(self.done, self.steps, message) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
@@ -244,10 +260,7 @@ pub fn fit(
             )?;
             let snapshots = shards.shard(0)?;
             let (notes, mut warnings) = (snapshots.notes().to_vec(), snapshots.warnings());
-            let mut shown = Shown {
-                watch,
-                steps: settings.fit.steps,
-            };
+            let mut shown = Shown::new(watch, settings.steps());
             let name = data.name();
             let run = run::Run::fit(
                 &folder, &shards, &name, &settings, if_exists, &device, &mut shown,

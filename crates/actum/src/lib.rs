@@ -149,6 +149,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/evaluating.md")]
     pub mod evaluating {}
 
+    #[doc = include_str!("../docs/guide/clusters.md")]
+    pub mod clusters {}
+
     #[doc = include_str!("../docs/guide/growth.md")]
     pub mod growth {}
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::Bench;
+use crate::support::{Bench, Outcome};
 
 const SMALL: &str = "--set fit.steps=20 --set network.width=8 --set fit.batch=32";
 
@@ -100,13 +100,78 @@ fn what_is_finished_is_kept_and_not_done_again() {
         .error(&["options.seeds is 2, not 3"]);
 }
 
+/// Shares that many machines do, each by its own variable, make the tables of one command.
+#[test]
+fn shares_are_collected() {
+    let bench = Bench::new();
+    let line = format!("evaluate population.npz {SMALL} --json");
+    let mut whole: Value = serde_json::from_str(&bench.run(&line).done()).unwrap();
+    let share = |job: &str, variables: &[(&str, &str)]| {
+        let mut program = bench.program();
+        for name in [
+            "SLURM_ARRAY_TASK_ID",
+            "SLURM_ARRAY_TASK_MIN",
+            "JOB_COMPLETION_INDEX",
+            "OMPI_COMM_WORLD_RANK",
+        ] {
+            program.env_remove(name);
+        }
+        let line = format!("{line} -o out --job {job}");
+        let typed = program.args(line.split(' '));
+        let output = typed.envs(variables.iter().copied()).output();
+        Outcome::of(output.unwrap())
+    };
+    share("0/4", &[]).done();
+    let some = bench.run("collect out");
+    assert_eq!(some.code, 1, "{}{}", some.out, some.err);
+    assert!(some.out.contains("of 6 jobs are not done"), "{}", some.out);
+    assert!(some.out.contains("clocked without 20"), "{}", some.out);
+    let json = bench.run("collect out --json");
+    assert_eq!(json.code, 1);
+    let json: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json["missing"].as_array().unwrap().len(), 4);
+    // Arrays may count from 1.
+    let slurm = [("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_MIN", "1")];
+    share("auto/4", &slurm).done();
+    share("auto/4", &[("JOB_COMPLETION_INDEX", "2")]).done();
+    let told = share("auto/4", &[("OMPI_COMM_WORLD_RANK", "3")]).done();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!([&told["jobs_done"], &told["jobs"]], [6, 6]);
+    // A share that is done again changes nothing.
+    let file = bench.path("out/job-0003.json");
+    let before = fs::metadata(&file).unwrap().modified().unwrap();
+    share("1/4", &[]).done();
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before);
+    let mut collected: Value =
+        serde_json::from_str(&bench.run("collect out --json").done()).unwrap();
+    for report in [&mut whole, &mut collected] {
+        report["pictures"].take();
+        report["file"].take();
+        report["next"].take();
+    }
+    assert_eq!(collected, whole);
+    share("4/4", &[]).error(&["--job", "from 0 to 3 of 4, got 4"]);
+    share("auto/4", &[]).error(&["SLURM_ARRAY_TASK_ID", "--job 0/40"]);
+    share("auto/4", &[("JOB_COMPLETION_INDEX", "two")]).error(&["JOB_COMPLETION_INDEX", "two"]);
+    share("two", &[]).error(&["I/N"]);
+    bench
+        .run(&format!("evaluate population.npz {SMALL} --job 0/2"))
+        .error(&["--output"]);
+    bench.run("collect gone").error(&["gone", "command.json"]);
+    // A folder of other settings is refused.
+    let other = line.replace("fit.steps=20", "fit.steps=21");
+    bench
+        .run(&format!("{other} -o out --job 0/4"))
+        .error(&["fit.steps is 20, not 21"]);
+}
+
 #[test]
 fn what_is_wrong_is_said() {
     let bench = Bench::new();
     let run = |line: &str| bench.run(&format!("evaluate population.npz {line}"));
     run("-m smooth").error(&[
         "the method `smooth` is not there",
-        "lines, clocked, cubic, monotone, metric, growth, noise, bridge",
+        "lines, clocked, cubic, monotone, forced, metric, recoupled, growth, noise, bridge",
     ]);
     bench.write("odd.toml", "[fit]\nstep = 5\n");
     run("-m odd.toml").error(&["odd.toml", "step", "steps"]);

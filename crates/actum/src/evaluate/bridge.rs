@@ -10,7 +10,7 @@ use crate::{
     path::{Interpolation, MeanPath},
 };
 
-/// Error bars between snapshots: a Brownian bridge in the clock of the clocked spline
+/// Error bars between snapshots: a Brownian bridge in the clock of distance
 /// (docs/mathematics.md, section 6), whose rate comes from the snapshots themselves.
 ///
 /// Each snapshot between the first and the last is left out in turn, and the squared distance of

@@ -174,7 +174,7 @@ impl Evaluation {
     ) -> Result<Dynamics> {
         let training = self.snapshots.without(left_out)?;
         let settings = self.methods[method].settings_for(&training, seed)?;
-        let problem = settings.problem(Population::from(&training))?;
+        let problem = settings.problem(Population::from(&training), observer)?;
         let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
         let network = settings.architecture().engine(problem.shape(), &mut rng)?;
         fit::fit(network, &problem, &settings.fit, observer)

@@ -32,7 +32,7 @@ const WANDER: f64 = 0.1;
 
 impl Method {
     /// The names of the built-in methods, and what they are.
-    pub const NAMES: [(&str, &str); 8] = [
+    pub const NAMES: [(&str, &str); 10] = [
         (
             "lines",
             "Action Matching on straight lines between matched points",
@@ -47,8 +47,16 @@ impl Method {
             "Action Matching on monotone cubics in real time (PCHIP)",
         ),
         (
+            "forced",
+            "Action Matching on curves that the acceleration of the means bends",
+        ),
+        (
             "metric",
             "Action Matching on curves that a metric of the data bends",
+        ),
+        (
+            "recoupled",
+            "clocked, then a second fit whose couplings follow the first",
         ),
         ("growth", "clocked, and mass that is born and dies"),
         (
@@ -89,9 +97,11 @@ impl Method {
             "cubic" => Some(Interpolation::Cubic),
             "monotone" => Some(Interpolation::Monotone),
             "metric" => Some(Interpolation::Metric),
+            "forced" => Some(Interpolation::Forced),
             _ => None,
         };
         match name {
+            "recoupled" => settings.path.recouple = true,
             "growth" => settings.lagrangian.growth = Growth::Auto,
             "noise" => method.relative_noise = Some(WANDER),
             "bridge" => {

@@ -48,7 +48,7 @@ pub use method::Method;
 #[cfg(feature = "plot")]
 pub use picture::picture;
 pub use report::{Calibration, Difference, Estimate, Line, Means, Point, Report, Table};
-pub use workers::Progress;
+pub use workers::{Progress, Share};
 
 use crate::{
     action::Device,

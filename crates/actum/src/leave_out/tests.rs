@@ -124,6 +124,25 @@ fn a_row_is_the_score_of_a_fit_that_holds_the_time_out() {
     assert_eq!(row.measured.distances, score.prediction);
 }
 
+/// The second fit of `recoupled` is one to the path along the first, and the first is `clocked`.
+#[test]
+fn recoupled_follows_the_fit_before() {
+    let data = snapshots();
+    let methods = vec![small("clocked"), small("recoupled")];
+    let evaluation = evaluation(&data, methods, Options::default());
+    let first = evaluation.fit(&[2], 0, 0, &mut ()).unwrap();
+    let training = data.without(&[2]).unwrap();
+    let problem = Problem::between(&training)
+        .standardize()
+        .along(move |t, x| first.velocity(t, &x.to_owned()))
+        .build()
+        .unwrap();
+    let settings = &evaluation.methods()[1].settings;
+    let expected = crate::fit(settings.network, &problem, &settings.fit).unwrap();
+    let found = evaluation.fit(&[2], 1, 0, &mut ()).unwrap();
+    assert_eq!(parameters(&found), parameters(&expected));
+}
+
 /// By hand: on a line, points that move by 1 a unit of time are met by straight lines.
 #[test]
 fn references_are_what_they_are_called() {
@@ -353,7 +372,9 @@ fn what_cannot_be_evaluated_is_refused() {
     assert!(of(&data, &plain, vec![], none).contains("0 seeds"));
     let error = Method::find("curved").unwrap_err().to_string();
     assert!(
-        error.contains("lines, clocked, cubic, monotone, metric, growth, noise, bridge"),
+        error.contains(
+            "lines, clocked, cubic, monotone, forced, metric, recoupled, growth, noise, bridge"
+        ),
         "{error}"
     );
     let few = Cloud::new(Array2::from_shape_fn((3, 2), |(i, j)| (i + j) as f64)).unwrap();

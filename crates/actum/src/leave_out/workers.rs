@@ -9,8 +9,8 @@ use std::{
     },
 };
 
-use super::{Evaluation, Outcome, Report, Work, folder};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Evaluation, Job, Outcome, Report, Work, folder};
+use crate::error::{Error, ErrorKind, Result, ensure};
 
 /// How far an evaluation is. What a folder held already counts as neither done nor to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,42 @@ pub struct Progress {
     pub of_steps: usize,
 }
 
+/// A share of the jobs. Shares are of about equal size, and together they are all jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Which share, from 0.
+    pub index: usize,
+    /// How many there are, at least 1. More than jobs leave some with nothing to do.
+    pub of: usize,
+}
+
+impl Default for Share {
+    /// All jobs.
+    fn default() -> Self {
+        Self { index: 0, of: 1 }
+    }
+}
+
+impl Share {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// An index that is not below the number of shares.
+    pub fn check(self) -> Result<()> {
+        ensure!(
+            self.index < self.of,
+            Setting,
+            "expected a share from 0 to {} of {}, got {}",
+            self.of.saturating_sub(1),
+            self.of,
+            self.index
+        );
+        Ok(())
+    }
+}
+
 impl Evaluation {
-    /// Does all jobs and reports. With a `folder` each finished job is a file in it that appears
+    /// Does all jobs and [reports](Evaluation::report). With a `folder` each finished job is a file in it that appears
     /// whole, and jobs whose files are there are not done again. `watch` is told of every step and
     /// every finished job, and can stop the evaluation.
     ///
@@ -41,15 +75,85 @@ impl Evaluation {
         folder: Option<&FilePath>,
         watch: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
     ) -> Result<Report> {
+        let outcomes = self.work(folder, Share::default(), watch)?;
+        let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
+        self.report(&outcomes)
+    }
+
+    /// Does a share of the jobs, as [`run`](Evaluation::run) does all, and leaves what they found in
+    /// `folder`. Many machines can work in one folder at once.
+    ///
+    /// # Errors
+    /// As [`run`](Evaluation::run).
+    pub fn share(
+        &self,
+        folder: &FilePath,
+        share: Share,
+        watch: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
+    ) -> Result<()> {
+        self.work(Some(folder), share, watch).map(drop)
+    }
+
+    /// The jobs, by their number and in words, that `folder` lacks.
+    ///
+    /// # Errors
+    /// As [`open`](Evaluation::open).
+    pub fn missing(&self, folder: &FilePath) -> Result<Vec<(usize, String)>> {
+        let found = self.open(folder)?;
+        let jobs = self.jobs().into_iter().enumerate().zip(found);
+        let missing = jobs.filter(|(_, found)| found.is_none());
+        Ok(missing
+            .map(|((index, job), _)| (index, self.name_of(&job)))
+            .collect())
+    }
+
+    fn name_of(&self, job: &Job) -> String {
+        let labels = self.snapshots.labels();
+        let times: Vec<&str> = job.left_out.iter().map(|k| labels[*k].as_str()).collect();
+        let times = times.join(" and ");
+        match job.work {
+            Work::References => format!("references without {times}"),
+            Work::Fit { method, seed: 0 } => {
+                format!("{} without {times}", self.methods[method].name)
+            }
+            Work::Fit { method, seed } => {
+                format!(
+                    "{} without {times}, seed + {seed}",
+                    self.methods[method].name
+                )
+            }
+        }
+    }
+
+    /// The outcomes of a share of the jobs, and of those that are there already.
+    fn work(
+        &self,
+        folder: Option<&FilePath>,
+        share: Share,
+        watch: &(dyn Fn(Progress) -> ControlFlow<()> + Sync),
+    ) -> Result<Vec<Option<Outcome>>> {
+        share.check()?;
         let jobs = self.jobs();
         let found = match folder {
             Some(folder) => self.open(folder)?,
             None => vec![None; jobs.len()],
         };
-        let pending: Vec<usize> = (0..jobs.len()).filter(|i| found[*i].is_none()).collect();
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        // Methods take unlike times: every share has as many fits of each, or one less.
+        order.sort_by_key(|i| match jobs[*i].work {
+            Work::References => 0,
+            Work::Fit { method, .. } => 1 + method,
+        });
+        let mut pending: Vec<usize> = order
+            .into_iter()
+            .skip(share.index)
+            .step_by(share.of)
+            .collect();
+        pending.retain(|i| found[*i].is_none());
+        pending.sort_unstable();
         let steps_of = |i: &usize| match jobs[*i].work {
             Work::References => 0,
-            Work::Fit { method, .. } => self.methods[method].settings.fit.steps,
+            Work::Fit { method, .. } => self.methods[method].settings.steps(),
         };
         let of_steps: usize = pending.iter().map(steps_of).sum();
         let found = Mutex::new(found);
@@ -122,7 +226,7 @@ impl Evaluation {
         });
         let failed = failed.into_inner().expect("no worker panics");
         let outcomes: Vec<Option<Outcome>> = found.into_inner().expect("no worker panics");
-        let (have, all) = (outcomes.iter().flatten().count(), jobs.len());
+        let (have, all) = (done.into_inner(), pending.len());
         match failed {
             Some(error) if error.kind() != ErrorKind::Interrupted => Err(error),
             _ if have < all => {
@@ -133,10 +237,7 @@ impl Evaluation {
                 let what = format!("stopped after {have} of {all} jobs; {kept}");
                 Err(Error::new(ErrorKind::Interrupted, what))
             }
-            _ => {
-                let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
-                self.report(&outcomes)
-            }
+            _ => Ok(outcomes),
         }
     }
 }

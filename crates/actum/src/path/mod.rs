@@ -14,7 +14,7 @@ pub use custom::FnPath;
 pub use diffusion::{Diffusion, Process};
 pub use images::{Degradation, ImagePath, Mask};
 pub(crate) use interpolant::MeanPath;
-pub use interpolant::{Coupling, Interpolant, Interpolation};
+pub use interpolant::{Coupling, Field, Interpolant, Interpolation};
 pub use sharded::Sharded;
 
 use crate::error::Result;

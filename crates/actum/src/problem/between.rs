@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use ndarray::{Array2, ArrayView2};
+
 use super::{Growth, Mass, Problem, SnapshotOptions, warped};
 use crate::{
     data::{Shards, Snapshots},
     error::{Error, Result},
     lagrangian::{Cost, Lagrangian, Noise},
-    path::{Coupling, Interpolant, Interpolation, Sharded},
+    path::{Coupling, Field, Interpolant, Interpolation, Sharded},
     units::Units,
 };
 
@@ -48,6 +50,8 @@ pub struct SnapshotProblem<'a> {
     population: Population<'a>,
     options: SnapshotOptions,
     seed: u64,
+    /// Along which snapshots are coupled.
+    along: Option<Box<Field<'a>>>,
     /// What is wrong with an option that was set.
     refused: Option<Error>,
 }
@@ -66,6 +70,7 @@ impl<'a> Problem<'a> {
             population: population.into(),
             options: SnapshotOptions::default(),
             seed: 0,
+            along: None,
             refused: None,
         }
     }
@@ -157,6 +162,19 @@ impl<'a> SnapshotProblem<'a> {
         Self { seed, ..self }
     }
 
+    /// Couples snapshots along a motion that was fitted before: it carries every point to the next
+    /// snapshot, where the point is matched, and the distance that remains is added at a constant
+    /// velocity. In place of the interpolation.
+    pub fn along(
+        self,
+        motion: impl Fn(f64, ArrayView2<f64>) -> Result<Array2<f64>> + Sync + 'a,
+    ) -> Self {
+        Self {
+            along: Some(Box::new(motion)),
+            ..self
+        }
+    }
+
     /// The problem.
     ///
     /// # Errors
@@ -166,11 +184,13 @@ impl<'a> SnapshotProblem<'a> {
         if let Some(error) = self.refused {
             return Err(error);
         }
-        let (options, seed) = (self.options, self.seed);
+        let (options, seed, along) = (self.options, self.seed, self.along);
         options.check()?;
         let frame = options.frame(&options.data.view(&*self.population.first()?)?, seed)?;
         let (lagrangian, units) = (frame.lagrangian.clone(), frame.units.clone());
-        let join = move |shard: &Snapshots| options.join(&options.data.view(shard)?, &frame);
+        let join = move |shard: &Snapshots| {
+            options.join(&options.data.view(shard)?, &frame, along.as_deref())
+        };
         Ok(match self.population {
             Population::Snapshots(snapshots) => {
                 let path = join(snapshots)?;
@@ -191,8 +211,13 @@ impl<'a> SnapshotProblem<'a> {
 
 impl SnapshotOptions {
     /// The path through snapshots as [`DataOptions::view`] shows them.
-    pub(crate) fn interpolant(&self, seen: &Snapshots, seed: u64) -> Result<Interpolant> {
-        self.join(seen, &self.frame(seen, seed)?)
+    pub(crate) fn interpolant(
+        &self,
+        seen: &Snapshots,
+        seed: u64,
+        along: Option<&Field>,
+    ) -> Result<Interpolant> {
+        self.join(seen, &self.frame(seen, seed)?, along)
     }
 
     /// What snapshots as [`DataOptions::view`] shows them decide for all shards.
@@ -218,7 +243,12 @@ impl SnapshotOptions {
     }
 
     /// The path between snapshots as [`DataOptions::view`] shows them.
-    pub(super) fn join(&self, seen: &Snapshots, frame: &Frame) -> Result<Interpolant> {
+    pub(super) fn join(
+        &self,
+        seen: &Snapshots,
+        frame: &Frame,
+        along: Option<&Field>,
+    ) -> Result<Interpolant> {
         let Frame {
             units,
             lagrangian,
@@ -231,8 +261,12 @@ impl SnapshotOptions {
             Coupling::Exact
         });
         let scale = units.scale();
-        let path = match lagrangian.known_drift() {
-            Some(drift) => Interpolant::along(&training, coupling, &scale, drift)?,
+        let drift = lagrangian
+            .known_drift()
+            .map(|drift| |t: f64, x: ArrayView2<f64>| Ok(drift.at(&vec![t; x.nrows()], x)));
+        let field = along.or(drift.as_ref().map(|drift| drift as &Field));
+        let path = match field {
+            Some(field) => Interpolant::along(&training, coupling, &scale, field)?,
             None => Interpolant::new(&training, coupling, self.interpolation(), &scale)?,
         };
         path.blurred(*blur)

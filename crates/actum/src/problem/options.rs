@@ -92,9 +92,12 @@ pub struct PathOptions {
     /// Schroedinger bridge of that noise.
     /// Where none is given it is `"exact"`, and with growth `"unbalanced"`.
     pub coupling: Option<Coupling>,
-    /// `"linear"`, `"cubic"`, `"monotone"`, `"metric"` or `"clocked"`. Where none is given it is `"clocked"`,
-    /// and along a drift and on a Schroedinger bridge `"linear"`.
+    /// `"linear"`, `"cubic"`, `"monotone"`, `"forced"`, `"metric"` or `"clocked"`. Where none is given
+    /// it is `"clocked"`, and along a drift and on a Schroedinger bridge `"linear"`.
     pub interpolation: Option<Interpolation>,
+    /// Couples twice. A first fit of these settings carries the points of every snapshot to the next,
+    /// where they are matched again, and the path follows them there.
+    pub recouple: bool,
     /// The standard deviation of the Gaussian that every point is blurred to, in units of distance.
     /// Where none is given it is 0 without noise, and with noise or a Schroedinger bridge Scott's
     /// rule for densities.
@@ -204,6 +207,15 @@ impl SnapshotOptions {
             !self.lagrangian.drift || self.interpolation() == Interpolation::Linear,
             Setting,
             "a spline does not follow a drift; take the linear interpolation with it"
+        );
+        ensure!(
+            !self.path.recouple
+                || (self.lagrangian.noise.is_none()
+                    && !self.lagrangian.drift
+                    && self.path.coupling != Some(Coupling::Independent)),
+            Setting,
+            "`recouple` moves the points of a snapshot to the next and matches them there: without \
+             noise, a known drift or the independent coupling"
         );
         Ok(())
     }

@@ -109,7 +109,7 @@ impl Run {
             },
         };
         let checkpoint = run.checkpoint_for(if_exists)?;
-        let problem = settings.problem(data)?;
+        let problem = settings.problem(data, observer)?;
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.fit().seed);
         let network = settings.architecture().engine(problem.shape(), &mut rng)?;
         let picture = match (settings.shown(data)?, &run.settings) {

@@ -12,7 +12,7 @@ use crate::{
     action::Architecture,
     data::Images,
     error::{Error, ErrorKind, Result, ensure},
-    fit::Options,
+    fit::{Observer, Options},
     problem::Problem,
     store,
 };
@@ -37,11 +37,12 @@ pub trait Schema: Clone + Default + PartialEq + Serialize + DeserializeOwned {
     /// Settings that do not fit the data.
     fn seen(&self, data: Self::Data<'_>) -> Result<(String, Seen)>;
 
-    /// What is to be learned.
+    /// What is to be learned. `observer` watches the fit that comes before, where there is one.
     ///
     /// # Errors
-    /// Settings that do not fit the data.
-    fn problem<'a>(&self, data: Self::Data<'a>) -> Result<Problem<'a>>;
+    /// Settings that do not fit the data; an observer that asked to stop.
+    fn problem<'a>(&self, data: Self::Data<'a>, observer: &mut dyn Observer)
+    -> Result<Problem<'a>>;
 
     /// The settings as a run keeps them.
     fn kept(&self) -> Settings;

@@ -1,5 +1,7 @@
 //! Every setting of a run: the TOML files, and nothing beside them.
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -9,8 +11,8 @@ use super::{
 use crate::{
     action::{Architecture, Mlp, UNet},
     data::{Images, Split},
-    error::{Result, ensure},
-    fit::Options,
+    error::{Error, ErrorKind, Result, ensure},
+    fit::{self, Observer, Options},
     path::{Degradation, Sharded},
     problem::{
         DataOptions, Hidden, ImageDataOptions, ImageOptions, LagrangianOptions, Method, NoisePath,
@@ -90,6 +92,13 @@ impl SnapshotSettings {
         }
     }
 
+    /// How many steps there are, those of a first fit to [couple along](PathOptions::recouple)
+    /// included.
+    pub fn steps(&self) -> usize {
+        let fits = 1 + usize::from(self.path.recouple);
+        fits.saturating_mul(self.fit.steps)
+    }
+
     /// Those of the problem.
     pub fn options(&self) -> SnapshotOptions {
         SnapshotOptions {
@@ -133,10 +142,34 @@ impl Schema for SnapshotSettings {
         Ok((seen.fingerprint(), source))
     }
 
-    fn problem<'a>(&self, data: Self::Data<'a>) -> Result<Problem<'a>> {
-        Problem::between(data)
+    fn problem<'a>(
+        &self,
+        data: Self::Data<'a>,
+        observer: &mut dyn Observer,
+    ) -> Result<Problem<'a>> {
+        let between = Problem::between(data)
             .options(self.options())
-            .seed(self.fit.seed)
+            .seed(self.fit.seed);
+        if !self.path.recouple {
+            return between.build();
+        }
+        let mut first = self.clone();
+        first.path.recouple = false;
+        let problem = first.problem(data, observer)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.fit.seed);
+        let network = self.network.engine(problem.shape(), &mut rng)?;
+        let motion =
+            fit::fit(network, &problem, &self.fit, observer).map_err(|error| {
+                match error.kind() {
+                    ErrorKind::Interrupted => Error::new(
+                        ErrorKind::Interrupted,
+                        "stopped in the first fit, which the couplings follow; nothing is kept",
+                    ),
+                    _ => error.within("the first fit, which the couplings follow"),
+                }
+            })?;
+        between
+            .along(move |t, x| motion.velocity(t, &x.to_owned()))
             .build()
     }
 
@@ -240,7 +273,11 @@ impl Schema for ImageSettings {
         Ok((seen.fingerprint(), source))
     }
 
-    fn problem<'a>(&self, images: Self::Data<'a>) -> Result<Problem<'a>> {
+    fn problem<'a>(
+        &self,
+        images: Self::Data<'a>,
+        _observer: &mut dyn Observer,
+    ) -> Result<Problem<'a>> {
         Problem::images(images, self.task)
             .options(self.options())
             .estimator(self.fit.estimator)

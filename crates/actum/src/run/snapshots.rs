@@ -2,15 +2,16 @@
 
 use std::{collections::HashSet, path::Path as FilePath};
 
-use ndarray::Axis;
+use ndarray::{ArrayView2, Axis};
 
 use super::Run;
 use crate::{
+    action::Device,
     cloud::Cloud,
     data::{self, Keys, Snapshots, TimeAxis, default_columns},
     error::{Error, ErrorKind, Result, ensure},
     evaluate::Bridge,
-    path::Interpolant,
+    path::{Field, Interpolant},
     problem::Mass,
     units::Units,
 };
@@ -39,7 +40,18 @@ impl Run {
     /// A run of images; as [`Run::fit`].
     pub fn path(&self, seen: &Snapshots) -> Result<Interpolant> {
         let (settings, _) = self.snapshots()?;
-        settings.options().interpolant(seen, settings.fit.seed)
+        let motion;
+        let along = match settings.path.recouple {
+            true => {
+                let dynamics = self.dynamics(&Device::cpu())?;
+                motion = move |t: f64, x: ArrayView2<f64>| dynamics.velocity(t, &x.to_owned());
+                Some(&motion as &Field)
+            }
+            false => None,
+        };
+        settings
+            .options()
+            .interpolant(seen, settings.fit.seed, along)
     }
 
     /// How far predictions between the times that the fit saw may be off, from the snapshots it was

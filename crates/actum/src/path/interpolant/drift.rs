@@ -1,13 +1,13 @@
-//! Paths along a known drift.
+//! Paths along a velocity field: a known drift, or a motion that was fitted before.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 
-use crate::{
-    error::{Result, ensure},
-    lagrangian::Drift,
-};
+use crate::error::{Result, ensure};
 
-/// Points `[n, d]` that follow a drift from one snapshot to the next.
+/// The velocities `[n, d]` of points `[n, d]` at one time.
+pub type Field<'a> = dyn Fn(f64, ArrayView2<f64>) -> Result<Array2<f64>> + Sync + 'a;
+
+/// Points `[n, d]` that follow a field from one snapshot to the next.
 ///
 /// Positions and velocities are known at equally spaced nodes; cubic Hermite polynomials join them.
 pub(super) struct Advected {
@@ -21,17 +21,24 @@ impl Advected {
     const STEPS: usize = 4;
 
     pub(super) fn new(
-        drift: &Drift,
+        field: &Field,
         points: &Array2<f64>,
         [first, last]: [f64; 2],
     ) -> Result<Self> {
-        let at = |t: f64, x: &Array2<f64>| drift.at(&vec![t; x.nrows()], x.view());
         let h = (last - first) / (Self::SEGMENTS * Self::STEPS) as f64;
+        let start = field(first, points.view())?;
+        ensure!(
+            start.dim() == points.dim(),
+            Shape,
+            "expected velocities of the shape {:?} of the points, got {:?}",
+            points.dim(),
+            start.dim()
+        );
         let mut x = points.clone();
         let mut nodes = vec![];
         for step in 0..=Self::SEGMENTS * Self::STEPS {
-            let t = first + h * step as f64;
-            let k1 = at(t, &x);
+            let [t, half, next] = [0.0, 0.5, 1.0].map(|part| first + h * (step as f64 + part));
+            let k1 = field(t.min(last), x.view())?;
             if step % Self::STEPS == 0 {
                 nodes.push([x.clone(), k1.clone()]);
             }
@@ -40,9 +47,9 @@ impl Advected {
             }
             // The classical Runge-Kutta scheme of order 4. Schemes of `flow` are later in the order
             // of modules.
-            let k2 = at(t + 0.5 * h, &(&x + &(&k1 * (0.5 * h))));
-            let k3 = at(t + 0.5 * h, &(&x + &(&k2 * (0.5 * h))));
-            let k4 = at(t + h, &(&x + &(&k3 * h)));
+            let k2 = field(half, (&x + &(&k1 * (0.5 * h))).view())?;
+            let k3 = field(half, (&x + &(&k2 * (0.5 * h))).view())?;
+            let k4 = field(next.min(last), (&x + &(&k3 * h)).view())?;
             x = x + (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (h / 6.0);
         }
         let finite = nodes
@@ -52,19 +59,19 @@ impl Advected {
         ensure!(
             finite,
             Value,
-            "the known drift carries points out of the finite numbers between the times {first} \
-             and {last}; is it in the units of the points and times?"
+            "the velocities carry points out of the finite numbers between the times {first} and \
+             {last}; are they in the units of the points and times?"
         );
         Ok(Self { nodes })
     }
 
-    /// Where the drift carries the points until the next snapshot.
+    /// Where the field carries the points until the next snapshot.
     pub(super) fn end(&self) -> &Array2<f64> {
         &self.nodes[Self::SEGMENTS][0]
     }
 
     /// Writes where row `i` is at `share` of an interval of length `duration`, and its velocity, on
-    /// a path that ends at `aim`: the drift's, and the rest of the way at a constant velocity.
+    /// a path that ends at `aim`: the field's, and the rest of the way at a constant velocity.
     pub(super) fn write(
         &self,
         i: usize,
@@ -110,8 +117,53 @@ mod tests {
     use crate::{
         cloud::Cloud,
         data::Snapshots,
-        path::{Coupling, Interpolant, Path},
+        path::{Coupling, Interpolant, Interpolation, Path},
     };
+
+    /// A field from the velocity of one point.
+    fn field(
+        at: impl Fn(f64, ArrayView1<f64>) -> [f64; 2] + Sync,
+    ) -> impl Fn(f64, ArrayView2<f64>) -> Result<Array2<f64>> + Sync {
+        move |t, points| {
+            let velocities: Vec<[f64; 2]> = points.outer_iter().map(|x| at(t, x)).collect();
+            Ok(Array2::from(velocities))
+        }
+    }
+
+    /// Points on a circle that turn by a sixth of it between snapshots: the nearest ones are behind,
+    /// so transport turns them back. Along the motion everyone finds itself.
+    #[test]
+    fn along_the_motion_points_find_themselves() {
+        let turned = |angle: f64| {
+            let at = |i: usize| angle + std::f64::consts::FRAC_PI_2 * i as f64;
+            Cloud::new(Array2::from_shape_fn((4, 2), |(i, j)| match j {
+                0 => at(i).cos(),
+                _ => at(i).sin(),
+            }))
+            .unwrap()
+        };
+        let times = vec![0.0, 1.0, 3.0];
+        let angle = std::f64::consts::FRAC_PI_3;
+        let clouds = times.iter().map(|t| turned(angle * t)).collect();
+        let snapshots = Snapshots::new(times, clouds).unwrap();
+        let scale = array![1.0, 1.0];
+        let spin = |path: &Interpolant| {
+            let draw = path.sample(&[0.5; 20], &mut ChaCha8Rng::seed_from_u64(2));
+            let v = draw.velocities.unwrap();
+            let x = draw.points;
+            let spins = x.outer_iter().zip(v.outer_iter());
+            let spins: Vec<f64> = spins.map(|(x, v)| x[0] * v[1] - x[1] * v[0]).collect();
+            spins
+        };
+        let lines = Interpolant::new(&snapshots, Coupling::Exact, Interpolation::Linear, &scale);
+        assert!(spin(&lines.unwrap()).iter().all(|spin| *spin < -0.1));
+        let turn = field(|_, x| [-angle * x[1], angle * x[0]]);
+        let along = Interpolant::along(&snapshots, Coupling::Exact, &scale, &turn).unwrap();
+        assert!(spin(&along).iter().all(|spin| (spin - angle).abs() < 1e-4));
+        let flat = |_: f64, x: ArrayView2<f64>| Ok(x.slice(ndarray::s![.., ..1]).to_owned());
+        let error = Interpolant::along(&snapshots, Coupling::Exact, &scale, &flat).err();
+        assert!(error.unwrap().to_string().contains("(4, 1)"));
+    }
 
     #[test]
     fn a_path_along_a_drift_is_the_drift_where_that_is_all() {
@@ -124,7 +176,7 @@ mod tests {
         let times = vec![0.0, 1.0, 1.5];
         let clouds = times.iter().map(|t| turned(*t)).collect();
         let snapshots = Snapshots::new(times, clouds).unwrap();
-        let turn = Drift::function(|_, x, b| b.copy_from_slice(&[-x[1], x[0]]));
+        let turn = field(|_, x| [-x[1], x[0]]);
         let scale = array![1.0, 1.0];
         let path = Interpolant::along(&snapshots, Coupling::Exact, &scale, &turn).unwrap();
         let times: Vec<f64> = (0..=60).map(|k| k as f64 / 40.0).collect();
@@ -150,7 +202,7 @@ mod tests {
             assert!(near, "{t}: {x}");
         }
         // With a wrong drift the snapshots are still met, and velocities are derivatives.
-        let wrong = Drift::function(|t, x, b| b.copy_from_slice(&[t * x[1], 1.0]));
+        let wrong = field(|t, x| [t * x[1], 1.0]);
         let path = Interpolant::along(&snapshots, Coupling::Exact, &scale, &wrong).unwrap();
         for t in [0.0, 1.0, 1.5] {
             let x = path.sample(&[t], &mut ChaCha8Rng::seed_from_u64(3)).points;
@@ -165,7 +217,7 @@ mod tests {
             let off = (rate - at(t).velocities.unwrap()).mapv(f64::abs);
             assert!(off.iter().all(|e| *e < 1e-6), "{off}");
         }
-        let away = Drift::function(|_, x, b| b.copy_from_slice(&[x[0].exp().exp().exp(), 0.0]));
+        let away = field(|_, x| [x[0].exp().exp().exp(), 0.0]);
         let error = Interpolant::along(&snapshots, Coupling::Exact, &scale, &away)
             .err()
             .unwrap();

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::interpolation::Cardinal;
+use ndarray::ArrayView1;
+
+use super::interpolation::{Curve, combine};
 
 pub(super) struct Line {
     knots: Vec<f64>,
@@ -16,14 +18,22 @@ impl Line {
     }
 }
 
-impl Cardinal for Line {
+impl Curve for Line {
     fn support(&self, interval: usize) -> Range<usize> {
         interval..interval + 2
     }
 
-    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) {
+    fn write<'a>(
+        &self,
+        interval: usize,
+        t: f64,
+        chain: &dyn Fn(usize) -> ArrayView1<'a, f64>,
+        x: &mut [f64],
+        v: &mut [f64],
+    ) {
         let h = self.knots[interval + 1] - self.knots[interval];
         let b = (t - self.knots[interval]) / h;
-        out.copy_from_slice(&[[1.0 - b, -1.0 / h], [b, 1.0 / h]]);
+        let weights = [[1.0 - b, -1.0 / h], [b, 1.0 / h]];
+        combine(interval, &weights, chain, x, v);
     }
 }

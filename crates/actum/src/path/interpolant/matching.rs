@@ -44,6 +44,16 @@ impl Matching {
             Ok(())
         };
         let squared = Ground::SquaredEuclidean;
+        let entropic = |regularisation: f64| {
+            transport::entropic(a, b, squared, regularisation)
+                .and_then(|entropic| entropic.plan())
+                .map_err(|e| {
+                    e.within(format!(
+                        "coupling {} (a larger number helps)",
+                        String::from(coupling)
+                    ))
+                })
+        };
         let plan: Plan = match coupling {
             Coupling::Independent => {
                 return Ok((Self::Independent, mean_squared_distance(a, b).sqrt()));
@@ -51,19 +61,11 @@ impl Matching {
             Coupling::Exact => transport::exact(a, b, squared)?,
             Coupling::Entropic(share) => {
                 positive("regularisation", share)?;
-                transport::entropic(a, b, squared, share * mean_squared_distance(a, b))
-                    .and_then(|entropic| entropic.plan())
-                    .map_err(|e| {
-                        e.within(format!("coupling entropic:{share} (a larger SHARE helps)"))
-                    })?
+                entropic(share * mean_squared_distance(a, b))?
             }
             Coupling::Bridge(sigma) => {
                 positive("sigma", sigma)?;
-                transport::entropic(a, b, squared, 2.0 * sigma * sigma * duration)
-                    .and_then(|entropic| entropic.plan())
-                    .map_err(|e| {
-                        e.within(format!("coupling bridge:{sigma} (a larger SIGMA helps)"))
-                    })?
+                entropic(2.0 * sigma * sigma * duration)?
             }
             Coupling::Unbalanced(rho) => {
                 positive("rho", rho)?;

@@ -16,6 +16,7 @@ pub(crate) struct MeanPath {
     times: Vec<f64>,
     means: Vec<Array1<f64>>,
     curve: Box<dyn Curve>,
+    /// That of distance, so that variances of all choices of snapshots have one unit.
     clock: ClockedSpline,
     scale: Array1<f64>,
 }
@@ -30,10 +31,10 @@ impl MeanPath {
         let times = snapshots.times();
         let means = snapshots.clouds().iter().map(Cloud::mean);
         let means: Vec<Array1<f64>> = means.map(|mean| mean / scale).collect();
-        let strides = strides(&means);
+        let ones = Array1::ones(scale.len());
         Self {
-            curve: interpolation.curve(times, &strides),
-            clock: ClockedSpline::new(times, &strides),
+            curve: interpolation.curve(times, &means, &ones),
+            clock: ClockedSpline::by_distance(times, &means),
             times: times.to_vec(),
             means,
             scale: scale.clone(),
@@ -67,15 +68,4 @@ impl MeanPath {
         let [before, now, after] = self.clock.reading(interval(&self.times, t), t);
         ((now - before) * (after - now) / (after - before)).max(0.0)
     }
-}
-
-/// How far apart neighbouring means are.
-pub(super) fn strides(means: &[Array1<f64>]) -> Vec<f64> {
-    let pairs = means.windows(2);
-    pairs
-        .map(|means| {
-            let way = &means[1] - &means[0];
-            way.dot(&way).sqrt()
-        })
-        .collect()
 }

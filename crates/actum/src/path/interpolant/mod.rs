@@ -3,6 +3,7 @@
 mod clocked;
 mod coupling;
 mod drift;
+mod forced;
 mod growth;
 mod interpolation;
 mod line;
@@ -28,17 +29,17 @@ use crate::{
     cloud::Cloud,
     data::Snapshots,
     error::{Result, ensure},
-    lagrangian::Drift,
     units::interval,
 };
 pub use coupling::Coupling;
 use drift::Advected;
+pub use drift::Field;
 use growth::Growth;
 use interpolation::Curve;
 pub use interpolation::Interpolation;
+use line::Line;
 use matching::Matching;
 pub(crate) use means::MeanPath;
-use means::strides;
 use metric::{Bent, Pair};
 
 /// `q_t` between snapshots: `x_t` is on the curve of the [interpolation](Interpolation) through a
@@ -63,9 +64,7 @@ pub struct Interpolant {
     has_mass: bool,
     matchings: Vec<Matching>,
     distances: Vec<f64>,
-    /// How far apart the means of the snapshots are.
-    strides: Vec<f64>,
-    /// Where a known drift carries every point until the next snapshot.
+    /// Where a field carries every point until the next snapshot.
     advected: Option<Vec<Advected>>,
     curve: Box<dyn Curve>,
     scale: Array1<f64>,
@@ -92,25 +91,26 @@ impl Interpolant {
         Self::join(snapshots, coupling, interpolation, scale, None)
     }
 
-    /// The path through all `snapshots` along a known drift. A point follows the drift to the next
-    /// snapshot and is matched where it then is. The distance that remains to its partner is added
-    /// at a constant velocity; it is 0 where the drift is the whole motion.
+    /// The path through all `snapshots` along a velocity field: a known drift, or a motion that was
+    /// fitted before. A point follows the field to the next snapshot and is matched where it then
+    /// is. The distance that remains to its partner is added at a constant velocity; it is 0 where
+    /// the field is the whole motion.
     ///
     /// # Errors
-    /// As [`new`](Interpolant::new); a drift for another number of columns, or one that carries a
-    /// point out of the finite numbers.
+    /// As [`new`](Interpolant::new); velocities of another shape, or that carry a point out of the
+    /// finite numbers; what the field refuses.
     pub fn along(
         snapshots: &Snapshots,
         coupling: Coupling,
         scale: &Array1<f64>,
-        drift: &Drift,
+        field: &Field,
     ) -> Result<Self> {
         Self::join(
             snapshots,
             coupling,
             Interpolation::Linear,
             scale,
-            Some(drift),
+            Some(field),
         )
     }
 
@@ -119,7 +119,7 @@ impl Interpolant {
         coupling: Coupling,
         interpolation: Interpolation,
         scale: &Array1<f64>,
-        drift: Option<&Drift>,
+        field: Option<&Field>,
     ) -> Result<Self> {
         ensure!(
             snapshots.len() >= 2,
@@ -134,21 +134,14 @@ impl Interpolant {
             "expected one scale for each of {d} columns, got {}",
             scale.len()
         );
-        if let Some(expected) = drift.and_then(Drift::dimension) {
-            ensure!(
-                expected == d,
-                Shape,
-                "the known drift is for {expected} columns, the snapshots have {d}"
-            );
-        }
         let clouds = snapshots.clouds().to_vec();
         let times = snapshots.times();
         let center = clouds[0].mean();
-        let advected = drift
-            .map(|drift| {
+        let advected = field
+            .map(|field| {
                 let spans = times.windows(2).zip(&clouds);
                 spans
-                    .map(|(span, cloud)| Advected::new(drift, cloud.points(), [span[0], span[1]]))
+                    .map(|(span, cloud)| Advected::new(field, cloud.points(), [span[0], span[1]]))
                     .collect::<Result<Vec<_>>>()
             })
             .transpose()?;
@@ -163,7 +156,7 @@ impl Interpolant {
             };
             let duration = times[k + 1] - times[k];
             let (matching, distance) = Matching::new(&start, &scaled[k + 1], coupling, duration)?;
-            // The way along the drift counts as travelled too.
+            // The way along the field counts as travelled too.
             let drifted = (start.points() - scaled[k].points())
                 .mapv(|x| x * x)
                 .sum_axis(Axis(1));
@@ -173,19 +166,16 @@ impl Interpolant {
         let joined: Vec<_> = (0..clouds.len() - 1).into_par_iter().map(join).collect();
         let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
         let (matchings, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
-        let means: Vec<_> = scaled.iter().map(Cloud::mean).collect();
-        let strides = strides(&means);
         let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());
         let path = Self {
             times: times.to_vec(),
-            curve: Interpolation::Linear.curve(times, &strides),
+            curve: Box::new(Line::new(times)),
             running: clouds.iter().map(|c| cumulated(c.weights())).collect(),
             growth: Growth::new(times, &clouds),
             has_mass: is_uneven || !snapshots.has_equal_masses(),
             clouds,
             matchings,
             distances,
-            strides,
             advected,
             scale: scale.clone(),
             blur: 0.0,
@@ -211,7 +201,10 @@ impl Interpolant {
                 };
                 Box::new(Bent::new(&self.times, &self.clouds, &self.scale, pair))
             }
-            _ => interpolation.curve(&self.times, &self.strides),
+            _ => {
+                let means: Vec<_> = self.clouds.iter().map(Cloud::mean).collect();
+                interpolation.curve(&self.times, &means, &self.scale)
+            }
         };
         self
     }
@@ -219,12 +212,12 @@ impl Interpolant {
     /// The same couplings under another interpolation.
     ///
     /// # Errors
-    /// A path along a known drift, which only straight lines follow.
+    /// A path along a field, which only straight lines follow.
     pub fn interpolated(self, interpolation: Interpolation) -> Result<Self> {
         ensure!(
             self.advected.is_none() || interpolation == Interpolation::Linear,
             Setting,
-            "a spline does not follow a drift; take the linear interpolation with it"
+            "a spline does not follow a field; take the linear interpolation with it"
         );
         Ok(self.curved(interpolation))
     }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
-use super::interpolation::Cardinal;
+use super::interpolation::{Curve, combine};
 
 pub(super) struct NaturalSpline {
     knots: Vec<f64>,
@@ -19,19 +19,13 @@ impl NaturalSpline {
             curvature: natural_curvature(knots),
         }
     }
-}
 
-impl Cardinal for NaturalSpline {
-    /// All points of a chain count at every time.
-    fn support(&self, _interval: usize) -> Range<usize> {
-        0..self.knots.len()
-    }
-
-    fn write(&self, interval: usize, t: f64, out: &mut [[f64; 2]]) {
+    /// `[c_k(t), c_k'(t)]` of every point.
+    fn weights(&self, interval: usize, t: f64) -> Vec<[f64; 2]> {
         let h = self.knots[interval + 1] - self.knots[interval];
         let b = (t - self.knots[interval]) / h;
         let a = 1.0 - b;
-        for (k, out) in out.iter_mut().enumerate() {
+        let weight = |k: usize| {
             let [value, slope] = match k {
                 _ if k == interval => [a, -1.0 / h],
                 _ if k == interval + 1 => [b, 1.0 / h],
@@ -41,11 +35,30 @@ impl Cardinal for NaturalSpline {
                 self.curvature[[k, interval]],
                 self.curvature[[k, interval + 1]],
             );
-            *out = [
+            [
                 value + h * h / 6.0 * ((a * a * a - a) * left + (b * b * b - b) * right),
                 slope + h / 6.0 * ((1.0 - 3.0 * a * a) * left + (3.0 * b * b - 1.0) * right),
-            ];
-        }
+            ]
+        };
+        (0..self.knots.len()).map(weight).collect()
+    }
+}
+
+impl Curve for NaturalSpline {
+    /// All points of a chain count at every time.
+    fn support(&self, _interval: usize) -> Range<usize> {
+        0..self.knots.len()
+    }
+
+    fn write<'a>(
+        &self,
+        interval: usize,
+        t: f64,
+        chain: &dyn Fn(usize) -> ArrayView1<'a, f64>,
+        x: &mut [f64],
+        v: &mut [f64],
+    ) {
+        combine(0, &self.weights(interval, t), chain, x, v);
     }
 }
 
@@ -93,8 +106,7 @@ mod tests {
         let knots = [0.0, 1.0, 1.5, 4.0];
         let spline = NaturalSpline::new(&knots);
         for (t, values, slopes) in SCIPY {
-            let mut weights = [[0.0; 2]; 4];
-            Cardinal::write(&spline, interval(&knots, t), t, &mut weights);
+            let weights = spline.weights(interval(&knots, t), t);
             for k in 0..4 {
                 assert!((weights[k][0] - values[k]).abs() < 1e-12);
                 assert!((weights[k][1] - slopes[k]).abs() < 1e-12);

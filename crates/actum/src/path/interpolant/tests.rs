@@ -23,10 +23,11 @@ pub(super) const COUPLINGS: [Coupling; 3] = [
     Coupling::Exact,
     Coupling::Entropic(0.1),
 ];
-const INTERPOLATIONS: [Interpolation; 4] = [
+const INTERPOLATIONS: [Interpolation; 5] = [
     Interpolation::Linear,
     Interpolation::Cubic,
     Interpolation::Monotone,
+    Interpolation::Forced,
     Interpolation::Clocked,
 ];
 

@@ -137,6 +137,7 @@ mod tests {
             Interpolation::Cubic,
             Interpolation::Clocked,
             Interpolation::Monotone,
+            Interpolation::Forced,
         ] {
             let path = path(Coupling::Exact, interpolation);
             let seen = snapshots();
