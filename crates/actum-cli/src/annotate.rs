@@ -87,6 +87,7 @@ pub fn run(arguments: &Annotate) -> Result<()> {
             "path_gradient_fractions": fractions,
             "times": told,
             "added": copied.as_ref().map(|copied| &copied.added),
+            "left_out": copied.as_ref().and_then(|copied| copied.left_out.as_ref()),
             "alone": copied.as_ref().and_then(|copied| copied.alone.as_ref()),
         }));
         return Ok(());
@@ -244,7 +245,9 @@ fn write_couplings(
 
 fn said_of_copy(path: &Path, copied: &Annotated) -> String {
     let added = copied.added.join(", ");
-    match &copied.alone {
+    let left_out = copied.left_out.as_ref();
+    let left_out = left_out.map_or(String::new(), |what| format!("\nnote: left out {what}"));
+    let said = match &copied.alone {
         None => format!("{}: a copy with {added} for every cell", path.display()),
         Some(why) => format!(
             "{}: {added} for every cell, and nothing else, for nothing can be added to this file \
@@ -256,7 +259,8 @@ fn said_of_copy(path: &Path, copied: &Annotated) -> String {
             path.display(),
             path.display()
         ),
-    }
+    };
+    said + &left_out
 }
 
 /// How much of the velocity of the path that was fitted is a gradient, halfway between snapshots.

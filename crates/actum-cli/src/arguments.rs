@@ -746,8 +746,11 @@ impl Keys {
                 *(key.field)(keys) = Some(name);
             }
         }
+        keys.pca = self.0.pca.or(keys.pca);
     }
 }
+
+const PCA: &str = "pca";
 
 impl FromArgMatches for Keys {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
@@ -755,6 +758,7 @@ impl FromArgMatches for Keys {
         for key in data::Keys::ALL {
             *(key.field)(&mut keys) = matches.get_one(key.name).cloned();
         }
+        keys.pca = matches.get_one(PCA).copied();
         Ok(Self(keys))
     }
 
@@ -770,6 +774,17 @@ impl Args for Keys {
             let flag = Arg::new(key.name).long(key.name.replace('_', "-"));
             flag.value_name("K").help(key.about)
         }))
+        .arg(
+            Arg::new(PCA)
+                .long(PCA)
+                .value_name("N")
+                .value_parser(clap::value_parser!(usize))
+                .help(
+                    "Make N principal components of the counts of genes in X, or in the layer of \
+                     --points-key: cells are normalised to 10,000, logarithms taken, and the 2,000 \
+                     genes that vary most looked at, as scanpy does. A run keeps the components",
+                ),
+        )
     }
 
     fn augment_args_for_update(program: Program) -> Program {

@@ -41,7 +41,8 @@ fn list(arguments: &Check, entries: &[Entry]) {
 
 fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     let shard = DataOptions::default().shard;
-    let snapshots = read::sample(&arguments.file, &arguments.keys.0, shard)?;
+    let keys = read::with_components_told(&arguments.file, &arguments.keys.0)?;
+    let snapshots = read::sample(&arguments.file, &keys, shard)?;
     let fits = snapshots
         .require_times(2)
         .and_then(|()| Units::of(&snapshots, false));
@@ -51,7 +52,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
     let warnings = warnings(&snapshots, &fractions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
     let genes = Genes::reads(&arguments.file).then(|| {
-        let genes = Genes::open(&arguments.file)?;
+        let genes = Genes::open(&arguments.file, &keys)?;
         let (decoder, error) = genes.decoder(snapshots.columns())?;
         Ok((decoder.genes().len(), error))
     });
@@ -91,7 +92,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
         list(arguments, entries);
         print(arguments, &snapshots, &fractions);
         if let Some(genes) = &genes {
-            output::line(&format!("\n{}", said_of_genes(genes)));
+            output::line(&format!("\n{}", said_of_genes(genes, keys.pca)));
         }
         if let Some(sampled) = sampled {
             output::line(&format!("\nnote: {sampled}"));
@@ -112,8 +113,12 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
 }
 
 /// Whether the coordinates lead back to genes.
-fn said_of_genes(genes: &Result<(usize, f64)>) -> String {
+fn said_of_genes(genes: &Result<(usize, f64)>, made: Option<usize>) -> String {
     match genes {
+        Ok((count, _)) if let Some(components) = made => format!(
+            "genes: the coordinates are {components} principal components of {count} genes, made of \
+             normalised counts"
+        ),
         Ok((count, 0.0)) => format!("genes: the coordinates are {count} genes"),
         Ok((count, error)) => format!(
             "genes: the coordinates lead back to {count} genes; (X - mean) PCs is X_pca, off by \
@@ -279,6 +284,9 @@ fn suggestion(
         if let Some(key) = key {
             command += &format!(" {flag} {}", output::quoted(key));
         }
+    }
+    if let Some(count) = keys.pca {
+        command += &format!(" --pca {count}");
     }
     if snapshots.unequal_columns().is_some() && snapshots.constant_columns().is_empty() {
         command += " --standardize";

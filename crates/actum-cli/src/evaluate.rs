@@ -31,7 +31,8 @@ fn prepare(arguments: &Evaluate) -> Result<(Evaluation, Snapshots)> {
         ..DataOptions::default()
     };
     arguments.keys.over(&mut data.keys);
-    let snapshots = read::sample(&arguments.file, &data.keys, data.shard)?;
+    let keys = read::with_components_told(&arguments.file, &data.keys)?;
+    let snapshots = read::sample(&arguments.file, &keys, data.shard)?;
     read::note(&arguments.file, snapshots.notes());
     for text in snapshots.warnings() {
         eprintln!("warning: {}", output::with_flags(&text));
@@ -286,6 +287,9 @@ fn command(arguments: &Evaluate, evaluation: &Evaluation, method: &str) -> Resul
             let flag = key.name.replace('_', "-");
             words.push(format!("--{flag} {}", output::quoted(name)));
         }
+    }
+    if let Some(count) = keys.pca {
+        words.push(format!("--pca {count}"));
     }
     if let Some(dims) = arguments.dims {
         words.push(format!("--dims {dims}"));

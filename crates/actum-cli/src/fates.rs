@@ -295,7 +295,7 @@ fn genes_of(
     if asked.is_none() && !Genes::reads(&cells.path) {
         return Ok(None);
     }
-    let of_file = match Genes::open(&cells.path) {
+    let of_file = match Genes::open(&cells.path, &cells.keys) {
         Ok(of_file) => of_file,
         Err(error) if asked.is_none() && error.kind() != ErrorKind::Io => {
             eprintln!("note: no drivers and trends: {error}");

@@ -11,7 +11,7 @@ use actum::{
 };
 use serde_json::json;
 
-use crate::{arguments::Fit, genes, output, progress::Progress};
+use crate::{arguments::Fit, genes, output, progress::Progress, read};
 
 pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
@@ -23,12 +23,16 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
     if_exists.allows(&fitting.output)?;
-    let table = TableReader::open(&arguments.file, &settings.data.keys)?;
+    let mut progress = Progress::new(settings.steps());
+    let keys = &settings.data.keys;
+    let keys = read::with_components(&arguments.file, keys, &mut |done, of| {
+        progress.making(done, of)
+    })?;
+    let table = TableReader::open(&arguments.file, &keys)?;
     for label in &settings.data.hold_out {
         table.axis().index_of(label)?;
     }
     let total: usize = table.counts().iter().sum();
-    let mut progress = Progress::new(settings.steps());
     let shards = table.shards(
         &settings.split(),
         &beside(&fitting.output),
@@ -73,7 +77,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    let genes = genes::keep(&run, &arguments.file)?;
+    let genes = genes::keep(&run, &arguments.file, &keys)?;
     report(arguments, &run, sharded, genes)
 }
 

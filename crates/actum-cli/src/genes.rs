@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use actum::{
-    data::Genes,
+    data::{Genes, Keys},
     error::{Error, ErrorKind, Result},
     genes::Decoder,
     run::Run,
@@ -56,12 +56,12 @@ pub fn known(run: &Run) -> Result<Option<Decoder>> {
 
 /// Keeps the genes behind the coordinates of a run, where its file tells them; says how many they
 /// are.
-pub fn keep(run: &Run, file: &Path) -> Result<Option<usize>> {
+pub fn keep(run: &Run, file: &Path, keys: &Keys) -> Result<Option<usize>> {
     if !Genes::reads(file) {
         return Ok(None);
     }
     let columns = &run.snapshots()?.1.columns;
-    match Genes::open(file).and_then(|genes| genes.decoder(columns)) {
+    match Genes::open(file, keys).and_then(|genes| genes.decoder(columns)) {
         Ok((decoder, _)) => {
             run.keep_genes(&decoder)?;
             Ok(Some(decoder.genes().len()))

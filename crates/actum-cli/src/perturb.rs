@@ -25,7 +25,7 @@ pub fn run(arguments: &Perturb) -> Result<()> {
     let dynamics = run.dynamics(&Device::cpu())?;
     let decoder = run.genes()?;
     let cells = Cells::of(&run, arguments.file.as_ref())?;
-    let of_file = Genes::open(&cells.path)?;
+    let of_file = Genes::open(&cells.path, &cells.keys)?;
     let snapshots = &cells.snapshots;
     let at = match &arguments.from {
         Some(text) => snapshots.axis().index_of(text)?,

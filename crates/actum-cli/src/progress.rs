@@ -80,6 +80,7 @@ impl Meter {
 
 pub struct Progress {
     meter: Meter,
+    making: Meter,
     reading: Meter,
     steps: usize,
     /// Steps of a fit that came before, and of it and this one.
@@ -109,12 +110,19 @@ impl Progress {
         });
         Self {
             meter: Meter::new("step"),
+            making: Meter::new("cell"),
             reading: Meter::new("row"),
             steps,
             before: 0,
             done: 0,
             stop,
         }
+    }
+
+    /// So many cells are read for principal components.
+    pub fn making(&mut self, done: usize, of: usize) -> ControlFlow<()> {
+        self.making.at(done, of, "");
+        self.go_on()
     }
 
     /// So many rows of a large file are read.

@@ -1,6 +1,6 @@
 //! Files of any size: all rows, or a random sample that is spoken of.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use actum::{
     data::{self, Keys, Snapshots, Split, TableReader},
@@ -11,6 +11,28 @@ use crate::{output, progress::Meter};
 
 /// Every command looks at the same sample, whatever run it is for.
 const SEED: u64 = 0;
+
+/// The keys with the components that they ask for, which are computed once.
+pub fn with_components(
+    path: &Path,
+    keys: &Keys,
+    tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Keys> {
+    let mut keys = keys.clone();
+    if keys.pca.is_some() {
+        keys.decoder = Some(Arc::new(data::principal_components(path, &keys, tell)?));
+    }
+    Ok(keys)
+}
+
+/// The same, with progress that nothing stops.
+pub fn with_components_told(path: &Path, keys: &Keys) -> Result<Keys> {
+    let mut meter = Meter::new("cell");
+    with_components(path, keys, &mut |done, of| {
+        meter.at(done, of, "");
+        ControlFlow::Continue(())
+    })
+}
 
 /// All rows of a file that has at most `shard` of them at each time, with the columns that are no
 /// coordinates; else so many at random, without.

@@ -223,7 +223,7 @@ pub type Read = fn(&Path, &Keys, usize) -> Result<Snapshots>;
 pub fn own_data(run: &Run, read: Read) -> Result<Snapshots> {
     let path = PathBuf::from(&run.source().data);
     let (settings, _) = run.snapshots()?;
-    let snapshots = read(&path, &settings.data.keys, settings.data.shard)?;
+    let snapshots = read(&path, &run.keys()?, settings.data.shard)?;
     let snapshots = run.view(&snapshots).map_err(|e| e.within(path.display()))?;
     if snapshots.fingerprint() != run.source().fingerprint {
         return Err(Error::new(

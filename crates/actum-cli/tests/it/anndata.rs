@@ -315,3 +315,71 @@ fn cells_have_fates_and_fates_have_genes() {
         .run("annotate run -o told.csv --label-key cell_type")
         .error(&["copy of .h5ad"]);
 }
+
+#[test]
+fn components_of_counts_go_all_the_way() {
+    let bench = with_genes();
+    let made = "--pca 4 --points-key layer:counts";
+    let said = bench.run(&format!("check cells.h5ad {made}")).done();
+    for part in [
+        "4 principal components of 40 genes",
+        "fit cells.h5ad --points-key layer:counts --pca 4",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let said = bench
+        .run(&format!(
+            "fit cells.h5ad {made} --hold-out 2 -o run {SMALL}"
+        ))
+        .done();
+    assert!(said.contains("lead back to 40 genes"), "{said}");
+    let settings = fs::read_to_string(bench.path("run/settings.toml")).unwrap();
+    assert!(settings.contains("pca = 4"), "{settings}");
+    bench.comes_back("run", "fit cells.h5ad -o run --resume");
+    // No command needs to be told again, and none takes the X_pca that is in the file.
+    bench.run("score run cells.h5ad").done();
+    bench.run("plot run -o pictures").done();
+    let simulated = bench
+        .run("simulate run --times 2,4 --genes all -o moved.h5ad")
+        .done();
+    assert!(simulated.contains("40 particles"), "{simulated}");
+    bench
+        .run("simulate run --start cells.h5ad --from 0 --times 2,4 -o moved.csv")
+        .done();
+    let table = data::read(&bench.path("moved.csv"), &Keys::default()).unwrap();
+    let moved = data::read(&bench.path("moved.h5ad"), &Keys::default()).unwrap();
+    assert_eq!(moved.cloud(1).points(), table.cloud(1).points());
+    bench.run("score run moved.h5ad --from 2 --at 4").done();
+    bench.run("score run moved.csv --from 2 --at 4").done();
+    let said = bench.run("fates run --label-key cell_type -o fates").done();
+    assert!(said.contains("Genes that go with each fate"), "{said}");
+    // Correlations are with normalised expression, which X is in single precision.
+    let drivers = |folder: &str| fs::read_to_string(bench.path(&format!("{folder}/drivers.csv")));
+    assert_eq!(drivers("fates").unwrap().lines().count(), 1 + 2 * 40);
+    bench
+        .run("perturb run --label-key cell_type --set Gene3=0")
+        .done();
+    let said = bench
+        .run("annotate run --label-key cell_type -o told.h5ad")
+        .done();
+    // X_pca is taken by other components.
+    for part in [
+        "obsm[\"velocity_actum\"]",
+        "obsm[\"X_actum\"]",
+        "layers[\"velocity\"]",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    bench
+        .run(&format!(
+            "evaluate cells.h5ad {made} --method lines --set fit.steps=20"
+        ))
+        .done();
+    bench
+        .run("fit cells.h5ad --pca 4 -o other")
+        .error(&["X: expected counts", "--points-key, as layer:counts"]);
+    bench
+        .run("fit moved.csv --pca 4 -o other")
+        .error(&["moved.csv", "in .h5ad alone"]);
+    assert!(!bench.path("other").exists());
+}

@@ -43,6 +43,8 @@ pub struct SparseMatrix {
 pub struct Annotated {
     /// Where in the file it is.
     pub added: Vec<String>,
+    /// What was left out, and why.
+    pub left_out: Option<String>,
     /// Why it is alone in a file of its own, where nothing can be added to the kind of file.
     pub alone: Option<String>,
 }
@@ -55,18 +57,23 @@ pub fn annotates(path: &Path) -> bool {
 /// Writes a copy of an AnnData file with what is known of its cells: velocities beside the
 /// coordinates (`obsm["velocity_pca"]` for `X_pca`, `layers["velocity"]` for `X`, and
 /// `obsm["velocity_actum"]` with `obsm["X_actum"]` for some columns of a matrix), with known genes
-/// `layers["velocity"]` in genes (NaN where a gene has no loadings), and columns of `obs`. All else stays as it is. A name that is taken gets a `_` behind it.
+/// `layers["velocity"]` in genes (NaN where a gene has no loadings; left out where cells times genes
+/// are more than 2^28), and columns of `obs`. All else stays as it is. A name that is taken gets a
+/// `_` behind it.
 ///
-/// A file to which nothing can be added (HDF5 with dense link storage) is not copied:
+/// A file to which nothing can be added (a store of Zarr, HDF5 with dense link storage) is not copied:
 /// what is known is then alone in the new file, and [`Annotated::alone`] says why.
 ///
 /// # Errors
-/// Another format, lengths that disagree, velocities in more than 2^28 cells times genes, and as [`read`](super::read()) and [`write`](super::write()).
+/// Another format, lengths that disagree, and as [`read`](super::read()) and
+/// [`write`](super::write()).
 pub fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<Annotated> {
     within(from, || {
-        let annotator = Format::of(from)?.annotate.filter(|_| annotates(to));
+        let is_file = |path: &Path| Format::of(path).is_ok_and(|format| !format.is_folder);
+        let annotator = Format::of(from)?.annotate;
+        let annotator = annotator.filter(|_| annotates(to) && is_file(to));
         let annotator = annotator.ok_or_else(|| {
-            let what = "expected two .h5ad files: only a copy of one can be added to";
+            let what = "expected an AnnData file to read and an .h5ad file to write";
             Error::new(ErrorKind::Format, what)
         })?;
         (annotator.annotate)(from, keys, to, known)

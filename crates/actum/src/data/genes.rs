@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 
-use super::{Format, extensions, formats::GeneReader, within};
+use super::{Format, Keys, extensions, formats::GeneReader, within};
 use crate::{
     error::{Error, ErrorKind, Result},
-    genes::{self, Decoder},
+    genes::{self, Decoder, Normalized},
 };
 
 /// The genes of an AnnData file and their expression in every cell, `X`, which is never in memory as
-/// a whole.
+/// a whole. Where [`Keys::pca`] makes the coordinates of counts, the expression is what these are
+/// brought to: ln(1 + x), x in parts of 10,000 of a cell.
 pub struct Genes {
     path: PathBuf,
+    keys: Keys,
+    normalizes: bool,
     reader: &'static GeneReader,
     names: Vec<String>,
     cells: usize,
@@ -25,12 +28,12 @@ impl Genes {
         Format::of(path).is_ok_and(|format| format.genes.is_some())
     }
 
-    /// Reads the names.
+    /// Reads the names; the keys are those of the coordinates.
     ///
     /// # Errors
     /// Another format than AnnData; a file that is missing, truncated or damaged, without `X`, or in
     /// which two genes have one name.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, keys: &Keys) -> Result<Self> {
         within(path, || {
             let reader = Format::of(path)?.genes.as_ref();
             let reader = reader.ok_or_else(|| {
@@ -38,10 +41,12 @@ impl Genes {
                 let what = format!("genes are read from {known} alone");
                 Error::new(ErrorKind::Format, what)
             })?;
-            let (names, cells) = (reader.names)(path)?;
+            let (names, cells, normalizes) = (reader.names)(path, keys)?;
             genes::check_distinct(&names)?;
             Ok(Self {
                 path: path.to_owned(),
+                keys: keys.clone(),
+                normalizes,
                 reader,
                 names,
                 cells,
@@ -69,13 +74,27 @@ impl Genes {
         })
     }
 
-    /// Calls `take` with the row, the gene and the number for every number of `X` that is not 0, in
-    /// the order in which they are stored.
+    /// Calls `take` with the row, the gene and the number for every number of the expression that is
+    /// not 0, in the order in which they are stored.
     ///
     /// # Errors
-    /// A damaged file, and numbers that are not finite.
+    /// A damaged file, numbers that are not finite, and, where counts are normalised, what is none.
     pub fn each(&self, take: &mut dyn FnMut(usize, usize, f64)) -> Result<()> {
-        within(&self.path, || (self.reader.each)(&self.path, take))
+        within(&self.path, || {
+            if !self.normalizes {
+                return (self.reader.each)(&self.path, take);
+            }
+            let (mut normalized, mut row) = (Normalized::new(&self.names), 0);
+            (self.reader.counts)(&self.path, &self.keys, &mut |genes, counts| {
+                let (numbers, _) = normalized.next(genes, counts)?;
+                genes
+                    .iter()
+                    .zip(numbers)
+                    .for_each(|(gene, x)| take(row, *gene, *x));
+                row += 1;
+                Ok(())
+            })
+        })
     }
 
     /// The expression of these genes in these rows of the file, `[rows, genes]`.
@@ -103,7 +122,8 @@ impl Genes {
         Ok(table)
     }
 
-    /// The decoder of coordinates of these names: `varm["PCs"]` with the means of `X` and of
+    /// The decoder of coordinates of these names: [`Keys::decoder`] where counts are normalised;
+    /// else `varm["PCs"]` with the means of `X` and of
     /// `X_pca` over all cells, for the genes that have loadings, or the genes themselves where these
     /// are the coordinates. Also how far `(X - mean) PCs` is from `X_pca` on a sample of at most 1000
     /// cells: the root mean square, as a share of that of `X_pca` about its mean.
@@ -113,6 +133,9 @@ impl Genes {
     /// those of `X_pca`; loadings of another shape; [`Value`](ErrorKind::Value) where that share is
     /// above 0.01: the loadings are not those of `X` as it is in the file.
     pub fn decoder(&self, columns: &[String]) -> Result<(Decoder, f64)> {
+        if let Some(decoder) = self.keys.decoder.as_deref().filter(|_| self.normalizes) {
+            return Ok((decoder.on_columns(columns)?, 0.0));
+        }
         let is_gene = |name: &String| self.names.contains(name);
         if columns.iter().all(is_gene) {
             return Ok((Decoder::of_genes(columns.to_vec())?, 0.0));

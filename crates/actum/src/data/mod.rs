@@ -15,6 +15,7 @@
 
 mod annotate;
 mod attributes;
+mod components;
 mod entries;
 mod formats;
 mod genes;
@@ -38,6 +39,7 @@ pub use self::{
         write_coupling,
     },
     attributes::{Attribute, read_attributes},
+    components::principal_components,
     entries::{Entry, entries},
     formats::{FORMATS, Format, Table, Values, described, extensions},
     genes::Genes,

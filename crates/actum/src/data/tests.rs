@@ -25,7 +25,7 @@ pub(in crate::data) fn keys(
         time_key: time.map(str::to_owned),
         points_key: points.map(str::to_owned),
         weight_key: weight.map(str::to_owned),
-        velocity_key: None,
+        ..Keys::default()
     }
 }
 

@@ -4,7 +4,7 @@ use ndarray::array;
 
 use super::*;
 use crate::{
-    data::Genes,
+    data::{Genes, Keys},
     gallery::gaussian::{Gaussian, Moments},
     genes::Decoder,
     lagrangian::Lagrangian,
@@ -259,7 +259,7 @@ fn probabilities() -> Array2<f64> {
 
 #[test]
 fn associations_are_those_of_cellrank() {
-    let genes = Genes::open(&fixture("scanpy.h5ad")).unwrap();
+    let genes = Genes::open(&fixture("scanpy.h5ad"), &Keys::default()).unwrap();
     let told = associations(&genes, &probabilities()).unwrap();
     type Number = fn(&Association) -> f64;
     let numbers: [(&str, Number); 5] = [
@@ -292,7 +292,7 @@ fn associations_are_those_of_cellrank() {
 
 #[test]
 fn trends_are_weighted_means() {
-    let genes = Genes::open(&fixture("scanpy.h5ad")).unwrap();
+    let genes = Genes::open(&fixture("scanpy.h5ad"), &Keys::default()).unwrap();
     let columns: Vec<String> = (1..=4).map(|j| format!("X_pca{j}")).collect();
     let snapshots = crate::data::read(&fixture("scanpy.h5ad"), &Default::default()).unwrap();
     assert_eq!(snapshots.columns(), columns);

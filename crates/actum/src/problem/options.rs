@@ -60,19 +60,27 @@ impl Default for DataOptions {
 
 /// The keys, out of what the other settings of a section leave: nothing else may be there.
 fn keys<'de, D: Deserializer<'de>>(rest: D) -> std::result::Result<Keys, D::Error> {
-    const KNOWN: [&str; 9] = [
+    const KNOWN: [&str; 10] = [
         Keys::ALL[0].name,
         Keys::ALL[1].name,
         Keys::ALL[2].name,
         Keys::ALL[3].name,
+        PCA,
         "mass",
         "dims",
         "standardize",
         "hold_out",
         "shard",
     ];
+    const PCA: &str = "pca";
     let mut keys = Keys::default();
     for (name, value) in BTreeMap::<String, toml::Value>::deserialize(rest)? {
+        if name == PCA {
+            let count = usize::deserialize(value)
+                .map_err(|cause| D::Error::custom(format!("`{name}`: {}", cause.message())))?;
+            keys.pca = Some(count);
+            continue;
+        }
         let known = Keys::ALL.iter().find(|key| key.name == name);
         let key = known.ok_or_else(|| D::Error::unknown_field(&name, &KNOWN))?;
         let value = String::deserialize(value)

@@ -183,8 +183,9 @@ impl Run {
         ensure!(
             path.is_file(),
             Missing,
-            "{} knows no genes: it was not fitted on the principal components of an .h5ad file whose \
-             varm[\"PCs\"] lead back to X; `actum check FILE` says what a file lacks",
+            "{} knows no genes: it was not fitted on principal components of an .h5ad file, made with \
+             the run or with varm[\"PCs\"] that lead back to X; `actum check FILE` says what a file \
+             lacks",
             self.folder.display()
         );
         Decoder::load(&path)

@@ -1,6 +1,6 @@
 //! What a run of snapshots can do.
 
-use std::{collections::HashSet, path::Path as FilePath};
+use std::{collections::HashSet, path::Path as FilePath, sync::Arc};
 
 use ndarray::{ArrayView2, Axis};
 
@@ -90,6 +90,19 @@ impl Run {
         Ok(axis.in_unit(seen.unit.as_deref().unwrap_or_default()))
     }
 
+    /// Where in its own file the run found what it was fitted on, with the components that it made.
+    ///
+    /// # Errors
+    /// A run of images; components that are lost or damaged.
+    pub fn keys(&self) -> Result<Keys> {
+        let (settings, _) = self.snapshots()?;
+        let mut keys = settings.data.keys.clone();
+        if keys.pca.is_some() {
+            keys.decoder = Some(Arc::new(self.genes()?));
+        }
+        Ok(keys)
+    }
+
     /// Reads a file as this run sees it, by `read` with the keys of the run: `read` is asked for
     /// the run's columns by their names first, then for what the run's own file had, with
     /// velocities where the run had some, and without.
@@ -97,8 +110,8 @@ impl Run {
     /// # Errors
     /// A run of images; what `read` refuses.
     pub fn read_by<T>(&self, mut read: impl FnMut(&Keys) -> Result<T>) -> Result<T> {
-        let (settings, seen) = self.snapshots()?;
-        let own = &settings.data.keys;
+        let (_, seen) = self.snapshots()?;
+        let own = &self.keys()?;
         let has_names = seen.named && !seen.columns.iter().any(|name| name.contains(','));
         let named = has_names.then(|| Keys {
             points_key: Some(seen.columns.join(",")),

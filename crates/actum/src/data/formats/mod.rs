@@ -56,14 +56,19 @@ pub struct Format {
     pub(super) matrix: Option<Matrix>,
     /// Reads the expression of genes.
     pub(super) genes: Option<GeneReader>,
+    /// Whether it is a folder, which is read and not written.
+    pub(super) is_folder: bool,
 }
 
 /// How the expression of genes is read.
 pub(super) struct GeneReader {
-    /// The names of the genes, and how many cells there are.
-    pub names: fn(&Path) -> Result<GeneNames>,
+    /// The names of the genes, how many cells there are, and whether their numbers are counts that
+    /// the keys ask to normalise.
+    pub names: fn(&Path, &Keys) -> Result<GeneNames>,
     /// Hands out every number that is not 0, with its row and gene.
     pub each: fn(&Path, Visit) -> Result<()>,
+    /// Hands out the genes, in their order, and the counts of one cell after another.
+    pub counts: fn(&Path, &Keys, VisitCells) -> Result<()>,
     /// The decoder of the principal components, and how far it is off.
     pub decoder: fn(&Path) -> Result<(Decoder, f64)>,
 }
@@ -81,7 +86,8 @@ pub(super) struct Annotator {
 }
 
 type Matrix = fn(&Path) -> Result<Array2<f64>>;
-type GeneNames = (Vec<String>, usize);
+type GeneNames = (Vec<String>, usize, bool);
+type VisitCells<'a> = &'a mut dyn FnMut(&[usize], &[f64]) -> Result<()>;
 type Visit<'a> = &'a mut dyn FnMut(usize, usize, f64);
 type Embeddings = Vec<(String, Array2<f64>)>;
 
@@ -92,7 +98,8 @@ const LONG_TABLE: &str = "a row for each particle and time";
 /// with weights `[n]` or `[k, n]`, also called `weights`. In tables the time is a column `t`,
 /// `time`, `timepoint`, `time_point`, `day` or `hour`, the weight `w`, `weight` or `weights`, in
 /// upper or lower case; what the coordinates are is said at [`read`](super::read()). Text may be
-/// compressed (`.csv.gz`, `.tsv.gz`). A `.npy` file is read where points need no times.
+/// compressed (`.csv.gz`, `.tsv.gz`). A `.npy` file is read where points need no times, and a folder
+/// `.zarr` as the AnnData file `.h5ad` is.
 pub static FORMATS: &[Format] = &[
     Format {
         extension: "npz",
@@ -108,6 +115,7 @@ pub static FORMATS: &[Format] = &[
         annotate: None,
         matrix: None,
         genes: None,
+        is_folder: false,
     },
     Format {
         extension: "csv",
@@ -123,6 +131,7 @@ pub static FORMATS: &[Format] = &[
         annotate: None,
         matrix: Some(|path| text::matrix(path, b',')),
         genes: None,
+        is_folder: false,
     },
     Format {
         extension: "tsv",
@@ -138,11 +147,12 @@ pub static FORMATS: &[Format] = &[
         annotate: None,
         matrix: Some(|path| text::matrix(path, b'\t')),
         genes: None,
+        is_folder: false,
     },
     #[cfg(feature = "anndata")]
     Format {
         extension: "h5ad",
-        snapshots: "AnnData: obsm X_pca, a time column in obs",
+        snapshots: "AnnData, also .zarr: obsm X_pca, a time column in obs",
         trajectories: "the same rows with velocities, as scanpy, scVelo and CellRank read them",
         has_velocities: true,
         velocity_key: |_| anndata::VELOCITIES.to_owned(),
@@ -154,6 +164,7 @@ pub static FORMATS: &[Format] = &[
         annotate: Some(anndata::ANNOTATOR),
         matrix: None,
         genes: Some(anndata::GENES),
+        is_folder: false,
     },
     #[cfg(feature = "parquet")]
     Format {
@@ -170,6 +181,7 @@ pub static FORMATS: &[Format] = &[
         annotate: None,
         matrix: None,
         genes: None,
+        is_folder: false,
     },
 ];
 
@@ -189,17 +201,36 @@ static NPY: Format = Format {
     annotate: None,
     matrix: None,
     genes: None,
+    is_folder: false,
+};
+
+/// A folder of AnnData: as `.h5ad`, and nothing is written to it either.
+#[cfg(feature = "anndata")]
+static ZARR: Format = Format {
+    extension: "zarr",
+    snapshots: "AnnData: obsm X_pca, a time column in obs",
+    trajectories: "",
+    has_velocities: true,
+    velocity_key: |_| anndata::VELOCITIES.to_owned(),
+    head: anndata::head,
+    rows: anndata::rows,
+    attributes: anndata::attributes,
+    entries: anndata::entries,
+    write: |_, _| {
+        let what = "stores of Zarr are read and not written; write .h5ad";
+        Err(Error::new(ErrorKind::Format, what))
+    },
+    annotate: Some(anndata::ANNOTATOR),
+    matrix: None,
+    genes: Some(anndata::GENES),
+    is_folder: true,
 };
 
 const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it \
                       as .csv.gz or .tsv.gz";
 
 /// What to do with files of some formats that are not read.
-const ADVICE: [(&str, &str); 13] = [
-    (
-        "zarr",
-        "write it as a file, in Python: anndata.read_zarr(folder).write_h5ad('cells.h5ad')",
-    ),
+const ADVICE: [(&str, &str); 12] = [
     (
         "loom",
         "write it as AnnData, in Python: scanpy.read_loom(file).write_h5ad('cells.h5ad')",
@@ -249,7 +280,12 @@ impl Format {
             Some(inner) => format.matrix.is_some() && format.extension == *inner,
             None => format.extension == extension,
         };
-        let format = FORMATS.iter().chain([&NPY]).find(is_it);
+        let others = [
+            &NPY,
+            #[cfg(feature = "anndata")]
+            &ZARR,
+        ];
+        let format = FORMATS.iter().chain(others).find(is_it);
         format.ok_or_else(|| {
             let advice = ADVICE.iter().find(|(known, _)| *known == extension);
             let expected = extensions(|_| true);

@@ -5,7 +5,9 @@ mod table;
 
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ndarray::Array2;
@@ -14,7 +16,7 @@ pub(super) use self::gathered::Gathered;
 use self::gathered::Rows;
 pub use self::table::TableReader;
 use super::{
-    Keys, Snapshots, TimeAxis,
+    Keys, Snapshots, TimeAxis, components,
     formats::{Format, extensions},
     within,
 };
@@ -135,16 +137,31 @@ impl Source {
     fn of(path: &Path, keys: &Keys) -> Result<Self> {
         let format = Format::of(path)?;
         let about = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
+        let (is_it, kind) = match format.is_folder {
+            true => (about.is_dir(), "a folder"),
+            false => (about.is_file(), "a file"),
+        };
         ensure!(
-            about.is_file(),
+            is_it,
             Io,
-            "cannot read {}: it is not a file",
+            "cannot read {}: it is not {kind}",
             path.display()
         );
-        ensure!(about.len() > 0, Format, "the file is empty");
+        ensure!(
+            about.len() > 0 || format.is_folder,
+            Format,
+            "the file is empty"
+        );
+        let mut keys = keys.clone();
+        if format.genes.is_none() {
+            keys.check_made(&extensions(|format| format.genes.is_some()))?;
+        } else if keys.pca.is_some() && keys.decoder.is_none() {
+            let go_on = &mut |_, _| ControlFlow::Continue(());
+            keys.decoder = Some(Arc::new(components::of_file(path, &keys, go_on)?));
+        }
         Ok(Self {
             path: path.to_owned(),
-            keys: keys.clone(),
+            keys,
             format,
         })
     }

@@ -5,8 +5,12 @@ use std::{ops::ControlFlow, path::Path};
 use super::{Chunk, Gathered, Head, Source};
 use crate::{
     data::{
-        Keys, Shards, Snapshots, Split, Table, TimeAxis, formats::MemoryRows, shards::split,
-        snapshots::check_sizes, time::names_no_time, within,
+        Keys, Shards, Snapshots, Split, Table, TimeAxis,
+        formats::{MemoryRows, extensions},
+        shards::split,
+        snapshots::check_sizes,
+        time::names_no_time,
+        within,
     },
     error::Result,
 };
@@ -51,6 +55,7 @@ impl TableReader {
     /// # Errors
     /// As [`open`](Self::open), and those of the numbers of the chosen columns.
     pub fn of(table: &Table, keys: &Keys) -> Result<Self> {
+        keys.check_made(&extensions(|format| format.genes.is_some()))?;
         let (head, rows) = table.chosen(keys)?;
         Self::new(Origin::Memory(rows), head, keys)
     }

@@ -7,19 +7,25 @@ use ndarray::{Array1, Array2, Axis};
 use super::{
     PCA, Places, cells,
     frame::Frame,
+    is_own,
     matrix::{Matrix, Place},
     open,
 };
 use crate::{
-    data::{formats::GeneReader, reader::chunk_rows},
-    error::{Error, Result, ensure},
-    genes::{Decoder, check_distinct},
+    data::{
+        Keys,
+        formats::GeneReader,
+        reader::{Chunk, Take, chunk_rows},
+    },
+    error::{Error, ErrorKind, Result, ensure},
+    genes::{Decoder, Normalized, check_distinct, find},
 };
 
 /// How genes are read.
 pub(in crate::data::formats) const GENES: GeneReader = GeneReader {
     names,
     each,
+    counts,
     decoder,
 };
 
@@ -32,8 +38,10 @@ const SAMPLE: usize = 1000;
 /// How far they may be from what the file has.
 const TOLERANCE: f64 = 0.01;
 
+/// Looks at `X`, or at the counts that keys name, and at the genes.
 fn with_genes<T>(
     path: &Path,
+    keys: Option<&Keys>,
     look: impl FnOnce(&Places, &Matrix, Vec<String>) -> Result<T>,
 ) -> Result<T> {
     let file = open(path)?;
@@ -42,31 +50,152 @@ fn with_genes<T>(
         file: &file,
         obs: &obs,
     };
-    let x = places.open(&Place::X)?;
-    let x = x.ok_or_else(|| Error::missing("X, the expression of genes,", places.listed()))?;
-    let genes = Frame::open(&file, "var")?;
+    let (x, names) = of_genes(&places, keys)?;
+    look(&places, &x, names)
+}
+
+/// The matrix of genes and their names.
+pub(super) fn of_genes<'a>(
+    places: &Places<'a>,
+    keys: Option<&Keys>,
+) -> Result<(Matrix<'a>, Vec<String>)> {
+    let file = places.file;
+    let key = keys.and_then(|keys| keys.points_key.as_deref());
+    let place = match key.map(Place::of) {
+        None => Place::X,
+        Some(Some(place @ (Place::X | Place::Layer(_)))) => place,
+        Some(_) => {
+            let what = format!(
+                "expected counts of all genes to make principal components of, X or layer:NAME, \
+                 got {:?}",
+                key.unwrap_or_default()
+            );
+            return Err(Error::new(ErrorKind::Setting, what));
+        }
+    };
+    let x = places.open(&place)?;
+    let x = x.ok_or_else(|| {
+        Error::missing(
+            format!("{place}, the expression of genes,"),
+            places.listed(),
+        )
+    })?;
+    let genes = Frame::open(file, "var")?;
     let genes = genes.ok_or_else(|| Error::missing("\"var\"", file.children("")))?;
     ensure!(
         genes.rows == x.columns,
         Shape,
-        "X has {} columns, and var has {} rows",
+        "{place} has {} columns, and var has {} rows",
         x.columns,
         genes.rows
     );
     let names = genes.index()?;
-    look(&places, &x, names)
+    Ok((x, names))
 }
 
-fn names(path: &Path) -> Result<(Vec<String>, usize)> {
-    with_genes(path, |_, x, names| Ok((names, x.rows)))
+/// The keys of counts that are to be normalised; a file that Actum wrote has expression.
+fn asked<'a>(path: &Path, keys: &'a Keys) -> Result<Option<&'a Keys>> {
+    Ok(match keys.pca.is_some() && !is_own(&open(path)?)? {
+        true => Some(keys),
+        false => None,
+    })
+}
+
+fn names(path: &Path, keys: &Keys) -> Result<(Vec<String>, usize, bool)> {
+    let asked = asked(path, keys)?;
+    with_genes(path, asked, |_, x, names| {
+        Ok((names, x.rows, asked.is_some()))
+    })
 }
 
 fn each(path: &Path, take: &mut dyn FnMut(usize, usize, f64)) -> Result<()> {
-    with_genes(path, |_, x, _| x.each(take))
+    with_genes(path, None, |_, x, _| x.each(take))
+}
+
+fn counts(
+    path: &Path,
+    keys: &Keys,
+    take: &mut dyn FnMut(&[usize], &[f64]) -> Result<()>,
+) -> Result<()> {
+    with_genes(path, Some(keys), |_, x, _| {
+        x.each_row(take).map_err(|error| match error.kind() {
+            ErrorKind::Value => error.within(&x.place),
+            _ => error,
+        })
+    })
+}
+
+/// Hands out the coordinates of cells by the components of their counts: their places among those
+/// of the decoder.
+pub(super) fn project(
+    places: &Places,
+    keys: &Keys,
+    decoder: &Decoder,
+    columns: &[usize],
+    weights: Option<&[f64]>,
+    take: &mut Take,
+) -> Result<()> {
+    let (x, names) = of_genes(places, Some(keys))?;
+    check_distinct(&names)?;
+    let found = find(
+        &names,
+        decoder.genes(),
+        "the components need a gene that is not there:",
+    )?;
+    let mut place_of = vec![None; names.len()];
+    for (place, gene) in found.into_iter().enumerate() {
+        place_of[gene] = Some(place);
+    }
+    let loadings = decoder.loadings().select(Axis(1), columns);
+    let width = columns.len();
+    // A column does not depend on which others there are.
+    let mut start: Vec<f64> = columns.iter().map(|j| decoder.center()[*j]).collect();
+    for (row, mean) in loadings.outer_iter().zip(decoder.mean()) {
+        start.iter_mut().zip(row).for_each(|(z, l)| *z -= mean * l);
+    }
+    let some = chunk_rows(width);
+    let (mut points, mut done) = (Vec::with_capacity(some * width), 0);
+    let mut give = |points: &mut Vec<f64>| {
+        let count = points.len() / width;
+        take(Chunk {
+            points,
+            weights: weights.map(|weights| &weights[done..done + count]),
+            velocities: None,
+        })?;
+        done += count;
+        points.clear();
+        Ok::<_, Error>(())
+    };
+    let mut normalized = Normalized::new(&names);
+    let all = x.each_row(&mut |genes, counts| {
+        let (numbers, _) = normalized.next(genes, counts)?;
+        let from = points.len();
+        points.extend(&start);
+        let point = &mut points[from..];
+        for (gene, x) in genes.iter().zip(numbers) {
+            if let Some(place) = place_of[*gene] {
+                let row = loadings.row(place);
+                point.iter_mut().zip(row).for_each(|(z, l)| *z += x * l);
+            }
+        }
+        if points.len() >= some * width {
+            give(&mut points)?;
+        }
+        Ok(())
+    });
+    all.map_err(|error| match error.kind() {
+        ErrorKind::Value => error.within(&x.place),
+        _ => error,
+    })?;
+    if points.is_empty() {
+        Ok(())
+    } else {
+        give(&mut points)
+    }
 }
 
 fn decoder(path: &Path) -> Result<(Decoder, f64)> {
-    with_genes(path, |places, x, names| {
+    with_genes(path, None, |places, x, names| {
         check_distinct(&names)?;
         let loadings = loadings(places, x.columns)?;
         let (scores, columns) = scores(places, loadings.ncols())?;

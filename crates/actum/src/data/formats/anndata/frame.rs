@@ -1,6 +1,6 @@
 //! Data frames: `obs`, `var`, and those in `obsm`.
 
-use super::hdf5::{Array, File, Kind};
+use super::file::{Array, File, Kind};
 use crate::{
     data::{
         attributes::Values,

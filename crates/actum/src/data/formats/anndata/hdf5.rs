@@ -7,7 +7,7 @@ use hdf5_pure::{
     FileAccessProperties, FileBuilder, FormatError, GroupBuilder,
 };
 
-use super::zstd;
+use super::{file::Kind, zstd};
 use crate::{
     error::{Error, ErrorKind, Result, ensure},
     store,
@@ -48,23 +48,9 @@ pub(super) struct File {
     path: std::path::PathBuf,
 }
 
-/// What the items of an array are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A number of so many bits, in NumPy's words.
-    Number(&'static str),
-    Text,
-    Truth,
-    Else,
-}
-
-/// An array that can be read.
-pub(super) struct Array {
+/// The items of an array.
+pub(super) struct Items {
     dataset: Dataset,
-    /// Where it is in the file.
-    pub place: String,
-    pub shape: Vec<usize>,
-    pub kind: Kind,
     file: std::path::PathBuf,
 }
 
@@ -115,28 +101,15 @@ impl File {
         })
     }
 
-    /// Checks that so many numbers are not more than the file can be meant to hold.
-    pub(super) fn check_count(&self, place: &str, counts: [usize; 2]) -> Result<()> {
-        let bytes = counts
-            .iter()
-            .try_fold(8u64, |n, k| n.checked_mul(*k as u64));
-        ensure!(
-            bytes.is_some_and(|bytes| bytes <= self.budget),
-            Format,
-            "{place:?} claims {} x {} numbers, which a file of this size cannot hold; it may be \
-             damaged",
-            counts[0],
-            counts[1]
-        );
-        Ok(())
+    /// Whether so many bytes are not more than the file can be meant to hold.
+    pub(super) fn may_hold(&self, bytes: u64) -> bool {
+        bytes <= self.budget
     }
 
     pub(super) fn is_group(&self, place: &str) -> bool {
         self.file.group(place).is_ok()
     }
 
-    /// The names of the groups and arrays in a group; none where there is no group. Of a group that
-    /// cannot be listed, as with some links, what is in it is still found by its name.
     pub(super) fn children(&self, place: &str) -> Vec<String> {
         let group = match place {
             "" => Ok(self.file.root()),
@@ -179,8 +152,8 @@ impl File {
         sizes.into_iter().map(|n| usize::try_from(n).ok()).collect()
     }
 
-    /// The array at a place, if there is one.
-    pub(super) fn array(&self, place: &str) -> Result<Option<Array>> {
+    /// The shape, the kind and the items of the array at a place, if there is one.
+    pub(super) fn items(&self, place: &str) -> Result<Option<(Vec<usize>, Kind, Items)>> {
         let dataset = match self.file.dataset(place) {
             Ok(dataset) => dataset,
             Err(error) if is_absence(&error) => return Ok(None),
@@ -203,13 +176,9 @@ impl File {
             "{place:?} claims the shape {shape:?} in items of {size} bytes, which a file of this size \
              cannot hold; it may be damaged"
         );
-        Ok(Some(Array {
-            dataset,
-            place: place.to_owned(),
-            shape: shape.into_iter().map(|n| n as usize).collect(),
-            kind,
-            file: self.path.clone(),
-        }))
+        let shape = shape.into_iter().map(|n| n as usize).collect();
+        let file = self.path.clone();
+        Ok(Some((shape, kind, Items { dataset, file })))
     }
 }
 
@@ -235,25 +204,8 @@ fn kind(of: &DType) -> Kind {
     })
 }
 
-impl Array {
-    /// How many rows there are, 1 where there is a single item.
-    pub(super) fn len(&self) -> usize {
-        self.shape.first().copied().unwrap_or(1)
-    }
-
-    /// Checks that it is a list of so many items.
-    pub(super) fn check_list(&self, length: usize) -> Result<()> {
-        ensure!(
-            self.shape == [length],
-            Shape,
-            "{:?}: expected {length} items, one for each of the rows, got the shape {:?}",
-            self.place,
-            self.shape
-        );
-        Ok(())
-    }
-
-    fn check_filters(&self) -> Result<bool> {
+impl Items {
+    fn check_filters(&self, place: &str) -> Result<bool> {
         let filters = self.dataset.filters();
         if let Some(filter) = filters.iter().find(|filter| !READ.contains(filter)) {
             let known = FILTERS.iter().find(|(number, _)| number == filter);
@@ -261,71 +213,42 @@ impl Array {
             ensure!(
                 false,
                 Format,
-                "{:?} is compressed by {name} (filter {filter} of HDF5), which is not read; write it \
-                 again in Python: adata.write_h5ad(file, compression=\"gzip\")",
-                self.place
+                "{place:?} is compressed by {name} (filter {filter} of HDF5), which is not read; write \
+                 it again in Python: adata.write_h5ad(file, compression=\"gzip\")"
             );
         }
         Ok(filters.contains(&ZSTD))
     }
 
-    /// The numbers of some rows, row by row; true or false are 1 and 0.
-    pub(super) fn numbers(&self, start: usize, rows: usize) -> Result<Vec<f64>> {
-        let broken = |error| damaged(&self.place, error);
+    pub(super) fn numbers(
+        &self,
+        place: &str,
+        kind: Kind,
+        start: usize,
+        rows: usize,
+    ) -> Result<Vec<f64>> {
+        let broken = |error| damaged(place, error);
         let (from, count) = (start as u64, rows as u64);
-        let is_zstd = self.check_filters()?;
-        let numbers = match self.kind {
-            _ if is_zstd => zstd::numbers(&self.file, &self.dataset, self.kind, start, rows)
-                .map_err(|error| error.within(format_args!("{:?}", self.place)))?,
-            Kind::Number(_) => self.dataset.read_f64_rows(from, count).map_err(broken)?,
+        if self.check_filters(place)? {
+            return zstd::numbers(&self.file, &self.dataset, kind, start, rows)
+                .map_err(|error| error.within(format_args!("{place:?}")));
+        }
+        match kind {
             Kind::Truth => {
                 let bytes = self.dataset.read_raw_rows(from, count).map_err(broken)?;
-                bytes.into_iter().map(f64::from).collect()
+                Ok(bytes.into_iter().map(f64::from).collect())
             }
-            Kind::Text | Kind::Else => return Err(self.wrong("numbers")),
-        };
-        self.check_read(numbers.len(), rows)?;
-        Ok(numbers)
-    }
-
-    /// The texts of some rows of a list.
-    pub(super) fn texts(&self, start: usize, rows: usize) -> Result<Vec<String>> {
-        if self.kind != Kind::Text {
-            return Err(self.wrong("text"));
+            _ => self.dataset.read_f64_rows(from, count).map_err(broken),
         }
-        let texts = match self.check_filters()? {
-            true => zstd::texts(&self.file, &self.dataset, start, rows)
-                .map_err(|error| error.within(format_args!("{:?}", self.place)))?,
-            false => {
-                let texts = self.dataset.read_string_rows(start as u64, rows as u64);
-                texts.map_err(|error| damaged(&self.place, error))?
-            }
-        };
-        self.check_read(texts.len(), rows)?;
-        Ok(texts)
     }
 
-    /// Checks that so many rows are as many numbers as the shape says.
-    fn check_read(&self, found: usize, rows: usize) -> Result<()> {
-        let expected = rows * self.shape.iter().skip(1).product::<usize>();
-        ensure!(
-            found == expected,
-            Format,
-            "{:?}: expected {expected} items in {rows} rows, got {found}; the file may be damaged",
-            self.place
-        );
-        Ok(())
-    }
-
-    fn wrong(&self, expected: &str) -> Error {
-        let got = match self.kind {
-            Kind::Number(of) => of,
-            Kind::Text => "text",
-            Kind::Truth => "true or false",
-            Kind::Else => "a type that is not read",
-        };
-        let what = format!("{:?}: expected {expected}, got {got}", self.place);
-        Error::new(ErrorKind::Format, what)
+    pub(super) fn texts(&self, place: &str, start: usize, rows: usize) -> Result<Vec<String>> {
+        if self.check_filters(place)? {
+            return zstd::texts(&self.file, &self.dataset, start, rows)
+                .map_err(|error| error.within(format_args!("{place:?}")));
+        }
+        let texts = self.dataset.read_string_rows(start as u64, rows as u64);
+        texts.map_err(|error| damaged(place, error))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
+    file::{Array, File, Kind},
     frame::Frame,
-    hdf5::{Array, File, Kind},
 };
 use crate::error::{Error, ErrorKind, Result, ensure};
 
@@ -280,6 +280,104 @@ impl Matrix<'_> {
     }
 }
 
+impl Matrix<'_> {
+    /// Hands out the columns, in their order, and the numbers that are not 0 of one row after another.
+    pub(super) fn each_row(
+        &self,
+        take: &mut dyn FnMut(&[usize], &[f64]) -> Result<()>,
+    ) -> Result<()> {
+        let place = &self.place;
+        let (mut columns, mut numbers) = (vec![], vec![]);
+        match &self.form {
+            Form::Dense(array) => {
+                let some = (AHEAD / self.columns.max(1)).max(1);
+                for start in (0..self.rows).step_by(some) {
+                    let all = array.numbers(start, some.min(self.rows - start))?;
+                    for row in all.chunks_exact(self.columns) {
+                        columns.clear();
+                        numbers.clear();
+                        for (column, x) in row.iter().enumerate().filter(|(_, x)| **x != 0.0) {
+                            columns.push(column);
+                            numbers.push(*x);
+                        }
+                        take(&columns, &numbers)?;
+                    }
+                }
+                Ok(())
+            }
+            Form::Csr(sparse) => {
+                let (mut indices, mut data) =
+                    (Ahead::new(&sparse.indices), Ahead::new(&sparse.data));
+                let mut row: Vec<(usize, f64)> = vec![];
+                for start in (0..self.rows).step_by(AHEAD) {
+                    let ends = pointers(sparse, start, AHEAD.min(self.rows - start), place)?;
+                    for ends in ends.windows(2) {
+                        let indices = indices.get(ends[0], ends[1])?.iter();
+                        row.clear();
+                        for (index, x) in indices.zip(data.get(ends[0], ends[1])?) {
+                            row.push((place_of(*index, self.columns, place)?, *x));
+                        }
+                        // Nothing asks files to keep them in their order, or once each.
+                        if !row.is_sorted_by(|a, b| a.0 < b.0) {
+                            row.sort_by_key(|(column, _)| *column);
+                            row.dedup_by(|next, first| {
+                                let same = next.0 == first.0;
+                                first.1 += if same { next.1 } else { 0.0 };
+                                same
+                            });
+                        }
+                        row.retain(|(_, x)| *x != 0.0);
+                        columns.clear();
+                        columns.extend(row.iter().map(|(column, _)| *column));
+                        numbers.clear();
+                        numbers.extend(row.iter().map(|(_, x)| *x));
+                        take(&columns, &numbers)?;
+                    }
+                }
+                Ok(())
+            }
+            Form::Csc(_) => {
+                let mut counts = vec![0; self.rows];
+                self.each(&mut |row, _, _| counts[row] += 1)?;
+                let mut from = 0;
+                while from < self.rows {
+                    // As many rows as fit, and one at least.
+                    let (mut to, mut band) = (from, 0);
+                    while to < self.rows && (to == from || band + counts[to] <= BAND) {
+                        band += counts[to];
+                        to += 1;
+                    }
+                    let mut rows: Vec<(Vec<usize>, Vec<f64>)> = counts[from..to]
+                        .iter()
+                        .map(|count| (Vec::with_capacity(*count), Vec::with_capacity(*count)))
+                        .collect();
+                    self.each(&mut |row, column, x| {
+                        if (from..to).contains(&row) {
+                            let (columns, numbers) = &mut rows[row - from];
+                            match columns.last() == Some(&column) {
+                                true => *numbers.last_mut().expect("one for each column") += x,
+                                false => {
+                                    columns.push(column);
+                                    numbers.push(x);
+                                }
+                            }
+                        }
+                    })?;
+                    for (columns, numbers) in rows {
+                        take(&columns, &numbers)?;
+                    }
+                    from = to;
+                }
+                Ok(())
+            }
+            Form::Frame(_) => {
+                let what = format!("{place} is a data frame; make it a dense or sparse matrix");
+                Err(Error::new(ErrorKind::Format, what))
+            }
+        }
+    }
+}
+
 /// Hands out the line, the index along it and the number of all that a sparse matrix stores.
 fn each_line(
     sparse: &Sparse,
@@ -411,6 +509,10 @@ fn by_columns(sparse: &Sparse, rows: usize, columns: &[usize], place: &str) -> R
     }
     Ok(whole)
 }
+
+/// How many numbers of a matrix that is stored by columns are put into rows at once, each in 16
+/// bytes.
+const BAND: usize = 1 << 22;
 
 /// How many numbers are read ahead.
 const AHEAD: usize = 1 << 18;

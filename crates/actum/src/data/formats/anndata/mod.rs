@@ -1,10 +1,12 @@
-//! AnnData files (`.h5ad`): cells with their annotation, as scanpy writes them.
+//! AnnData files (`.h5ad`) and stores (`.zarr`): cells with their annotation, as scanpy writes them.
 
 mod expression;
+mod file;
 mod frame;
 mod hdf5;
 mod matrix;
 mod write;
+mod zarr;
 mod zstd;
 
 use std::{fs, io::Read, path::Path};
@@ -14,8 +16,9 @@ pub(super) use self::{
     write::{ANNOTATOR, VELOCITIES, write},
 };
 use self::{
+    expression::{of_genes, project},
+    file::File,
     frame::Frame,
-    hdf5::File,
     matrix::{Matrix, Place},
 };
 use super::{columns, content};
@@ -26,7 +29,7 @@ use crate::{
         snapshots::Finite,
     },
     error::{Error, ErrorKind, Result, ensure},
-    genes::closest,
+    genes::{Decoder, closest},
 };
 
 /// The coordinates that scanpy computes.
@@ -39,6 +42,9 @@ const FEW: usize = 100;
 const MOST: usize = 1 << 22;
 
 fn open(path: &Path) -> Result<File> {
+    if path.is_dir() {
+        return File::open(path);
+    }
     let mut start = vec![];
     let read = fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
     read.map_err(|cause| Error::io("read", path, cause))?;
@@ -49,7 +55,7 @@ fn open(path: &Path) -> Result<File> {
 /// The annotation of cells.
 fn cells(file: &File) -> Result<Frame<'_>> {
     let obs = Frame::open(file, "obs")?.ok_or_else(|| {
-        let what = "the file is HDF5 and no AnnData: \"obs\", the table of cells,";
+        let what = "the file is no AnnData: \"obs\", the table of cells,";
         Error::missing(what, file.children(""))
     })?;
     ensure!(obs.rows > 0, Format, "expected cells, got none");
@@ -315,8 +321,42 @@ fn roles(obs: &Frame, keys: &Keys) -> Result<columns::Roles> {
     columns::choose(&obs.names, &own).map_err(|error| error.within("obs"))
 }
 
+/// Whether Actum wrote the file: it has the coordinates themselves.
+fn is_own(file: &File) -> Result<bool> {
+    Ok(file.array(write::MARK)?.is_some())
+}
+
+/// The decoder of components that the coordinates are to be made by.
+fn components<'a>(file: &File, keys: &'a Keys) -> Result<Option<&'a Decoder>> {
+    if keys.pca.is_none() || is_own(file)? {
+        return Ok(None);
+    }
+    let unknown = || {
+        let what = "the principal components are not known; give them as `Keys::decoder`";
+        Error::new(ErrorKind::Setting, what)
+    };
+    keys.decoder.as_deref().ok_or_else(unknown).map(Some)
+}
+
+/// The names of the coordinates.
+fn names(places: &Places, keys: &Keys) -> Result<Vec<String>> {
+    let Some(decoder) = components(places.file, keys)? else {
+        return Ok(points(places, keys)?.names);
+    };
+    // Columns of these names may be components of another making.
+    ensure!(
+        !keys.names_columns(),
+        Missing,
+        "the coordinates are principal components of counts, made with the run"
+    );
+    of_genes(places, Some(keys))?;
+    Ok(decoder.columns().to_vec())
+}
+
 fn points<'a>(places: &Places<'a>, keys: &Keys) -> Result<Chosen<'a>> {
-    match &keys.points_key {
+    // Of the counts of another file nothing is said here.
+    let of_counts = keys.pca.is_some() && !keys.names_columns();
+    match keys.points_key.as_ref().filter(|_| !of_counts) {
         Some(key) => places.named(key),
         None => places.default(),
     }
@@ -330,12 +370,16 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
         file: &file,
         obs: &obs,
     };
-    let chosen = points(&places, keys);
-    let (chosen, time) = columns::with_time(chosen, roles.time)?;
+    let names = names(&places, keys);
+    let (names, time) = columns::with_time(names, roles.time)?;
+    let chosen = match components(&file, keys)? {
+        Some(_) => None,
+        None => Some(points(&places, keys)?),
+    };
     let mut by_columns = vec![];
     let moving = keys.velocity_key.as_deref().map(|key| places.named(key));
     for matrix in [
-        Some(&chosen),
+        chosen.as_ref(),
         moving.as_ref().and_then(|it| it.as_ref().ok()),
     ] {
         by_columns.extend(
@@ -353,7 +397,7 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
             Err(absent) => Err(absent.within("obs")),
         },
         time_name,
-        columns: chosen.names,
+        columns: names,
         has_weights: roles.weight.is_some(),
         by_columns,
         notes: vec![],
@@ -367,11 +411,16 @@ pub(super) fn rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> 
         file: &file,
         obs: &obs,
     };
+    let weights = roles(&obs, wanted.keys)?.weight;
+    let weights = weights.map(|i| obs.numbers(&obs.names[i])).transpose()?;
+    if let Some(decoder) = components(&file, wanted.keys)? {
+        let columns = columns::found(decoder.columns(), wanted.columns)?;
+        let (keys, weights) = (wanted.keys, weights.as_deref());
+        return project(&places, keys, decoder, &columns, weights, take);
+    }
     let chosen = points(&places, wanted.keys)?;
     let columns = columns::found(&chosen.names, wanted.columns)?;
     let columns: Vec<usize> = columns.into_iter().map(|j| chosen.columns[j]).collect();
-    let weights = roles(&obs, wanted.keys)?.weight;
-    let weights = weights.map(|i| obs.numbers(&obs.names[i])).transpose()?;
     let moving = wanted
         .keys
         .velocity_key
@@ -434,7 +483,7 @@ pub(super) fn attributes(
             file: &file,
             obs: &obs,
         };
-        points(&places, keys)?.is_obs()
+        keys.pca.is_none() && points(&places, keys)?.is_obs()
     };
     let taken = if is_obs { coordinates } else { &[] };
     let others = roles

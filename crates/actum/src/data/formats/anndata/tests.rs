@@ -12,7 +12,7 @@ use crate::{
     error::ErrorKind,
 };
 
-const N: usize = 24;
+pub(super) const N: usize = 24;
 const FILES: [&str; 4] = [
     "anndata-0.7.h5ad",
     "anndata-0.8.h5ad",
@@ -21,15 +21,15 @@ const FILES: [&str; 4] = [
 ];
 
 /// The arrays of `make_h5ad.py`.
-fn pca() -> Array2<f64> {
+pub(super) fn pca() -> Array2<f64> {
     Array2::from_shape_fn((N, 2), |(i, j)| ((i * 7 + j * 3) % 11) as f64 / 4.0 - 1.0)
 }
 
-fn velocity() -> Array2<f64> {
+pub(super) fn velocity() -> Array2<f64> {
     Array2::from_shape_fn((N, 2), |(i, j)| ((i * 3 + j * 5) % 13) as f64 / 8.0)
 }
 
-fn counts() -> Array2<f64> {
+pub(super) fn counts() -> Array2<f64> {
     Array2::from_shape_fn((N, 5), |(i, j)| match (i * 5 + j * 3) % 7 {
         few @ 0..3 => few as f64,
         _ => 0.0,
@@ -37,12 +37,12 @@ fn counts() -> Array2<f64> {
 }
 
 /// Every `of`-th row, from row `first`.
-fn rows(all: &Array2<f64>, first: usize, of: usize) -> Array2<f64> {
+pub(super) fn rows(all: &Array2<f64>, first: usize, of: usize) -> Array2<f64> {
     let rows: Vec<usize> = (first..N).step_by(of).collect();
     all.select(Axis(0), &rows)
 }
 
-fn at(time: &str, points: &str) -> Keys {
+pub(super) fn at(time: &str, points: &str) -> Keys {
     keys(Some(time), Some(points), None)
 }
 
@@ -478,7 +478,7 @@ fn a_copy_has_what_was_there_and_what_is_new() {
     assert_holds(&error, &["24 cells", "got it of 3"]);
     let to = folder.path().join("copy.csv");
     let error = annotate(&fixture(FILES[0]), &Keys::default(), &to, &short).unwrap_err();
-    assert_holds(&error, &["expected two .h5ad files"]);
+    assert_holds(&error, &["an .h5ad file to write"]);
     assert_eq!(fs::read(&copy).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -487,7 +487,7 @@ fn a_copy_has_what_was_there_and_what_is_new() {
 fn the_expression_of_genes_is_handed_out_whatever_its_form() {
     // Dense, by rows, by columns.
     for name in ["anndata-0.12.h5ad", "anndata-0.7.h5ad", "anndata-0.8.h5ad"] {
-        let genes = Genes::open(&fixture(name)).unwrap();
+        let genes = Genes::open(&fixture(name), &Keys::default()).unwrap();
         assert_eq!(genes.names(), ["Gata1", "Spi1", "Klf1", "Cebpa", "Actb"]);
         assert_eq!(genes.cells(), N);
         let mut found = Array2::zeros((N, 5));
@@ -504,7 +504,9 @@ fn the_expression_of_genes_is_handed_out_whatever_its_form() {
         let (decoder, error) = genes.decoder(&["Spi1".to_owned()]).unwrap();
         assert_eq!((decoder.genes()[0].as_str(), error), ("Spi1", 0.0));
     }
-    let error = Genes::open(&fixture("velocity.csv")).err().unwrap();
+    let error = Genes::open(&fixture("velocity.csv"), &Keys::default())
+        .err()
+        .unwrap();
     assert_holds(&error, &["velocity.csv", "genes are read from .h5ad"]);
 }
 
@@ -522,7 +524,7 @@ fn rows_of(value: &serde_json::Value) -> Array2<f64> {
 
 #[test]
 fn loadings_of_scanpy_decode() {
-    let genes = Genes::open(&fixture("scanpy.h5ad")).unwrap();
+    let genes = Genes::open(&fixture("scanpy.h5ad"), &Keys::default()).unwrap();
     let columns: Vec<String> = (1..=4).map(|j| format!("X_pca{j}")).collect();
     let (decoder, error) = genes.decoder(&columns).unwrap();
     assert!(error < 1e-5, "{error}");
@@ -566,7 +568,9 @@ fn loadings_that_do_not_lead_to_the_components_are_refused() {
         ]);
         hdf5::write(&path, root).unwrap();
         let columns = ["X_pca1", "X_pca2"].map(str::to_owned);
-        Genes::open(&path).unwrap().decoder(&columns)
+        Genes::open(&path, &Keys::default())
+            .unwrap()
+            .decoder(&columns)
     };
     let loadings = ndarray::array![[0.6, 0.0], [0.8, 0.0], [0.0, 1.0]];
     // Of cells chosen afterwards neither mean is that of the components.
@@ -597,8 +601,187 @@ fn loadings_that_do_not_lead_to_the_components_are_refused() {
     assert_holds(&error, &["not finite", "row 4, column 1"]);
 }
 
+/// Keys of so many components of the counts in a layer.
+fn made(count: usize, layer: Option<&str>) -> Keys {
+    Keys {
+        pca: Some(count),
+        ..keys(Some("day"), layer, None)
+    }
+}
+
+#[test]
+fn components_of_counts_are_those_that_are_kept() {
+    let path = fixture("scanpy.h5ad");
+    let mut keys = made(3, Some("layer:counts"));
+    let mut told = vec![];
+    let decoder = principal_components(&path, &keys, &mut |done, of| {
+        told.push((done, of));
+        std::ops::ControlFlow::Continue(())
+    });
+    let decoder = decoder.unwrap();
+    assert_eq!(told, [(240, 240)]);
+    // All 40 genes vary, and X is what scanpy made of the counts, in single precision.
+    let x = Genes::open(&path, &Keys::default()).unwrap();
+    let all = |count: usize| (0..count).collect::<Vec<_>>();
+    let x = x.table(&all(120), &all(40)).unwrap();
+    let mean = x.mean_axis(Axis(0)).unwrap();
+    assert_eq!(decoder.genes().len(), 40);
+    assert!((&mean - decoder.mean()).iter().all(|off| off.abs() < 1e-5));
+    let expected = (&x - &mean).dot(decoder.loadings());
+    // Principal components do not correlate.
+    let products = expected.t().dot(&expected);
+    for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+        assert!(products[[i, j]].abs() < 1e-3 * products[[j, j]]);
+    }
+    let near = |snapshots: &Snapshots| {
+        for k in 0..3 {
+            let expected = expected.slice(ndarray::s![40 * k..40 * (k + 1), ..]);
+            let off = snapshots.cloud(k).points() - &expected;
+            assert!(off.iter().all(|off| off.abs() < 1e-4));
+        }
+    };
+    let computed = read(&path, &keys).unwrap();
+    assert_eq!(computed.columns(), ["X_pca1", "X_pca2", "X_pca3"]);
+    near(&computed);
+    // Known components give the same bits, from a file of them too.
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("genes.safetensors");
+    decoder.save(&kept).unwrap();
+    keys.decoder = Some(std::sync::Arc::new(
+        crate::genes::Decoder::load(&kept).unwrap(),
+    ));
+    let known = read(&path, &keys).unwrap();
+    for k in 0..3 {
+        assert_bits(known.cloud(k).points(), computed.cloud(k).points());
+    }
+    // The expression of genes is that of X.
+    let genes = Genes::open(&path, &keys).unwrap();
+    let off = genes.table(&all(120), &all(40)).unwrap() - &x;
+    assert!(off.iter().all(|off| off.abs() < 1e-5));
+    let columns = [computed.columns()[1].clone()];
+    let (one, _) = genes.decoder(&columns).unwrap();
+    assert_eq!(one.loadings().column(0), decoder.loadings().column(1));
+    // What is written has the coordinates, and is not projected again.
+    let written = folder.path().join("moved.h5ad");
+    crate::data::write(&written, &known).unwrap();
+    let again = read(
+        &written,
+        &Keys {
+            time_key: None,
+            ..keys.clone()
+        },
+    )
+    .unwrap();
+    assert_bits(again.cloud(2).points(), known.cloud(2).points());
+    // Columns of these names in other files are taken, and those of obsm are not.
+    let named = Keys {
+        points_key: Some("X_pca1,X_pca2,X_pca3".into()),
+        ..keys.clone()
+    };
+    let table = folder.path().join("moved.csv");
+    crate::data::write(&table, &known).unwrap();
+    let of_table = read(
+        &table,
+        &Keys {
+            time_key: None,
+            ..named.clone()
+        },
+    )
+    .unwrap();
+    assert_bits(of_table.cloud(1).points(), known.cloud(1).points());
+    let error = read(&path, &named).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    let error = read(
+        &table,
+        &Keys {
+            time_key: None,
+            ..keys.clone()
+        },
+    )
+    .unwrap_err();
+    assert_holds(
+        &error,
+        &[
+            "moved.csv",
+            ".h5ad alone",
+            "give the columns X_pca1, X_pca2",
+        ],
+    );
+}
+
+#[test]
+fn counts_are_read_whatever_their_form() {
+    // Dense, by rows, by columns.
+    for name in ["anndata-0.12.h5ad", "anndata-0.7.h5ad", "anndata-0.8.h5ad"] {
+        let rows = |name: &str| -> Vec<Vec<(usize, f64)>> {
+            let mut rows = vec![];
+            let mut take = |genes: &[usize], counts: &[f64]| {
+                rows.push(genes.iter().copied().zip(counts.iter().copied()).collect());
+                Ok(())
+            };
+            (super::GENES.counts)(&fixture(name), &made(2, None), &mut take).unwrap();
+            rows
+        };
+        let expected = counts();
+        let expected = expected.outer_iter().map(|row| {
+            let row = row.iter().copied().enumerate();
+            row.filter(|(_, x)| *x != 0.0).collect()
+        });
+        assert_eq!(rows(name), expected.collect::<Vec<Vec<_>>>(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_matrix_of_counts_says_where_they_may_be() {
+    let path = fixture("scanpy.h5ad");
+    let refused = |keys: &Keys| read(&path, keys).unwrap_err();
+    let error = refused(&made(3, None));
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_holds(
+        &error,
+        &[
+            "scanpy.h5ad",
+            "X: expected counts",
+            "cell 0",
+            "layer:counts",
+            "scanpy.pp.pca",
+        ],
+    );
+    let error = refused(&made(3, Some("obsm:X_pca")));
+    assert_holds(&error, &["X or layer:NAME", "\"obsm:X_pca\""]);
+    let error = refused(&made(3, Some("layer:raw")));
+    assert_holds(&error, &["layer:raw", "layer:counts"]);
+    let error = refused(&made(40, Some("layer:counts")));
+    assert_holds(&error, &["genes that vary", "there are 40"]);
+    let drift = Keys {
+        velocity_key: Some("obsm:X_pca".into()),
+        ..made(3, Some("layer:counts"))
+    };
+    assert_holds(&refused(&drift), &["`Keys::velocity_key`"]);
+    let error = read(&fixture("velocity.csv"), &made(3, None)).unwrap_err();
+    assert_holds(
+        &error,
+        &["velocity.csv", ".h5ad alone", "scanpy.pp.pca(adata)"],
+    );
+    // A gene of the components that is not there.
+    let decoder = principal_components(&path, &made(2, Some("layer:counts")), &mut |_, _| {
+        std::ops::ControlFlow::Continue(())
+    });
+    let other = Keys {
+        decoder: decoder.ok().map(Into::into),
+        ..made(2, None)
+    };
+    let error = read(&fixture("anndata-0.7.h5ad"), &other).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert_holds(&error, &["the components need a gene", "\"Gene0\""]);
+    let stopped = principal_components(&path, &made(2, Some("layer:counts")), &mut |_, _| {
+        std::ops::ControlFlow::Break(())
+    });
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Interrupted);
+}
+
 /// A damaged copy: some bytes are others, a number is another, or the end is missing.
-fn mutant(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
+pub(super) fn mutant(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     match rng.random_range(0..8) {
         0 => bytes.truncate(rng.random_range(0..whole.len())),
@@ -650,10 +833,13 @@ fn read_mutants(count: usize, seed: u64) -> usize {
             let _ = read_attributes(&path, &by_default, &[]);
             let _ = entries(&path);
             let _ = embeddings(&path);
-            if let Ok(genes) = Genes::open(&path) {
+            if let Ok(genes) = Genes::open(&path, &Keys::default()) {
                 let columns: Vec<String> = (1..=4).map(|j| format!("X_pca{j}")).collect();
                 let _ = genes.decoder(&columns);
                 let _ = genes.each(&mut |_, _, _| {});
+            }
+            for layer in [None, Some("layer:counts"), Some("layer:scaled")] {
+                let _ = read(&path, &made(2, layer));
             }
             let known = Annotations {
                 columns: &["X_pca1".to_owned(), "X_pca2".to_owned()],

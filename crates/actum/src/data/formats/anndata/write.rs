@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap, path::Path};
 use ndarray::{Array2, Axis};
 
 use super::{
-    Places,
+    PCA, Places,
     frame::Frame,
     hdf5::{self, Additions, Content, Node, Word},
     matrix::Place,
@@ -431,8 +431,11 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
         file: &file,
         obs: &obs,
     };
-    let chosen = super::points(&places, keys)?;
-    let place = Place::of(&chosen.matrix.place);
+    let components = super::components(&file, keys)?;
+    let place = match components {
+        Some(_) => None,
+        None => Place::of(&super::points(&places, keys)?.matrix.place),
+    };
     // Velocities of some columns of a matrix fit no matrix that is there.
     let of = match place.filter(|place| places.is_whole(place, known.columns)) {
         Some(Place::Obsm(name)) => {
@@ -445,16 +448,33 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
     let numbers = |matrix: &Array2<f64>| matrix.iter().copied().collect::<Vec<f64>>();
     let mut matrices = vec![(of.0, of.1, numbers(known.velocities))];
     if matrices[0].1 == "velocity_actum" {
-        matrices.push(("obsm", "X_actum".to_owned(), numbers(known.points)));
+        let mut name = "X_actum";
+        // Components that the file lacked get the names that others look for.
+        if components.is_some() && !file.children("obsm").iter().any(|there| there == PCA) {
+            matrices[0].1 = "velocity_pca".to_owned();
+            name = PCA;
+        }
+        matrices.push(("obsm", name.to_owned(), numbers(known.points)));
     }
     for (name, matrix) in known.obsm {
         matrices.push(("obsm", name.clone(), numbers(matrix)));
     }
-    let mut names = None;
+    let (mut names, mut left_out) = (None, None);
     if let Some(genes) = known.genes.filter(|_| of.0 == "obsm") {
-        let (rates, of_genes) = in_genes(&places, genes, known.velocities)?;
-        matrices.push(("layers", "velocity".to_owned(), rates));
-        names = Some(of_genes);
+        let of_genes = Frame::open(&file, "var")?;
+        let of_genes = of_genes.ok_or_else(|| Error::missing("\"var\"", file.children("")))?;
+        if n.saturating_mul(of_genes.rows) <= MOST_RATES {
+            let of_genes = of_genes.index()?;
+            let rates = in_genes(&of_genes, genes, known.velocities)?;
+            matrices.push(("layers", "velocity".to_owned(), rates));
+            names = Some(of_genes);
+        } else {
+            left_out = Some(format!(
+                "layers[\"velocity\"], for velocities of {n} cells in {} genes are more than 2^28 \
+                 numbers; choose genes in Python first: adata[:, adata.var[\"highly_variable\"]]",
+                of_genes.rows
+            ));
+        }
     }
     // What is there keeps its name.
     for (group, name, _) in &mut matrices {
@@ -506,7 +526,10 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
             groups,
             list: ("obs", "column-order", order.clone()),
         };
-        let why = hdf5::add(from, temporary, additions)?;
+        let why = match from.is_dir() {
+            true => Some("what is added to is HDF5, and this is a store of Zarr".to_owned()),
+            false => hdf5::add(from, temporary, additions)?,
+        };
         if why.is_some() {
             let index = obs.index()?;
             let index = index.iter().map(String::as_str).collect();
@@ -522,6 +545,16 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
             // Layers have a column for each gene, and those of a run on X have no others.
             let coordinates = (of.0 == "layers").then_some(known.columns);
             let var = names.as_deref().or(coordinates).unwrap_or_default();
+            let of_pairs = known.transitions.map(|matrix| {
+                let (attributes, arrays) = sparse(matrix);
+                let arrays = arrays.map(|(name, array)| (name.to_owned(), array));
+                let content = Content::Group(arrays.into());
+                let node = Node {
+                    attributes,
+                    content,
+                };
+                (transitions.as_str(), node)
+            });
             let root = group(vec![
                 ("obs", frame(index, columns.collect())),
                 (
@@ -530,6 +563,7 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
                 ),
                 ("obsm", placed("obsm")),
                 ("layers", placed("layers")),
+                ("obsp", group(of_pairs.into_iter().collect())),
             ]);
             let root = Node {
                 attributes: said("anndata", "0.1.0"),
@@ -539,7 +573,7 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
             return Ok(why);
         }
         // What was added is there before the file gets its name.
-        let again = super::hdf5::File::open(temporary)?;
+        let again = super::File::open(temporary)?;
         for (group, name, numbers) in &matrices {
             let there = again.array(&format!("{group}/{name}"))?;
             let same = there.map(|array| array.numbers(0, n)).transpose()?;
@@ -556,7 +590,11 @@ fn annotate(from: &Path, keys: &Keys, to: &Path, known: &Annotations) -> Result<
         }
         Ok(why)
     })?;
-    Ok(Annotated { added, alone })
+    Ok(Annotated {
+        added,
+        left_out,
+        alone,
+    })
 }
 
 /// How many numbers of a layer are written at most: a gigabyte in single precision.
@@ -571,24 +609,10 @@ fn of_cells<'a>(group: &str, numbers: &'a [f64], n: usize) -> Node<'a> {
     }
 }
 
-/// The velocities in all genes of the file, and their names. What no coordinate sees has none (NaN),
+/// The velocities in all genes of the file, by their names. What no coordinate sees has none (NaN),
 /// which scVelo and CellRank leave out.
-fn in_genes(
-    places: &Places,
-    decoder: &Decoder,
-    velocities: &Array2<f64>,
-) -> Result<(Vec<f64>, Vec<String>)> {
-    let genes = Frame::open(places.file, "var")?;
-    let genes = genes.ok_or_else(|| Error::missing("\"var\"", places.file.children("")))?;
-    let names = genes.index()?;
+fn in_genes(names: &[String], decoder: &Decoder, velocities: &Array2<f64>) -> Result<Vec<f64>> {
     let n = velocities.nrows();
-    ensure!(
-        n.saturating_mul(names.len()) <= MOST_RATES,
-        Value,
-        "velocities of {n} cells in {} genes are more than 2^28 numbers; choose genes in Python \
-         first: adata[:, adata.var[\"highly_variable\"]]",
-        names.len()
-    );
     let of: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
     let known = decoder.genes().iter().enumerate();
     let known: Vec<(usize, usize)> = known
@@ -607,5 +631,5 @@ fn in_genes(
             }
         }
     }
-    Ok((rates, names))
+    Ok(rates)
 }

@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-use hdf5_pure::{Dataset, Datatype};
+use hdf5_pure::{Dataset, Datatype, DatatypeByteOrder};
 use ruzstd::decoding::StreamingDecoder;
 
-use super::hdf5::Kind;
+use super::file::{Kind, decoder};
 use crate::error::{Error, ErrorKind, Result, ensure};
 
 const SHUFFLE: u16 = 2;
@@ -29,7 +29,18 @@ pub(super) fn numbers(
     start: usize,
     rows: usize,
 ) -> Result<Vec<f64>> {
-    let decode = decoder(kind, &dataset.datatype().map_err(broken)?)?;
+    let is_little = match dataset.datatype().map_err(broken)? {
+        Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } => {
+            byte_order == DatatypeByteOrder::LittleEndian
+        }
+        _ => true,
+    };
+    ensure!(
+        is_little,
+        Format,
+        "expected numbers, the lower byte first; got the higher byte first"
+    );
+    let decode = decoder(kind)?;
     let mut numbers = vec![];
     items(path, dataset, start, rows, |count| {
         // What no chunk holds is 0, as h5py and anndata write it.
@@ -251,33 +262,4 @@ fn unpack(
         unpacked.len()
     );
     Ok(unpacked)
-}
-
-/// Reads an item that is at the start of eight bytes.
-fn decoder(kind: Kind, of: &Datatype) -> Result<fn(&[u8; 8]) -> f64> {
-    fn first<const N: usize>(bytes: &[u8; 8]) -> [u8; N] {
-        bytes[..N].try_into().expect("at most eight bytes")
-    }
-    let is_little = match of {
-        Datatype::FixedPoint { byte_order, .. } | Datatype::FloatingPoint { byte_order, .. } => {
-            *byte_order == hdf5_pure::DatatypeByteOrder::LittleEndian
-        }
-        _ => true,
-    };
-    Ok(match kind {
-        Kind::Number("float64") if is_little => |b| f64::from_le_bytes(*b),
-        Kind::Number("float32") if is_little => |b| f32::from_le_bytes(first(b)).into(),
-        Kind::Number("int8") | Kind::Truth => |b| f64::from(b[0] as i8),
-        Kind::Number("uint8") => |b| b[0].into(),
-        Kind::Number("int16") if is_little => |b| i16::from_le_bytes(first(b)).into(),
-        Kind::Number("uint16") if is_little => |b| u16::from_le_bytes(first(b)).into(),
-        Kind::Number("int32") if is_little => |b| i32::from_le_bytes(first(b)).into(),
-        Kind::Number("uint32") if is_little => |b| u32::from_le_bytes(first(b)).into(),
-        Kind::Number("int64") if is_little => |b| i64::from_le_bytes(*b) as f64,
-        Kind::Number("uint64") if is_little => |b| u64::from_le_bytes(*b) as f64,
-        _ => {
-            let what = "expected numbers, the lower byte first; got a type that is not read";
-            return Err(Error::new(ErrorKind::Format, what));
-        }
-    })
 }

@@ -1,9 +1,14 @@
 //! Genes behind coordinates: what a principal component analysis keeps of them.
 
+mod components;
+mod leading;
+mod variable;
+
 use std::{collections::HashMap, path::Path};
 
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+pub(crate) use self::components::{Counts, Normalized, components};
 use crate::{
     error::{Error, ErrorKind, Result, ensure},
     store::{Array, find as array, read_arrays, write_arrays},
