@@ -1,9 +1,6 @@
 //! `actum annotate`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use actum::{
     action::Device,
@@ -23,7 +20,7 @@ use crate::{
     arguments::Annotate,
     fates::Cells,
     genes, output, read,
-    simulate::{own_data, read_for},
+    simulate::{own_data, own_path, read_for},
 };
 
 /// Below this share of gradient a person is warned.
@@ -36,6 +33,10 @@ pub const FRACTIONS: &str = "gradient, smooth: of the power of the given velocit
 pub fn run(arguments: &Annotate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     run.snapshots()?;
+    if let Some(to) = &arguments.output {
+        let own = own_path(&run);
+        output::check_apart(to, [arguments.file.as_deref().unwrap_or(&own), &own])?;
+    }
     let dynamics = run.dynamics(&Device::cpu())?;
     let how = match arguments.output {
         Some(_) => read::with_attributes,
@@ -58,7 +59,7 @@ pub fn run(arguments: &Annotate) -> Result<()> {
     let copied = match &arguments.output {
         None => None,
         Some(path) => {
-            let own = PathBuf::from(&run.source().data);
+            let own = own_path(&run);
             let from = arguments.file.as_ref().unwrap_or(&own);
             if data::annotates(from) && data::annotates(path) {
                 Some(copy(arguments, &run, &dynamics, from, path)?)
@@ -81,7 +82,7 @@ pub fn run(arguments: &Annotate) -> Result<()> {
     let sampled = read::said(&snapshots, "are annotated");
     if arguments.json {
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "sample": sampled,
             "total_action": action,
             "path_gradient_fractions": fractions,
@@ -202,9 +203,9 @@ fn embedded(
             continue;
         }
         if embedding.iter().any(|x| !x.is_finite()) {
-            eprintln!(
+            output::say(&format!(
                 "note: obsm[{name:?}] has numbers that are not finite, and gets no velocities"
-            );
+            ));
             continue;
         }
         let scale = dynamics.units.scale();

@@ -20,7 +20,7 @@ use clap::{Arg, ArgMatches, Args, Command as Program, FromArgMatches, Parser, Su
 
 use serde::{Deserialize, Serialize};
 
-use crate::output;
+use crate::{machine::Bytes, output};
 
 /// Learn how a population moves from snapshots of it (Action Matching).
 #[derive(Parser)]
@@ -33,6 +33,10 @@ use crate::output;
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
+    /// The most memory that one array, network or batch may take, such as 8G; what asks for more is
+    /// refused [default: three quarters of the machine].
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub memory: Option<Bytes>,
 }
 
 #[derive(Subcommand)]
@@ -647,7 +651,7 @@ pub struct Fitting {
     /// Where to compute: cpu, or cuda, vulkan or metal in a build with that feature.
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     pub device: String,
-    /// Replace the run that is in the folder.
+    /// Replace the run that is in the folder; it stays until the new one is whole.
     #[arg(long, conflicts_with = "resume")]
     pub overwrite: bool,
     /// Go on with the run that is in the folder, from its last checkpoint.
@@ -693,7 +697,12 @@ impl Fitting {
             device => format!(" --device {device}"),
         };
         let folder = output::path(&self.output);
-        eprintln!("go on with: {command} -o {folder} --resume{device}");
+        if self.overwrite {
+            output::say(&format!("the run that was in {folder} is still there"));
+        }
+        output::say(&format!(
+            "go on with: {command} -o {folder} --resume{device}"
+        ));
     }
 }
 

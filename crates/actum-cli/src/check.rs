@@ -69,7 +69,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
             })
             .collect();
         output::json(&json!({
-            "file": arguments.file,
+            "file": output::name(&arguments.file),
             "dimension": snapshots.dimension(),
             "columns": snapshots.columns(),
             "unit": snapshots.unit(),

@@ -47,11 +47,10 @@ pub fn run(arguments: &Demo) -> Result<()> {
     let device = Device::cpu();
     let name = std::path::absolute(&population).unwrap_or(population.clone());
     let run = Run::fit(
-        &run_folder,
+        IfExists::Overwrite.claim(&run_folder)?,
         &snapshots,
         &name.display().to_string(),
         &settings,
-        IfExists::Overwrite,
         &device,
         &mut Progress::new(settings.fit.steps),
     )?;

@@ -35,7 +35,7 @@ fn prepare(arguments: &Evaluate) -> Result<(Evaluation, Snapshots)> {
     let snapshots = read::sample(&arguments.file, &keys, data.shard)?;
     read::note(&arguments.file, snapshots.notes());
     for text in snapshots.warnings() {
-        eprintln!("warning: {}", output::with_flags(&text));
+        output::say(&format!("warning: {}", output::with_flags(&text)));
     }
     let methods = match arguments.method.as_slice() {
         [] => Method::defaults(&snapshots, &data)?,
@@ -77,13 +77,13 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
     };
     let interrupted = |error: &Error| {
         if error.kind() == ErrorKind::Interrupted {
-            eprintln!(
+            output::say(&format!(
                 "{}",
                 match folder {
                     Some(_) => "the same command goes on from there",
                     None => "-o DIR keeps what is finished, and the same command then goes on",
                 }
-            );
+            ));
         }
     };
     if let (Some(folder), Some(job)) = (folder, arguments.job) {
@@ -250,7 +250,7 @@ fn show(
     let sampled = read::said(snapshots, "are fitted and compared");
     if arguments.json {
         output::json(&json!({
-            "file": arguments.file,
+            "file": output::name(&arguments.file),
             "units": unit,
             "sample": sampled,
             "report": report,

@@ -37,7 +37,7 @@ pub struct Cells {
 impl Cells {
     /// Of a file, or of the one that a run was fitted on.
     pub fn of(run: &Run, file: Option<&PathBuf>) -> Result<Self> {
-        let own = PathBuf::from(&run.source().data);
+        let own = crate::simulate::own_path(run);
         let path = file.unwrap_or(&own).clone();
         let (all, rows, attributes, keys) = run.read_by(|keys| {
             let keys = Keys {
@@ -167,7 +167,7 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
             each.collect::<Vec<_>>()
         });
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "fates": told.names,
             "times": times.iter().map(Group::json).collect::<Vec<_>>(),
             "labels": kinds.iter().map(Group::json).collect::<Vec<_>>(),
@@ -298,7 +298,7 @@ fn genes_of(
     let of_file = match Genes::open(&cells.path, &cells.keys) {
         Ok(of_file) => of_file,
         Err(error) if asked.is_none() && error.kind() != ErrorKind::Io => {
-            eprintln!("note: no drivers and trends: {error}");
+            output::say(&format!("note: no drivers and trends: {error}"));
             return Ok(None);
         }
         Err(error) => return Err(error),

@@ -17,12 +17,12 @@ pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
     let if_exists = fitting.if_exists();
     let base = match if_exists {
-        IfExists::Resume => Run::open(&fitting.output)?.snapshots()?.0.clone(),
+        IfExists::Resume => Run::open_to_resume(&fitting.output)?.snapshots()?.0.clone(),
         _ => SnapshotSettings::default(),
     };
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
-    if_exists.allows(&fitting.output)?;
+    let claim = if_exists.claim(&fitting.output)?;
     let mut progress = Progress::new(settings.steps());
     let keys = &settings.data.keys;
     let keys = read::with_components(&arguments.file, keys, &mut |done, of| {
@@ -51,25 +51,24 @@ pub fn run(arguments: &Fit) -> Result<()> {
     });
     let snapshots = shards.shard(0)?;
     if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
-        eprintln!(
+        output::say(&format!(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
              from place to place; --mass counts makes every point an individual"
-        );
+        ));
     }
     for text in sharded.iter().chain(snapshots.notes()) {
-        eprintln!("note: {}", output::with_flags(text));
+        output::say(&format!("note: {}", output::with_flags(text)));
     }
     for text in snapshots.warnings() {
-        eprintln!("warning: {}", output::with_flags(&text));
+        output::say(&format!("warning: {}", output::with_flags(&text)));
     }
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
-        &fitting.output,
+        claim,
         &shards,
-        &name.display().to_string(),
+        &read::name_of(&name),
         &settings,
-        if_exists,
         &device,
         &mut progress,
     )
@@ -93,11 +92,11 @@ fn report(arguments: &Fit, run: &Run, sharded: Option<String>, genes: Option<usi
     let (settings, _) = run.snapshots()?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     if let Some(warning) = run.warning()? {
-        eprintln!("warning: {warning}");
+        output::say(&format!("warning: {warning}"));
     }
     if arguments.fitting.json {
         output::json(&json!({
-            "run": arguments.fitting.output,
+            "run": output::name(&arguments.fitting.output),
             "steps": settings.fit.steps,
             "objective": objective,
             "held_out": settings.data.hold_out,

@@ -80,7 +80,7 @@ fn write(arguments: &Gallery, name: &str, path: &std::path::Path) -> Result<()> 
     let velocities = (Format::of(path)?.velocity_key)(snapshots.columns());
     if arguments.json {
         output::json(&json!({
-            "file": path,
+            "file": output::name(path),
             "name": name,
             "points": arguments.points,
             "times": times,

@@ -70,7 +70,7 @@ pub fn keep(run: &Run, file: &Path, keys: &Keys) -> Result<Option<usize>> {
         Err(error) if error.kind() == ErrorKind::Io => Err(error),
         Err(error) => {
             let error = output::with_flags(&error.to_string());
-            eprintln!("warning: the run knows no genes: {error}");
+            output::say(&format!("warning: the run knows no genes: {error}"));
             Ok(None)
         }
     }

@@ -40,7 +40,7 @@ fn full(what: &str) -> String {
 
 fn warn(images: &Images) {
     for warning in images.warnings() {
-        eprintln!("warning: {}: {warning}", images.source());
+        output::say(&format!("warning: {}: {warning}", images.source()));
     }
 }
 
@@ -49,23 +49,22 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     let if_exists = fitting.if_exists();
     let (base, data) = match if_exists {
         IfExists::Resume => {
-            let run = Run::open(&fitting.output)?;
+            let run = Run::open_to_resume(&fitting.output)?;
             (run.images()?.0.clone(), run.source().data.clone())
         }
         _ => (ImageSettings::default(), Shapes::NAME.to_owned()),
     };
     let settings = arguments.settings(base)?;
     let device = Device::named(&fitting.device)?;
-    if_exists.allows(&fitting.output)?;
+    let claim = if_exists.claim(&fitting.output)?;
     let data = arguments.data.as_deref().map_or(data, full);
     let images = Shapes::or_read(&data, Shapes::SEEN)?;
     warn(&images);
     let run = Run::fit(
-        &fitting.output,
+        claim,
         &images,
         &data,
         &settings,
-        if_exists,
         &device,
         &mut Progress::new(settings.fit.steps),
     )
@@ -74,7 +73,7 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     let (_, seen) = run.images()?;
     if fitting.json {
         output::json(&json!({
-            "run": fitting.output,
+            "run": output::name(&fitting.output),
             "steps": settings.fit.steps,
             "objective": objective,
             "images": seen.images,
@@ -166,6 +165,7 @@ fn sample(arguments: &ImageSample) -> Result<()> {
 
 fn restore(arguments: &ImageRestore) -> Result<()> {
     let target = ImageTarget::of(&arguments.output)?;
+    output::check_apart(&arguments.output, [Path::new(&arguments.input)])?;
     let run = Run::open(&arguments.run)?;
     let model = run.model(&Device::named(&arguments.device)?)?;
     let images = first(
@@ -225,7 +225,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
         let found = model.restoration(&data.sample(n, 0)?, temperature, 0, scheme)?;
         if arguments.json {
             output::json(&json!({
-                "run": arguments.run,
+                "run": output::name(&arguments.run),
                 "data": arguments.data,
                 "temperature": temperature,
                 "scores": found,
@@ -260,7 +260,7 @@ fn score(arguments: &ImageScore) -> Result<()> {
     let method = settings.method;
     if arguments.json {
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "data": arguments.data,
             "method": method,
             "scores": found,

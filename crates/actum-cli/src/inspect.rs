@@ -27,7 +27,7 @@ pub fn run(arguments: &Inspect) -> Result<()> {
     };
     if arguments.json {
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "source": source,
             "settings": settings,
             "steps_done": done,

@@ -1,6 +1,10 @@
 //! The program `actum`: what was typed becomes a call of the library, and its result an exit
 //! code: 0 done, 1 a check failed, 2 an error. A library, so that the Python package has it too.
 
+// `output` alone writes to standard output and standard error: either may be closed or full, which
+// the macros answer by a panic.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod annotate;
 mod arguments;
 mod check;
@@ -12,6 +16,7 @@ mod gallery;
 mod genes;
 mod image;
 mod inspect;
+mod machine;
 mod output;
 mod perturb;
 mod plot;
@@ -44,11 +49,15 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             return said.exit_code() as u8;
         }
     };
+    machine::bound(arguments.memory);
     match obey(arguments) {
         Ok(Verdict::Fine) => 0,
         Ok(Verdict::Failed) => 1,
         Err(error) => {
-            eprintln!("error: {}", output::with_flags(&error.to_string()));
+            output::say(&format!(
+                "error: {}",
+                output::with_flags(&error.to_string())
+            ));
             2
         }
     }

@@ -1,19 +1,31 @@
 //! Standard output: tables for people, JSON for machines.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
-use actum::data::Keys;
+use actum::{
+    data::Keys,
+    error::{Error, ErrorKind, Result},
+};
 
 /// Prints a line. A reader that has gone away (`| head`) is no error; a full disk ends the program.
 pub fn line(text: &str) {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {
-            eprintln!("error: cannot write to standard output: {cause}");
+            say(&format!("error: cannot write to standard output: {cause}"));
             std::process::exit(2);
         }
         _ => {}
     }
+}
+
+/// Says a line on standard error. One that is closed or full is nobody to tell.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Prints JSON.
@@ -97,7 +109,53 @@ pub fn with_flags(text: &str) -> String {
     })
 }
 
-/// A path as a shell takes it.
-pub fn path(path: &std::path::Path) -> String {
-    quoted(&path.display().to_string())
+/// A path as a shell takes it, byte by byte where it is no text.
+pub fn path(path: &Path) -> String {
+    if let Some(text) = path.to_str() {
+        return quoted(text);
+    }
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let each = bytes.map(|byte| match byte {
+        b'\'' | b'\\' => format!("\\{}", *byte as char),
+        b' '..=b'~' => (*byte as char).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    });
+    format!("$'{}'", each.collect::<String>())
+}
+
+/// A path as JSON has it.
+pub fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Checks that what is written is none of what is read: a command that is repeated would then go on
+/// from its own result.
+pub fn check_apart<'a>(to: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+    let Ok(there) = fs::canonicalize(to) else {
+        return Ok(());
+    };
+    for input in inputs {
+        if fs::canonicalize(input).is_ok_and(|input| input == there) {
+            let what = format!(
+                "{} is an input of this command and is not written over; choose another file",
+                path(to)
+            );
+            return Err(Error::new(ErrorKind::Exists, what));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_that_are_no_text_are_written_byte_by_byte() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let odd = Path::new(OsStr::from_bytes(b"caf\xe9 'x'/a.csv"));
+        assert_eq!(path(odd), "$'caf\\xe9 \\'x\\'/a.csv'");
+        assert_eq!(path(Path::new("a b")), "'a b'");
+    }
 }

@@ -69,10 +69,10 @@ pub fn run(arguments: &Perturb) -> Result<()> {
                 changed.check_seen(*first)?;
             }
             if !faint.is_empty() {
-                eprintln!(
+                output::say(&format!(
                     "note: left out {} that the coordinates hardly see",
                     output::count(faint.len(), "gene")
-                );
+                ));
             }
             let names: Vec<String> = seen.iter().map(|g| decoder.genes()[*g].clone()).collect();
             let expression = of_file.table(rows, &of_file.find(&names)?)?;
@@ -99,7 +99,7 @@ fn unseen(error: actum::Error) -> actum::Error {
 fn report(arguments: &Perturb, when: &str, cells: usize, effects: &[Effect], shift: f64) {
     if arguments.json {
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "set": arguments.set,
             "time": when,
             "cells": cells,
@@ -144,12 +144,12 @@ fn report_screen(
         let each = genes.iter().zip(effects);
         let each = each.map(|(gene, effects)| json!({"gene": gene, "effects": effects}));
         output::json(&json!({
-            "run": arguments.run,
+            "run": output::name(&arguments.run),
             "to": arguments.to,
             "time": when,
             "cells": cells,
             "genes": each.collect::<Vec<_>>(),
-            "file": arguments.output,
+            "file": arguments.output.as_deref().map(output::name),
         }));
         return;
     }

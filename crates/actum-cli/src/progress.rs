@@ -16,6 +16,8 @@ use actum::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::output;
+
 /// How far something is that counts.
 pub struct Meter {
     noun: &'static str,
@@ -64,7 +66,9 @@ impl Meter {
                 let rate = (done - from) as f64 / (now - since).as_secs_f64().max(1e-9);
                 let left = (of - done) as f64 / rate;
                 let noun = self.noun;
-                eprintln!("{noun} {done} of {of}  {message}{rate:.0} {noun}s/s  {left:.0} s left");
+                output::say(&format!(
+                    "{noun} {done} of {of}  {message}{rate:.0} {noun}s/s  {left:.0} s left"
+                ));
             }
             None => {}
         }
@@ -73,7 +77,7 @@ impl Meter {
     fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => output::say(text),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Files of any size: all rows, or a random sample that is spoken of.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actum::{
     data::{self, Keys, Snapshots, Split, TableReader},
@@ -67,7 +71,11 @@ pub fn sample(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
 /// Says on standard error what was supposed of a file.
 pub fn note(path: &Path, notes: &[String]) {
     for note in notes {
-        eprintln!("note: {}: {}", path.display(), output::with_flags(note));
+        output::say(&format!(
+            "note: {}: {}",
+            path.display(),
+            output::with_flags(note)
+        ));
     }
 }
 
@@ -85,4 +93,62 @@ pub fn said(snapshots: &Snapshots, are: &str) -> Option<String> {
             output::thousands(of),
         )
     })
+}
+
+/// Where bytes that are no text go in a name: characters that stand for nothing (MirBSD's OPTU-8).
+const BYTES: u32 = 0xef00;
+
+/// A path as text that [`path_of`] gives back.
+pub fn name_of(path: &Path) -> String {
+    let chunks = path.as_os_str().as_encoded_bytes().utf8_chunks();
+    let mut name = String::new();
+    for chunk in chunks {
+        name += chunk.valid();
+        let bytes = chunk.invalid().iter();
+        name.extend(bytes.filter_map(|byte| char::from_u32(BYTES + u32::from(*byte))));
+    }
+    name
+}
+
+/// The path of [`name_of`].
+#[cfg(unix)]
+pub fn path_of(name: &str) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    // A path may have such characters itself.
+    let plain = PathBuf::from(name);
+    if plain.exists() {
+        return plain;
+    }
+    let mut bytes = vec![];
+    for letter in name.chars() {
+        match u32::from(letter).checked_sub(BYTES) {
+            Some(byte @ 0x80..=0xff) => bytes.push(byte as u8),
+            _ => bytes.extend(letter.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    PathBuf::from(std::ffi::OsString::from_vec(bytes))
+}
+
+/// The path of [`name_of`].
+#[cfg(not(unix))]
+pub fn path_of(name: &str) -> PathBuf {
+    PathBuf::from(name)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    #[test]
+    fn names_give_their_paths_back() {
+        for bytes in [
+            &b"/a/b.csv"[..],
+            b"/caf\xe9/\xff\xfe.csv",
+            "/caf\u{e9}".as_bytes(),
+        ] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            assert_eq!(path_of(&name_of(path)), path);
+        }
+    }
 }

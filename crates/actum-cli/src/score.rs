@@ -25,12 +25,12 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
     let at = run.targets(&snapshots, &arguments.at)?;
     let largest = snapshots.clouds().iter().map(Cloud::len).max().unwrap_or(0);
     if largest >= LARGE && !at.is_empty() {
-        eprintln!(
+        output::say(&format!(
             "note: W1 and W2 are exact; for each of {} they couple up to {} points in every row, \
              which takes most of the time",
             output::count(at.len(), "time"),
             output::thousands(largest)
-        );
+        ));
     }
     let from = arguments.from.as_deref();
     let scored = run.score(&dynamics, &snapshots, from, &at);
@@ -188,8 +188,8 @@ fn print_json<'a>(
         })
         .collect();
     output::json(&json!({
-        "run": arguments.run,
-        "file": arguments.file,
+        "run": output::name(&arguments.run),
+        "file": output::name(&arguments.file),
         "units": units(settings),
         "sample": sampled,
         "advice": advice,

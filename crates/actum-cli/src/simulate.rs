@@ -20,6 +20,8 @@ pub fn run(arguments: &Simulate) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let to = &arguments.output;
     let format = Format::of(to).map_err(|e| e.within(to.display()))?;
+    let own = own_path(&run);
+    output::check_apart(to, arguments.start.as_deref().into_iter().chain([&*own]))?;
     let (settings, seen) = run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
     let genes = arguments.genes.as_deref();
@@ -219,9 +221,14 @@ fn start(arguments: &Simulate, run: &Run, from: Option<f64>) -> Result<Started> 
 /// How a file is read: [`read::sample`] or [`read::with_attributes`].
 pub type Read = fn(&Path, &Keys, usize) -> Result<Snapshots>;
 
+/// Where the data of a run were.
+pub fn own_path(run: &Run) -> PathBuf {
+    read::path_of(&run.source().data)
+}
+
 /// The data that the run was fitted on, from where it was then, or a sample of it.
 pub fn own_data(run: &Run, read: Read) -> Result<Snapshots> {
-    let path = PathBuf::from(&run.source().data);
+    let path = own_path(run);
     let (settings, _) = run.snapshots()?;
     let snapshots = read(&path, &run.keys()?, settings.data.shard)?;
     let snapshots = run.view(&snapshots).map_err(|e| e.within(path.display()))?;

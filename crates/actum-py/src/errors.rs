@@ -18,6 +18,8 @@ fn name(kind: ErrorKind) -> &'static str {
         ErrorKind::Version => "VersionError",
         ErrorKind::Diverged => "DivergedError",
         ErrorKind::Interrupted => "InterruptedError",
+        ErrorKind::Memory => "DataError",
+        ErrorKind::Busy => "ExistsError",
         _ => "InternalError",
     }
 }

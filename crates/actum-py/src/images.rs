@@ -83,7 +83,7 @@ pub fn fit_images(
         let (folder, if_exists, temporary) = place.folder()?;
         let (base, known) = match if_exists {
             IfExists::Resume => {
-                let run = run::Run::open(&folder)?;
+                let run = run::Run::open_to_resume(&folder)?;
                 (run.images()?.0.clone(), run.source().data.clone())
             }
             _ => (ImageSettings::default(), Shapes::NAME.to_owned()),
@@ -92,17 +92,13 @@ pub fn fit_images(
         if let Some(file) = &mask {
             settings.mask = Some(Hidden::from(&Mask::of(&Images::read(file)?)?));
         }
-        if temporary.is_none() {
-            if_exists.allows(&folder)?;
-        }
+        let claim = if_exists.claim(&folder)?;
         let device = place.device()?;
         let data = data.unwrap_or(What::Named(known));
         let images = data.read(Shapes::SEEN)?;
         let mut shown = Shown::new(watch, settings.fit.steps);
         let name = data.name();
-        let run = run::Run::fit(
-            &folder, &images, &name, &settings, if_exists, &device, &mut shown,
-        )?;
+        let run = run::Run::fit(claim, &images, &name, &settings, &device, &mut shown)?;
         let dynamics = run.dynamics(&Device::cpu())?;
         Ok((run, dynamics, folder, temporary, images.warnings()))
     })?;

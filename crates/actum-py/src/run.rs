@@ -233,7 +233,7 @@ pub fn fit(
         work(py, progress.as_ref(), move |watch| {
             let (folder, if_exists, temporary) = place.folder()?;
             let base = match if_exists {
-                IfExists::Resume => run::Run::open(&folder)?.snapshots()?.0.clone(),
+                IfExists::Resume => run::Run::open_to_resume(&folder)?.snapshots()?.0.clone(),
                 _ => SnapshotSettings::default(),
             };
             let mut named: Vec<(String, String)> = keys
@@ -243,9 +243,7 @@ pub fn fit(
             named.extend(changes);
             let settings = collected(&base, config.as_deref(), &named)?;
             let device = place.device()?;
-            if temporary.is_none() {
-                if_exists.allows(&folder)?;
-            }
+            let claim = if_exists.claim(&folder)?;
             let table = data.open(&settings.data.keys)?;
             for label in &settings.data.hold_out {
                 table.axis().index_of(label)?;
@@ -262,9 +260,7 @@ pub fn fit(
             let (notes, mut warnings) = (snapshots.notes().to_vec(), snapshots.warnings());
             let mut shown = Shown::new(watch, settings.steps());
             let name = data.name();
-            let run = run::Run::fit(
-                &folder, &shards, &name, &settings, if_exists, &device, &mut shown,
-            )?;
+            let run = run::Run::fit(claim, &shards, &name, &settings, &device, &mut shown)?;
             warnings.extend(run.warning()?);
             let dynamics = run.dynamics(&Device::cpu())?;
             Ok((run, dynamics, folder, temporary, notes, warnings))
@@ -504,19 +500,8 @@ impl Run {
     fn copy(&self, py: Python, to: PathBuf, overwrite: bool) -> PyResult<()> {
         let folder = self.folder.clone();
         work(py, None, move |_| {
-            if_exists(overwrite, false)?.allows(&to)?;
-            fs::create_dir_all(&to).map_err(|cause| Error::io("create the folder", &to, cause))?;
-            // The record of the data comes last: without it there is no run.
-            let mut names = run::Run::FILES;
-            names.sort_by_key(|name| *name == "run.json");
-            for name in names {
-                let from = folder.join(name);
-                if from.is_file() {
-                    let bytes = store::read(&from)?;
-                    store::replace(&to.join(name), |out| out.write_all(&bytes))?;
-                }
-            }
-            Ok(())
+            let claim = if_exists(overwrite, false)?.claim(&to)?;
+            run::Run::open(&folder)?.copy(&claim)
         })
     }
 

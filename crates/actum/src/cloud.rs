@@ -84,6 +84,13 @@ impl Cloud {
             "all {} weights are zero",
             weights.len()
         );
+        ensure!(
+            weights.sum().is_finite(),
+            Value,
+            "the sum of the {} weights is not finite, the greatest is {:e}; divide them by it",
+            weights.len(),
+            weights.iter().copied().fold(0.0, f64::max)
+        );
         let weights = Arc::new(weights);
         Ok(Self { points, weights })
     }

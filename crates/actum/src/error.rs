@@ -29,6 +29,10 @@ pub enum ErrorKind {
     Diverged,
     /// The user asked to stop; progress is saved.
     Interrupted,
+    /// More memory would be needed than may be taken.
+    Memory,
+    /// Another process is writing there.
+    Busy,
 }
 
 /// An opaque error: a [kind](Error::kind), a message with the expected and the found value and a
@@ -42,11 +46,12 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind; `detail` is a sentence for the user.
+    /// An error of this kind; `detail` is a sentence for the user, of which the middle is left out
+    /// where it is longer than any that a person reads.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            detail: detail.into(),
+            detail: without_middle(detail.into()),
             cause: None,
         }))
     }
@@ -68,15 +73,24 @@ impl Error {
         what: impl fmt::Display,
         available: impl IntoIterator<Item = S>,
     ) -> Self {
-        let list: Vec<String> = available
-            .into_iter()
-            .map(|s| s.as_ref().to_owned())
-            .collect();
-        let list = if list.is_empty() {
-            "nothing".to_owned()
-        } else {
-            list.join(", ")
-        };
+        let mut list = String::new();
+        let mut more = 0;
+        for name in available {
+            let name = name.as_ref();
+            if list.len() + name.len() > MOST {
+                more += 1;
+                continue;
+            }
+            if !list.is_empty() {
+                list += ", ";
+            }
+            list += name;
+        }
+        if more > 0 {
+            list += &format!(" and {more} more");
+        } else if list.is_empty() {
+            list += "nothing";
+        }
         Self::new(
             ErrorKind::Missing,
             format!("{what} is not there; available: {list}"),
@@ -95,11 +109,26 @@ impl Error {
     }
 }
 
+/// How many characters are shown of a list, and of either end of a message: files may have names of
+/// any length in them.
+const MOST: usize = 300;
+
+fn without_middle(text: String) -> String {
+    if text.len() <= 2 * MOST {
+        return text;
+    }
+    let is_start = |at: &usize| text.is_char_boundary(*at);
+    let head = (0..=MOST).rev().find(is_start).unwrap_or(0);
+    let tail = (text.len() - MOST..=text.len()).find(is_start);
+    let tail = tail.unwrap_or(text.len());
+    format!("{} [...] {}", &text[..head], &text[tail..])
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.detail)?;
         match &self.0.cause {
-            Some(cause) => write!(f, ": {cause}"),
+            Some(cause) => write!(f, ": {}", without_middle(cause.to_string())),
             None => Ok(()),
         }
     }
@@ -130,3 +159,31 @@ macro_rules! ensure {
     };
 }
 pub(crate) use ensure;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_and_lists_lose_their_middle() {
+        let error = Error::new(ErrorKind::Format, "\u{e9}".repeat(1_000_000));
+        let error = error.because(std::io::Error::other("x".repeat(1_000_000)));
+        assert!(
+            error.to_string().len() < 1300,
+            "{}",
+            error.to_string().len()
+        );
+        let names: Vec<String> = (0..100_000).map(|i| format!("g{i}")).collect();
+        let text = Error::missing("the column a", names).to_string();
+        assert!(text.len() < 500, "{text}");
+        assert!(
+            text.contains("g0, g1, ") && text.contains(" more"),
+            "{text}"
+        );
+        let short = "a".repeat(600);
+        assert_eq!(
+            Error::new(ErrorKind::Format, short.clone()).to_string(),
+            short
+        );
+    }
+}

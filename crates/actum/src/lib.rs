@@ -60,6 +60,8 @@
 // The order is that of dependence, which the blank lines keep from being sorted.
 pub mod error;
 
+pub mod memory;
+
 pub mod store;
 
 mod simd;

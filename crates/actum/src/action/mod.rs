@@ -279,11 +279,25 @@ pub enum Saved {
 }
 
 impl Saved {
-    /// A network of these sizes for points of `dimension` columns, all parameters 0.
+    /// A network of these sizes for points of `dimension` columns, all parameters 0, for arrays of
+    /// so many `numbers` that a file has.
     ///
     /// # Errors
-    /// Sizes that no network has.
-    pub(crate) fn blank(self, dimension: usize) -> Result<Box<dyn Engine>> {
+    /// Sizes that no network has, or more parameters than there are numbers.
+    pub(crate) fn blank(self, dimension: usize, numbers: usize) -> Result<Box<dyn Engine>> {
+        let least = match &self {
+            Self::Mlp(mlp) => {
+                mlp.check()?;
+                mlp.least_parameters(dimension)
+            }
+            Self::UNet { unet } => unet.least_parameters(),
+        };
+        ensure!(
+            least <= numbers,
+            Format,
+            "it is damaged: the network it declares has {least} parameters or more, and it holds \
+             {numbers} numbers"
+        );
         Ok(match self {
             Self::Mlp(mlp) => Box::new(MlpEngine::blank(dimension, mlp)?),
             Self::UNet { unet } => Box::new(UNetEngine::blank(unet)?),

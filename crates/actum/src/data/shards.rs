@@ -5,7 +5,6 @@ use std::{fs::OpenOptions, io::Write, ops::ControlFlow, path::Path};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::{
     cloud::check_weight,
@@ -15,7 +14,7 @@ use crate::{
         snapshots::{Whole, hexadecimal},
     },
     error::{Error, ErrorKind, Result, ensure},
-    store,
+    store::{self, TemporaryFolder},
 };
 
 /// How to split a file into shards.
@@ -65,7 +64,7 @@ enum Store {
 }
 
 struct OnDisk {
-    folder: TempDir,
+    folder: TemporaryFolder,
     /// Shards of the whole, and how many of them are here.
     count: usize,
     here: usize,
@@ -227,16 +226,11 @@ pub(super) fn split(
     let count = largest.div_ceil(how.shard);
     let here = count.min(how.most.max(1));
     let least = (how.shard / 10).max(Split::LEAST / 2);
-    let folder = tempfile::Builder::new()
-        .prefix(store::TEMPORARY)
-        .tempdir_in(folder)
-        .map_err(|cause| {
-            Error::io(
-                "make a folder for the shards of a large file in",
-                folder,
-                cause,
-            )
-        })?;
+    let made = TemporaryFolder::new_in(folder, 0o700);
+    let folder = made.map_err(|cause| {
+        let verb = "make a folder for the shards of a large file in";
+        Error::io(verb, folder, cause)
+    })?;
     let mut writer = Writer {
         folder: folder.path(),
         buffers: vec![vec![]; here],

@@ -369,7 +369,8 @@ impl Dynamics {
             header.units
         );
         let within = |e: Error| e.within(path.display());
-        let network = header.network.blank(header.units.dimension());
+        let numbers = arrays.iter().map(|array| array.values.len()).sum();
+        let network = header.network.blank(header.units.dimension(), numbers);
         let mut network = network.map_err(within)?;
         let values = network.pack(&arrays).map_err(within)?;
         network.update(&mut |parameters, _| parameters.copy_from_slice(&values));

@@ -19,6 +19,7 @@ use crate::{
     action::{Architecture, Engine, Precision},
     dynamics::Dynamics,
     error::{Result, ensure},
+    memory,
     objective::{Batch, Objective},
     problem::{Estimator, Problem},
 };
@@ -29,9 +30,9 @@ use times::TimeSampler;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// How many steps of the optimiser, at least 1.
+    /// How many steps of the optimiser, from 1 to 10^9.
     pub steps: usize,
-    /// How many points a step draws, at least 1 (and as many at each boundary with the estimator
+    /// How many points a step draws, from 1 to 10^8 (and as many at each boundary with the estimator
     /// `samples`).
     pub batch: usize,
     /// The largest learning rate of Adam: reached after the warm-up, then lowered to 0 along half
@@ -53,6 +54,10 @@ pub struct Options {
     /// Seeds every draw (and, in a [run](crate::run), the parameters).
     pub seed: u64,
 }
+
+/// More than anyone waits for, and than anything here overflows at.
+const MOST_STEPS: usize = 1_000_000_000;
+const MOST_BATCH: usize = 100_000_000;
 
 impl Default for Options {
     fn default() -> Self {
@@ -77,9 +82,23 @@ impl Options {
     /// # Errors
     /// Names the first setting that is outside, with its range.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("steps", self.steps), ("batch", self.batch)] {
-            ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
+        let most = [
+            ("steps", self.steps, MOST_STEPS),
+            ("batch", self.batch, MOST_BATCH),
+        ];
+        for (name, value, most) in most {
+            ensure!(
+                (1..=most).contains(&value),
+                Setting,
+                "`{name}` must be from 1 to {most}, got {value}"
+            );
         }
+        ensure!(
+            self.warmup <= MOST_STEPS,
+            Setting,
+            "`warmup` must be at most {MOST_STEPS}, got {}",
+            self.warmup
+        );
         for (name, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
             ensure!(
                 value.is_finite() && value > 0.0,
@@ -304,6 +323,18 @@ impl<'a> Training<'a> {
             precision: network.multiply_in(options.precision),
             ..options.clone()
         };
+        // Points and velocities in both precisions, of this step and of the next.
+        let d = problem.path().dimension();
+        let what = format_args!("`batch`: {} points of {d} columns", options.batch);
+        memory::check(&[options.batch, d], 64, what)?;
+        let exponent = problem.lagrangian().cost().exponent();
+        let unit = problem.units().objective(exponent);
+        ensure!(
+            unit.is_normal(),
+            Value,
+            "the objective cannot be told in the units of the data: a cost of the power {exponent} \
+             makes {unit:e} of 1; take a smaller power, or other units of points or times"
+        );
         Ok(Self {
             problem,
             objective: Objective::new(problem, options.estimator)?,
@@ -405,6 +436,11 @@ impl<'a> Training<'a> {
             }
         }
         let average = self.state.adam.average();
+        ensure!(
+            average.iter().all(|x| x.is_finite()),
+            Diverged,
+            "parameters of the network are not finite after the last step; lower `learning_rate`"
+        );
         self.network
             .update(&mut |parameters, _| parameters.copy_from_slice(average));
         self.network.multiply_in(Precision::F32);
@@ -453,10 +489,14 @@ impl<'a> Training<'a> {
         state.guard.learn(loss);
         let exponent = self.problem.lagrangian().cost().exponent();
         let unit = self.problem.units().objective(exponent);
+        let [told, level] = [loss, state.guard.level()].map(|loss| loss * unit);
+        if !(told.is_finite() && level.is_finite()) {
+            return Err(format!("the objective became {told} at step {}", step + 1));
+        }
         Ok(Step {
             step: state.step,
-            loss: loss * unit,
-            smoothed: state.guard.level() * unit,
+            loss: told,
+            smoothed: level,
             gradient_norm,
             learning_rate,
         })

@@ -1,8 +1,8 @@
 //! What a run has on disk.
 
-use std::{fs, ops::ControlFlow, path::Path as FilePath};
+use std::{fs, io, ops::ControlFlow, path::Path as FilePath};
 
-use super::{IfExists, Record, Run, Schema, Seen, Settings, Source, images::Picture};
+use super::{Claim, Record, Run, Schema, Seen, Settings, Source, images::Picture};
 use crate::{
     action::{Device, Engine},
     dynamics::Dynamics,
@@ -10,7 +10,7 @@ use crate::{
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
     genes::Decoder,
     problem::Problem,
-    store::{self, versioned},
+    store::{self, Lock, versioned},
 };
 
 const SETTINGS: &str = "settings.toml";
@@ -31,7 +31,17 @@ impl Run {
     /// # Errors
     /// No such folder, no run in it, a run of another version, or a damaged one.
     pub fn open(folder: &FilePath) -> Result<Self> {
+        // A process may have been ended while it replaced the run that was here.
+        if store::is_half_done(folder)
+            && let Ok(_lock) = Lock::take(folder)
+        {
+            store::recover(folder)?;
+        }
         let file = folder.join(SOURCE);
+        let is_unreadable = |cause: &io::Error| cause.kind() == io::ErrorKind::PermissionDenied;
+        if let Some(cause) = fs::metadata(&file).err().filter(is_unreadable) {
+            return Err(Error::io("read", &file, cause));
+        }
         ensure!(
             file.is_file(),
             Missing,
@@ -53,13 +63,23 @@ impl Run {
         })
     }
 
-    /// What to go on from, if that is asked for.
-    pub(super) fn checkpoint_for(&self, if_exists: IfExists) -> Result<Option<Checkpoint>> {
-        if if_exists != IfExists::Resume {
-            return Ok(None);
+    /// Opens the run in `folder` that [`IfExists::Resume`](super::IfExists::Resume) goes on with: one
+    /// that was to replace the run there and was interrupted, if there is one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_resume(folder: &FilePath) -> Result<Self> {
+        let new = folder.join(store::NEW);
+        match new.join(CHECKPOINT).is_file() {
+            true => Self::open(&new),
+            false => Self::open(folder),
         }
+    }
+
+    /// What to go on from; then the folder of this run is where that is.
+    pub(super) fn checkpoint_to_resume(&mut self) -> Result<Checkpoint> {
+        let there = Self::open_to_resume(&self.folder)?;
         let Self { source, folder, .. } = self;
-        let there = Self::open(folder)?;
         let short = |fingerprint: &str| fingerprint[..fingerprint.len().min(12)].to_owned();
         ensure!(
             there.source.fingerprint == source.fingerprint,
@@ -80,12 +100,13 @@ impl Run {
             there.settings.differences(&self.settings).join(", ")
         );
         ensure!(
-            folder.join(CHECKPOINT).is_file(),
+            there.folder.join(CHECKPOINT).is_file(),
             Missing,
             "{} has no checkpoint yet; start anew with --overwrite",
             folder.display()
         );
-        self.checkpoint().map(Some)
+        self.folder = there.folder;
+        self.checkpoint()
     }
 
     /// Fits, and keeps all there is to keep.
@@ -98,11 +119,6 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let options = self.settings.fit();
-        // What cannot be fitted leaves no folder.
-        problem.check_steps(options.steps)?;
-        if checkpoint.is_none() {
-            self.begin()?;
-        }
         let mut recorder = Recorder {
             folder: &self.folder,
             steps: options.steps,
@@ -121,20 +137,20 @@ impl Run {
         dynamics.save(&self.folder.join(MODEL))
     }
 
-    fn begin(&self) -> Result<()> {
-        fs::create_dir_all(&self.folder)
-            .map_err(|cause| Error::io("create the folder", &self.folder, cause))?;
-        for name in Self::FILES {
-            let path = self.folder.join(name);
-            if path.exists() {
-                fs::remove_file(&path).map_err(|cause| Error::io("replace", &path, cause))?;
-            }
-        }
+    /// Writes what a run is.
+    pub(super) fn begin(&self) -> Result<()> {
         let settings = self.settings.to_toml();
         store::replace(&self.folder.join(SETTINGS), |out| {
             out.write_all(settings.as_bytes())
         })?;
         let source = serde_json::to_string_pretty(&self.source).expect("a source is plain data");
+        // Numbers that are not finite are null in JSON, and no numbers when they are read.
+        let read: Result<Source> = versioned(source.as_bytes());
+        ensure!(
+            read.is_ok_and(|read| read == self.source),
+            Value,
+            "the data have numbers that no record keeps: weights or times that are not finite"
+        );
         store::replace(&self.folder.join(SOURCE), |out| writeln!(out, "{source}"))
     }
 
@@ -156,6 +172,25 @@ impl Run {
             self.source.seen.named()[1]
         );
         Dynamics::load(&path, device)
+    }
+
+    /// Copies the run to another folder, in the place of one that is there.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written.
+    pub fn copy(&self, to: &Claim) -> Result<()> {
+        let at = to.begin()?;
+        // The record of the data comes last: without it there is no run.
+        let mut names = Self::FILES;
+        names.sort_by_key(|name| *name == SOURCE);
+        for name in names {
+            let from = self.folder.join(name);
+            if from.is_file() {
+                let bytes = store::read(&from)?;
+                store::replace(&at.join(name), |out| out.write_all(&bytes))?;
+            }
+        }
+        to.finish(&at)
     }
 
     /// Keeps the genes behind the coordinates of the run.

@@ -16,7 +16,7 @@ use crate::{
         likelihood::{TraceEstimator, bits_per_dimension, log_density},
         simulate,
     },
-    metric,
+    memory, metric,
     path::Degradation,
     problem::Method,
     score::Score,
@@ -135,6 +135,8 @@ impl ImageModel {
             "this model restores images and generates none"
         );
         ensure!(n > 0, Value, "expected at least one image, got 0");
+        let d = self.degradation.dimension();
+        memory::check(&[n, d], 64, format_args!("{n} images of {d} numbers"))?;
         let start = match (self.degradation.prior(n, seed), like) {
             (Err(_), Some(like)) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -75,7 +75,7 @@ pub(super) struct Picture {
 impl Picture {
     /// What there is to see, and in how many columns.
     pub fn draw(&self, checkpoint: &Checkpoint) -> Result<(Images, usize)> {
-        let mut network = self.saved.blank(self.units.dimension())?;
+        let mut network = self.saved.blank(self.units.dimension(), usize::MAX)?;
         checkpoint.average_into(&mut *network)?;
         let network = self.device.place(network)?;
         let dynamics = Dynamics::new(network, Lagrangian::kinetic(), self.units.clone())?;

@@ -10,6 +10,7 @@
 //! | `genes.safetensors` | of cells whose coordinates decode: the [genes](crate::genes::Decoder) behind them |
 //! | `samples.png` | of images: what the model made last |
 
+mod claim;
 mod folder;
 mod image_model;
 mod images;
@@ -21,16 +22,14 @@ mod settings;
 mod snapshots;
 mod source;
 
-use std::{
-    fs,
-    path::{Path as FilePath, PathBuf},
-};
+use std::path::PathBuf;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::snapshots::Start;
+pub use claim::Claim;
 pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use schema::Schema;
 pub use score::{Described, Scored};
@@ -41,7 +40,6 @@ use crate::{
     action::{Device, Precision},
     error::{Error, ErrorKind, Result, ensure},
     fit::{Observer, Rollback, Step},
-    store,
 };
 use images::Picture;
 
@@ -66,27 +64,27 @@ pub struct Run {
 
 impl Run {
     /// Fits `data` (all columns and times, or all images, named `name` for the record) under
-    /// `settings` and leaves the result in `folder`. With [`SnapshotSettings`] the data are
+    /// `settings` and leaves the result in the folder that is [claimed](IfExists::claim). With [`SnapshotSettings`] the data are
     /// `&Snapshots`, or `&Shards` of a file, [split](SnapshotSettings::split) for the fit. With
     /// [`ImageSettings`] they are `&Images`, and a picture of what the model makes is drawn anew at
     /// every checkpoint.
     ///
+    /// With [`IfExists::Overwrite`] the run that is there stays until the new one is whole. A fit
+    /// that is ended before is gone on with by [`IfExists::Resume`].
+    ///
     /// # Errors
-    /// A folder that is there already with [`IfExists::Keep`], or holds something else than a run;
-    /// with [`IfExists::Resume`] no checkpoint, other data or other settings than the run has;
+    /// With [`IfExists::Resume`] no checkpoint, other data or other settings than the run has;
     /// settings that do not fit the data; whatever keeps [fitting](crate::fit::fit) from finishing
     /// (what was reached is kept as a checkpoint).
     pub fn fit<'a, S: Schema>(
-        folder: &FilePath,
+        claim: Claim,
         data: impl Into<S::Data<'a>>,
         name: &str,
         settings: &S,
-        if_exists: IfExists,
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         settings.check()?;
-        if_exists.allows(folder)?;
         let data = data.into();
         let (fingerprint, seen) = settings.seen(data)?;
         let mut kept = settings.kept();
@@ -98,8 +96,8 @@ impl Run {
             "`fit.precision` is bf16, but this network multiplies in f32 here; leave it \"auto\""
         );
         kept.fit_mut().precision = precision;
-        let run = Self {
-            folder: folder.to_owned(),
+        let mut run = Self {
+            folder: claim.folder().to_owned(),
             settings: kept,
             source: Source {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,7 +106,10 @@ impl Run {
                 seen,
             },
         };
-        let checkpoint = run.checkpoint_for(if_exists)?;
+        let checkpoint = match claim.if_exists() {
+            IfExists::Resume => Some(run.checkpoint_to_resume()?),
+            IfExists::Keep | IfExists::Overwrite => None,
+        };
         let problem = settings.problem(data, observer)?;
         let mut rng = ChaCha8Rng::seed_from_u64(run.settings.fit().seed);
         let network = settings.architecture().engine(problem.shape(), &mut rng)?;
@@ -129,7 +130,15 @@ impl Run {
             Interrupted,
             "stopped before the first step; nothing is kept"
         );
+        // What cannot be fitted leaves no folder.
+        problem.check_steps(run.settings.fit().steps)?;
+        if checkpoint.is_none() {
+            run.folder = claim.begin()?;
+            run.begin()?;
+        }
         run.learn(network, &problem, checkpoint.as_ref(), picture, observer)?;
+        claim.finish(&run.folder)?;
+        run.folder = claim.folder().to_owned();
         Ok(run)
     }
 
@@ -169,50 +178,6 @@ impl Run {
         let folder = self.folder.display();
         let what = format!("{folder} is not a run of {of}; make one with `{command} -o RUN`");
         Error::new(ErrorKind::Value, what)
-    }
-}
-
-impl IfExists {
-    /// Checks that [`Run::fit`] may use `folder`, which is worth doing before a long reading.
-    ///
-    /// # Errors
-    /// It is there already with [`IfExists::Keep`], or holds something else than a run.
-    pub fn allows(self, folder: &FilePath) -> Result<()> {
-        match self {
-            IfExists::Resume => Ok(()),
-            _ if !folder.exists() => Ok(()),
-            IfExists::Keep => {
-                let empty = fs::read_dir(folder)
-                    .map_err(|cause| Error::io("read", folder, cause))?
-                    .next()
-                    .is_none();
-                ensure!(
-                    empty,
-                    Exists,
-                    "{} is there already; use --overwrite to replace it or --resume to go on",
-                    folder.display()
-                );
-                Ok(())
-            }
-            IfExists::Overwrite => {
-                let entries =
-                    fs::read_dir(folder).map_err(|cause| Error::io("read", folder, cause))?;
-                for entry in entries {
-                    let entry = entry.map_err(|cause| Error::io("read", folder, cause))?;
-                    let name = entry.file_name();
-                    let left_over = name.to_string_lossy().starts_with(store::TEMPORARY);
-                    ensure!(
-                        left_over || Run::FILES.iter().any(|f| *f == name),
-                        Exists,
-                        "{} holds {}, which is not part of a run: it is not overwritten; choose \
-                     another folder",
-                        folder.display(),
-                        name.display()
-                    );
-                }
-                Ok(())
-            }
-        }
     }
 }
 

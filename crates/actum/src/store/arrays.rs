@@ -1,8 +1,12 @@
 //! Arrays by name, in memory and as safetensors.
 
-use std::{collections::HashMap, path::Path as FilePath};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path as FilePath,
+};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Error, ErrorKind, Result, ensure},
@@ -35,13 +39,43 @@ pub(crate) fn write_arrays(
             .expect("an array has as many numbers as its shape says");
         (a.name.as_str(), view)
     });
-    let metadata: HashMap<String, String> = metadata
+    let mut metadata: HashMap<String, String> = metadata
         .iter()
         .map(|(k, v)| (k.to_string(), v.to_string()))
         .collect();
+    metadata.insert(HASH.to_owned(), hash(arrays, &metadata));
     let whole = safetensors::serialize(views, Some(metadata))
         .map_err(|cause| Error::new(ErrorKind::Io, "cannot lay out safetensors").because(cause))?;
     store::replace(path, |out| out.write_all(&whole))
+}
+
+/// Under what name the metadata have the hash of all the rest.
+const HASH: &str = "sha256";
+
+/// The SHA-256 of arrays and metadata in the order of their names: the format has no checksum of
+/// its own.
+fn hash(arrays: &[Array], metadata: &HashMap<String, String>) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    let metadata: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != HASH).collect();
+    for (key, value) in metadata {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    let mut arrays: Vec<&Array> = arrays.iter().collect();
+    arrays.sort_by(|a, b| a.name.cmp(&b.name));
+    for array in arrays {
+        add(array.name.as_bytes());
+        let shape = array.shape.iter().flat_map(|n| (*n as u64).to_le_bytes());
+        add(&shape.collect::<Vec<_>>());
+        let values = array.values.iter().flat_map(|x| x.to_le_bytes());
+        add(&values.collect::<Vec<_>>());
+    }
+    let hash = hash.finalize();
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads what [`write_arrays`] wrote.
@@ -77,7 +111,13 @@ pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, HashMap<String
                     .collect(),
             })
         })
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?;
+    ensure!(
+        metadata.get(HASH) == Some(&hash(&arrays, &metadata)),
+        Format,
+        "{} is damaged: its numbers do not have the hash that was written with them",
+        path.display()
+    );
     Ok((arrays, metadata))
 }
 
@@ -97,4 +137,38 @@ pub(crate) fn find<'a>(arrays: &'a [Array], name: &str, shape: &[usize]) -> Resu
         array.shape
     );
     Ok(&array.values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let array = |name: &str, shape: &[usize]| Array {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            values: (0..shape.iter().product()).map(|i| i as f32).collect(),
+        };
+        let arrays = [array("b", &[2, 3]), array("a", &[3, 2])];
+        write_arrays(&path, &arrays, &[("about", "{\"x\": 1}")]).unwrap();
+        let (found, metadata) = read_arrays(&path).unwrap();
+        assert_eq!((found.len(), metadata["about"].as_str()), (2, "{\"x\": 1}"));
+        let whole = std::fs::read(&path).unwrap();
+        for bit in 0..8 * whole.len() {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            // Spaces pad the header: they are the same as what a flip makes of some.
+            if let Ok((read, about)) = read_arrays(&path) {
+                assert_eq!(
+                    (read, about),
+                    (found.clone(), metadata.clone()),
+                    "bit {bit}"
+                );
+            }
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
         pool::Pool,
     },
     error::{Result, ensure},
+    memory,
     simd::{LANES, Line, Lines, Pairs, ROWS, add_rows, bf16, panels},
     store::Array,
 };
@@ -74,6 +75,9 @@ impl MlpEngine {
             "a network needs a column, got points without any"
         );
         size.check()?;
+        // Parameters both ways, their gradient, and what the optimiser keeps of each.
+        let what = format_args!("a network of width {} and depth {}", size.width, size.depth);
+        memory::check(&[size.least_parameters(dimension)], 28, what)?;
         let layout = Layout {
             dimension,
             width: size.width,

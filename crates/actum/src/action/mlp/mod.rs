@@ -24,9 +24,9 @@ pub use engine::MlpEngine;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mlp {
-    /// Units of a hidden layer, at least 1.
+    /// Units of a hidden layer, from 1 to 65536.
     pub width: usize,
-    /// Hidden layers, at least 1.
+    /// Hidden layers, from 1 to 1024.
     pub depth: usize,
 }
 
@@ -43,12 +43,22 @@ impl Mlp {
     /// Checks every size against its range.
     ///
     /// # Errors
-    /// A width or depth of 0.
+    /// A width or depth of 0, or above the greatest.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("width", self.width), ("depth", self.depth)] {
-            ensure!(value > 0, Setting, "`{name}` must be at least 1, got 0");
+        for (name, value, most) in [("width", self.width, 1 << 16), ("depth", self.depth, 1024)] {
+            ensure!(
+                (1..=most).contains(&value),
+                Setting,
+                "`{name}` must be from 1 to {most}, got {value}"
+            );
         }
         Ok(())
+    }
+
+    /// How many parameters a network of this size has at least, for points of `dimension` columns.
+    pub(crate) fn least_parameters(&self, dimension: usize) -> usize {
+        let hidden = (self.width * self.width).saturating_mul(self.depth - 1);
+        hidden.saturating_add(self.width.saturating_mul(dimension))
     }
 }
 

@@ -20,7 +20,10 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{Architecture, Engine, ImageShape, Precision, Shape};
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    memory,
+};
 
 pub use engine::UNetEngine;
 #[cfg(feature = "tensor")]
@@ -185,6 +188,16 @@ impl Sizes {
         }
     }
 
+    /// How many parameters the network has at least: those of two convolutions of 3 x 3 pixels in
+    /// every block, down and up.
+    pub(crate) fn least_parameters(&self) -> usize {
+        let blocks = 4usize
+            .saturating_mul(self.blocks)
+            .saturating_mul(self.levels);
+        let channels = self.channels.saturating_mul(self.channels);
+        channels.saturating_mul(9).saturating_mul(blocks)
+    }
+
     pub(crate) fn pixels(&self) -> usize {
         self.height * self.width
     }
@@ -209,20 +222,32 @@ impl Sizes {
             blocks,
             ..
         } = *self;
-        for (name, value) in [
-            ("target", target),
-            ("height", height),
-            ("width", width),
-            ("channels", channels),
-            ("levels", levels),
-            ("blocks", blocks),
+        for (name, value, most) in [
+            ("target", target, 1 << 16),
+            ("height", height, 1 << 16),
+            ("width", width, 1 << 16),
+            ("channels", channels, 1 << 14),
+            ("levels", levels, 17),
+            ("blocks", blocks, 1 << 10),
         ] {
             ensure!(
-                value > 0,
+                (1..=most).contains(&value),
                 Setting,
-                "the U-Net's {name} must be at least 1, got 0"
+                "the U-Net's {name} must be from 1 to {most}, got {value}"
             );
         }
+        ensure!(
+            self.conditioning <= 1 << 16,
+            Setting,
+            "the U-Net's conditioning must be at most {}, got {}",
+            1 << 16,
+            self.conditioning
+        );
+        let what =
+            format_args!("a U-Net of {channels} channels, {levels} levels and {blocks} blocks");
+        memory::check(&[self.least_parameters()], 28, what)?;
+        // What the sweeps keep of one image, by each thread.
+        memory::check(&[self.pixels(), channels, blocks], 64, what)?;
         ensure!(
             channels.is_multiple_of(GROUP),
             Setting,

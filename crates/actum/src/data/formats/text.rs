@@ -3,9 +3,11 @@
 mod cells;
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     io::{self, BufRead, Read},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use csv::{ByteRecord, ErrorKind as Cause, StringRecord};
@@ -122,7 +124,9 @@ impl Candidate {
 
 /// An open table, its header read.
 struct Table {
-    reader: csv::Reader<Box<dyn BufRead>>,
+    reader: csv::Reader<Bounded>,
+    /// See [`Bounded`].
+    left: Rc<Cell<u64>>,
     names: Vec<String>,
     path: PathBuf,
     /// The row that was read to understand the header.
@@ -142,7 +146,11 @@ impl Table {
             .delimiter(delimiter)
             .flexible(true)
             .has_headers(false);
-        let mut reader = builder.from_reader(text);
+        let left = Rc::new(Cell::new(MOST));
+        let mut reader = builder.from_reader(Bounded {
+            text,
+            left: left.clone(),
+        });
         let mut header = StringRecord::new();
         let read = |reader: &mut csv::Reader<_>, row: &mut StringRecord| {
             let more = reader.read_record(row);
@@ -195,6 +203,7 @@ impl Table {
         }
         Ok(Self {
             reader,
+            left,
             names,
             path: path.to_owned(),
             first,
@@ -208,6 +217,7 @@ impl Table {
         match self.first.take() {
             Some(first) => *row = first,
             None => {
+                self.left.set(MOST_ROW);
                 let more = self.reader.read_record(row);
                 if !more.map_err(|error| failure(&self.path, error, self.before))? {
                     return Ok(None);
@@ -258,8 +268,32 @@ const SEPARATORS: [(char, &str); 5] = [
     (' ', "spaces"),
 ];
 
-/// No header is longer.
+/// No header is longer, and no row.
 const MOST: u64 = 1 << 24;
+const MOST_ROW: u64 = 1 << 26;
+
+/// Text whose rows have an end: a little compressed text, or a quotation mark that is never
+/// closed, may be one of any length.
+struct Bounded {
+    text: Box<dyn BufRead>,
+    /// How much more may be read before the row ends.
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.text.read(buffer)?;
+        let left = self.left.get().checked_sub(count as u64);
+        let left = left.ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a row is longer than any table has",
+            )
+        })?;
+        self.left.set(left);
+        Ok(count)
+    }
+}
 
 /// Goes through the whole table for its times, and for what its columns are.
 pub(super) fn head(path: &Path, keys: &Keys, delimiter: u8) -> Result<Head> {

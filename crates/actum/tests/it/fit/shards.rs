@@ -49,15 +49,8 @@ fn a_fit_on_shards_reaches_the_level_of_a_translation() {
     let fitted = |shards: &Shards| {
         let folder = folder.path().join("run");
         let device = Device::cpu();
-        Run::fit(
-            &folder,
-            shards,
-            "a.npz",
-            &settings,
-            IfExists::Keep,
-            &device,
-            &mut (),
-        )
+        let claim = IfExists::Keep.claim(&folder)?;
+        Run::fit(claim, shards, "a.npz", &settings, &device, &mut ())
     };
     let few = sharded(&path, &Keys::default(), split(2000, 2)).unwrap();
     let error = fitted(&few).unwrap_err().to_string();

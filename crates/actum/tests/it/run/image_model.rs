@@ -153,11 +153,10 @@ fn learn_clouds(mut settings: ImageSettings) -> (f64, f64, [f64; 2]) {
     };
     let folder = tempfile::tempdir().unwrap();
     let run = Run::fit(
-        folder.path(),
+        IfExists::Overwrite.claim(folder.path()).unwrap(),
         &images,
         "clouds",
         &settings,
-        IfExists::Overwrite,
         &Device::cpu(),
         &mut (),
     )

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{hdf5, zarr};
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    memory,
+};
 
 /// An open file or store, of which a few chunks at a time are in memory.
 pub(super) enum File {
@@ -61,7 +64,7 @@ impl File {
             counts[0],
             counts[1]
         );
-        Ok(())
+        memory::check(&counts, 8, format_args!("{place:?}"))
     }
 
     pub(super) fn is_group(&self, place: &str) -> bool {

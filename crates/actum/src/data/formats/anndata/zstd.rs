@@ -251,8 +251,16 @@ fn unpack(
         if !is_packed {
             return source.read_to_end(&mut unpacked);
         }
-        let decoder = StreamingDecoder::new(source).map_err(std::io::Error::other)?;
-        decoder.take(bytes as u64 + 1).read_to_end(&mut unpacked)
+        let mut decoder = StreamingDecoder::new(source).map_err(std::io::Error::other)?;
+        let read = (&mut decoder)
+            .take(bytes as u64 + 1)
+            .read_to_end(&mut unpacked)?;
+        let sums = &decoder.decoder;
+        let expected = sums.get_checksum_from_data();
+        if expected.is_some() && expected != sums.get_calculated_checksum() {
+            return Err(std::io::Error::other("its checksum differs"));
+        }
+        Ok(read)
     };
     read().map_err(broken)?;
     ensure!(

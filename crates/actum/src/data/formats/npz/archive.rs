@@ -15,7 +15,7 @@ use zip::{
 use super::array::Header;
 use crate::{
     data::{formats::content, snapshots::default_columns},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, ensure},
 };
 
 /// An open `.npz` file.
@@ -43,17 +43,43 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Self { zip, names })
     }
 
+    /// What an array says of itself.
+    pub fn header(&mut self, name: &str) -> Result<Header> {
+        let mut entry = self
+            .zip
+            .by_name(&format!("{name}.npy"))
+            .map_err(zip_failure)?;
+        let (size, packed) = (entry.size(), entry.compressed_size());
+        let header = Header::read(name, &mut entry)?;
+        // No member grows more than that in unpacking (zlib.net/zlib_tech.html), so that a small
+        // file cannot declare much.
+        ensure!(
+            size <= packed.saturating_mul(1032).saturating_add(1 << 16),
+            Format,
+            "array {name:?} is damaged: {packed} bytes would unpack to {size}"
+        );
+        header.check_length(size)?;
+        Ok(header)
+    }
+
+    /// Reads an array to the end of its member, where the archive's checksum of it is compared.
     pub fn array<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(Header, &mut dyn Read) -> Result<T>,
     ) -> Result<T> {
+        self.header(name)?;
         let mut entry = self
             .zip
             .by_name(&format!("{name}.npy"))
             .map_err(zip_failure)?;
         let header = Header::read(name, &mut entry)?;
-        read(header, &mut entry)
+        let found = read(header, &mut entry)?;
+        io::copy(&mut entry, &mut io::sink()).map_err(|cause| {
+            let what = format!("array {name:?} is damaged: its checksum differs");
+            Error::new(ErrorKind::Format, what).because(cause)
+        })?;
+        Ok(found)
     }
 
     /// The first of `names` that is an array here.
@@ -68,11 +94,11 @@ impl<R: Read + Seek> Archive<R> {
         }
         let (mut there, mut advice) = (Vec::new(), None);
         for other in self.names.clone() {
-            let about = self.array(&other, |h, _| {
+            let about = self.header(&other).map(|h| {
                 if !h.fields.is_empty() {
                     advice = Some(h.unpacked());
                 }
-                Ok(format!("{} {:?}", h.type_name(), h.shape))
+                format!("{} {:?}", h.type_name(), h.shape)
             });
             let about = about.unwrap_or_else(|_| "that cannot be read".to_owned());
             there.push(format!("{other} {about}"));

@@ -7,6 +7,7 @@ use ndarray::{Array2, Array3, ShapeBuilder};
 use crate::{
     data::formats::columns::TIME,
     error::{Error, ErrorKind, Result},
+    memory,
 };
 
 /// What an array says of itself before its data.
@@ -23,7 +24,12 @@ pub struct Header {
     unit: String,
     /// What an item has, where it has several parts: names and types.
     pub fields: Vec<(String, String)>,
+    /// How many bytes there are before the first item.
+    length: u64,
 }
+
+/// No header of an array is longer.
+const MOST: u32 = 1 << 20;
 
 impl Header {
     /// Reads the header and leaves `source` at the first item.
@@ -31,25 +37,53 @@ impl Header {
         let cut = |cause| broken(name, "is truncated").because(cause);
         let mut start = [0; 8];
         source.read_exact(&mut start).map_err(cut)?;
-        let length = match (&start[..6], start[6]) {
+        let (before, length) = match (&start[..6], start[6]) {
             (b"\x93NUMPY", 1) => {
                 let mut length = [0; 2];
                 source.read_exact(&mut length).map_err(cut)?;
-                u16::from_le_bytes(length).into()
+                (10, u32::from(u16::from_le_bytes(length)))
             }
             (b"\x93NUMPY", 2 | 3) => {
                 let mut length = [0; 4];
                 source.read_exact(&mut length).map_err(cut)?;
-                u32::from_le_bytes(length)
+                (12, u32::from_le_bytes(length))
             }
             _ => return Err(broken(name, "is not in the .npy format, version 1 to 3")),
         };
+        if length > MOST {
+            return Err(broken(name, "is damaged: its header has no end"));
+        }
         let mut text = String::new();
         (&mut *source)
             .take(length.into())
             .read_to_string(&mut text)
             .map_err(cut)?;
-        Self::parse(name, &text).ok_or_else(|| broken(name, "is of a type that is not read"))
+        let header = Self::parse(name, &text);
+        let header = header.ok_or_else(|| broken(name, "is of a type that is not read"))?;
+        Ok(Self {
+            length: before + text.len() as u64,
+            ..header
+        })
+    }
+
+    /// Compares the shape with the length of the whole array, header and items, in bytes.
+    pub fn check_length(&self, length: u64) -> Result<()> {
+        let item = match self.kind {
+            // Objects are pickled, structures of any size.
+            'O' | 'V' => return Ok(()),
+            'U' => 4 * self.size,
+            _ => self.size,
+        };
+        let items = (self.count()? as u128).saturating_mul(item as u128);
+        if items + u128::from(self.length) == u128::from(length) {
+            return Ok(());
+        }
+        let there = length.saturating_sub(self.length);
+        let what = format!(
+            "is truncated or damaged, expected shape {:?} in {items} bytes, got {there}",
+            self.shape
+        );
+        Err(broken(&self.name, &what))
     }
 
     /// `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }`
@@ -94,6 +128,7 @@ impl Header {
                 .collect::<Option<_>>()?,
             unit: unit.trim_end_matches(']').to_owned(),
             fields,
+            length: 0,
         })
     }
 
@@ -128,6 +163,7 @@ impl Header {
 
     /// All items as numbers, in the order of the file.
     pub fn numbers(&self, source: &mut dyn Read) -> Result<Vec<f64>> {
+        memory::check(&self.shape, 8, format_args!("array {:?}", self.name))?;
         self.next_numbers(source, self.count()?)
     }
 
@@ -233,8 +269,7 @@ impl Header {
         mut take: impl FnMut(&[u8]),
     ) -> Result<()> {
         if width == 0 {
-            (0..left).for_each(|_| take(&[]));
-            return Ok(());
+            return Err(broken(&self.name, "has items without a size"));
         }
         let mut chunk = vec![0; width * (1 + (1 << 16) / width).min(left.max(1))];
         while left > 0 {

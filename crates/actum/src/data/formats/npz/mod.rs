@@ -27,7 +27,7 @@ use crate::{
         writer::{Contents, ParticleWeights, Particles, has_default_weights},
     },
     error::{Error, ErrorKind, Result, ensure},
-    store,
+    memory, store,
 };
 
 /// The array of velocities in a file that is written.
@@ -80,6 +80,10 @@ impl Places {
             header.name,
             header.shape
         );
+        // Columns have names, rows have times.
+        let what = format_args!("array {:?}", header.name);
+        memory::check(&[d], 64, what)?;
+        memory::check(&[k, n], 8, what)?;
         let particles = (header.shape.len() == 3).then_some(n);
         Ok(Self {
             name: header.name.clone(),
@@ -194,10 +198,9 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
             by_columns.push(header.name.clone());
         }
     };
-    let places = archive.array(&roles.points, |header, _| {
-        look(&header);
-        Places::of(&header)
-    })?;
+    let points = archive.header(&roles.points)?;
+    look(&points);
+    let places = Places::of(&points)?;
     let time_name = roles.time.as_ref().cloned().unwrap_or_default();
     let times = match roles.time {
         Ok(key) => Ok(archive.array(&key, |header, source| places.times(&header, source))?),
@@ -206,10 +209,7 @@ pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     if let Some(key) = &keys.velocity_key
         && archive.first(&[key]).is_some()
     {
-        archive.array(key, |header, _| {
-            look(&header);
-            Ok(())
-        })?;
+        look(&archive.header(key)?);
     }
     let (columns, notes) = names(&mut archive, places.columns)?;
     Ok(Head {
@@ -267,7 +267,7 @@ impl<'a> Vectors<'a> {
 pub(super) fn rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> {
     let mut archive = Archive::open(path)?;
     let roles = roles(&mut archive, wanted.keys)?;
-    let places = archive.array(&roles.points, |header, _| Places::of(&header))?;
+    let places = Places::of(&archive.header(&roles.points)?)?;
     let weights = match &roles.weight {
         Some(key) => Some(archive.array(key, |header, source| places.weights(&header, source))?),
         None => None,
@@ -368,6 +368,7 @@ fn single(path: &Path) -> Result<(Header, BufReader<File>)> {
         "the array is empty: {:?}",
         header.shape
     );
+    header.check_length(file.get_ref().metadata().map_err(failed)?.len())?;
     Ok((header, file))
 }
 
@@ -386,7 +387,7 @@ pub(super) fn attributes(
 ) -> Result<Vec<Attribute>> {
     let mut archive = Archive::open(path)?;
     let roles = roles(&mut archive, keys)?;
-    let places = archive.array(&roles.points, |header, _| Places::of(&header))?;
+    let places = Places::of(&archive.header(&roles.points)?)?;
     let velocities = keys.velocity_key.as_deref().unwrap_or(VELOCITIES);
     let taken = [&roles.points, "columns", velocities];
     let taken = |name: &String| {
@@ -406,11 +407,12 @@ pub(super) fn attributes(
         None => (places.count, 1),
     };
     let each = names.into_iter().map(|name| {
+        if archive.header(&name)?.shape != [n] {
+            return Ok(None);
+        }
         archive.array(&name, |header, source| {
             let mut values = Values::default();
-            if header.shape != [n] {
-                return Ok(None);
-            } else if header.is_text() {
+            if header.is_text() {
                 header.texts(source, |text| values.push(text))?;
             } else if ['f', 'i', 'u'].contains(&header.kind) {
                 header

@@ -26,14 +26,15 @@ use crate::{
         writer::{Cells, Column, Contents},
     },
     error::{Error, ErrorKind, Result, ensure},
-    store,
+    memory, store,
 };
 
 pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     let source = Source::open(path)?;
     let roles = columns::choose(&source.names, keys)?;
-    let rows = source.groups()?.iter().sum();
+    let rows = source.groups()?.into_iter().fold(0, usize::saturating_add);
     ensure!(rows > 0, Format, "expected rows, got none");
+    memory::check(&[rows], 8, "a time for each row")?;
     let chosen = columns::coordinates(&source.names, &roles, |i| unbroken(|| source.content(i)));
     let ((points, notes), time) = columns::with_time(chosen, roles.time)?;
     let times = |time: usize| {

@@ -5,13 +5,16 @@
 use std::{collections::BTreeMap, io::Read, sync::Arc};
 
 use bytes::Bytes;
+use flate2::Crc;
 use parquet::{
-    basic::Encoding,
+    basic::{Compression, Encoding},
     column::page::{Page, PageMetadata, PageReader},
     errors::{ParquetError, Result},
     file::reader::ChunkReader,
 };
 use ruzstd::decoding::StreamingDecoder;
+
+use crate::memory;
 
 /// The pages of one column chunk, decompressed one after another.
 pub(super) struct ZstdPages<R> {
@@ -20,6 +23,35 @@ pub(super) struct ZstdPages<R> {
     at: u64,
     end: u64,
     next: Option<Page>,
+}
+
+/// Goes through the headers of the pages in `length` bytes from `start` on: they must be whole, and
+/// the pages within the chunk. The crate's own parser goes through some damaged headers for ever,
+/// and takes the memory that a header asks for.
+pub(super) fn check<R: ChunkReader>(
+    file: Arc<R>,
+    (start, length): (u64, u64),
+    codec: Compression,
+) -> Result<()> {
+    let mut pages = ZstdPages::new(file, start, length);
+    // Deflate makes no more of a byte, snappy and lz4 less; zstd knows no bound.
+    let grows = match codec {
+        Compression::ZSTD(_) | Compression::BROTLI(_) => usize::MAX,
+        _ => 1032,
+    };
+    while pages.at < pages.end {
+        let (header, length) = pages.header()?;
+        let (unpacked, size) = (header.size(2)?, header.size(3)?);
+        if size as u64 > pages.end - pages.at - length {
+            return Err(damaged("a page that ends early"));
+        }
+        if unpacked > size.saturating_mul(grows).max(1 << 16) {
+            return Err(damaged("a page larger than it can be"));
+        }
+        memory::check(&[], unpacked, "a page").map_err(|e| ParquetError::External(e.into()))?;
+        pages.at += length + size as u64;
+    }
+    Ok(())
 }
 
 /// How many bytes are read for a page header at first.
@@ -62,6 +94,11 @@ impl<R: ChunkReader> ZstdPages<R> {
                 return Err(damaged("a page that ends early"));
             }
             let body = self.file.get_bytes(self.at + length, size)?;
+            let mut sum = Crc::new();
+            sum.update(&body);
+            if header.integer(4).is_some_and(|crc| crc as u32 != sum.sum()) {
+                return Err(damaged("the checksum of a page differs"));
+            }
             self.at += length + size as u64;
             self.next = page(&header, &body)?;
         }
@@ -125,11 +162,16 @@ fn decompressed(body: &[u8], plain: usize, size: usize) -> Result<Bytes> {
     if size > out.len() {
         let left = (size - out.len()) as u64;
         let zstd = |error: String| ParquetError::General(format!("zstd: {error}"));
-        let decoder = StreamingDecoder::new(packed).map_err(|e| zstd(e.to_string()))?;
-        decoder
-            .take(left)
+        let mut decoder = StreamingDecoder::new(packed).map_err(|e| zstd(e.to_string()))?;
+        (&mut decoder)
+            .take(left + 1)
             .read_to_end(&mut out)
             .map_err(|e| zstd(e.to_string()))?;
+        let sums = &decoder.decoder;
+        let expected = sums.get_checksum_from_data();
+        if expected.is_some() && expected != sums.get_calculated_checksum() {
+            return Err(damaged("the checksum of a page differs"));
+        }
     }
     if out.len() != size {
         return Err(damaged("a page of another size than it says"));
@@ -171,7 +213,8 @@ impl<R: ChunkReader> PageReader for ZstdPages<R> {
     }
 }
 
-/// A field of a Thrift struct; texts, lists and numbers with a point are passed over.
+/// A field of a Thrift struct; texts and numbers with a point are passed over. No page header has a
+/// list.
 enum Field {
     Integer(i64),
     Structure(Fields),
@@ -264,27 +307,17 @@ impl Compact<'_> {
     }
 
     fn value(&mut self, kind: u8, depth: usize) -> Option<Field> {
-        // Page headers nest three deep; a damaged file must not exhaust the stack.
+        // Page headers nest three deep. A damaged file must not exhaust the stack.
         if depth > 8 {
             return None;
         }
         match kind {
-            1..=3 => self.skip(1)?,
+            3 => self.skip(1)?,
             4..=6 => return self.zigzag().map(Field::Integer),
             7 => self.skip(8)?,
             8 => {
                 let length = self.varint()?;
                 self.skip(length)?;
-            }
-            9 | 10 => {
-                let byte = self.byte()?;
-                let count = match byte >> 4 {
-                    15 => self.varint()?,
-                    count => count.into(),
-                };
-                for _ in 0..count {
-                    self.value(byte & 0x0f, depth + 1)?;
-                }
             }
             12 => return self.structure(depth + 1).map(Field::Structure),
             _ => return None,
@@ -315,6 +348,25 @@ mod tests {
             assert!(Compact(&bytes[..end]).structure(0).is_none());
         }
         assert!(Compact(&[0x1c; 1000]).structure(0).is_none());
+    }
+
+    #[test]
+    fn headers_are_checked_to_the_end_of_the_chunk() {
+        let checked = |bytes: &'static [u8]| {
+            let all = (0, bytes.len() as u64);
+            check(
+                Arc::new(Bytes::from_static(bytes)),
+                all,
+                Compression::SNAPPY,
+            )
+        };
+        // Two pages of two bytes; then one that claims 4, a list, and 2^30 bytes out of two.
+        let page = [0x15, 0, 0x15, 4, 0x15, 4, 0, 1, 2];
+        let two: &'static [u8] = Box::leak([page, page].concat().into_boxed_slice());
+        assert!(checked(two).is_ok());
+        assert!(checked(&[0x15, 0, 0x15, 4, 0x15, 8, 0, 1, 2]).is_err());
+        assert!(checked(&[0x15, 0, 0x15, 4, 0x15, 4, 0x19, 0x15, 2, 0, 1, 2]).is_err());
+        assert!(checked(&[0x15, 0, 0x15, 128, 128, 128, 128, 8, 0x15, 4, 0, 1, 2]).is_err());
     }
 
     #[test]

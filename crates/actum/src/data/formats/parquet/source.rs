@@ -24,7 +24,7 @@ use super::{
     arrow::{self, Told},
     columns::{Content, Facts, Why},
     content,
-    pages::ZstdPages,
+    pages::{self, ZstdPages},
 };
 use crate::{
     data::reader::{CHUNK, Labels},
@@ -169,11 +169,10 @@ impl Source {
                     "a column at a negative place".to_owned(),
                 ));
             }
+            let (start, length) = chunk.byte_range();
+            pages::check(self.disk.clone(), (start, length), chunk.compression())?;
             let pages: Box<dyn PageReader> = match chunk.compression() {
-                Compression::ZSTD(_) => {
-                    let (start, length) = chunk.byte_range();
-                    Box::new(ZstdPages::new(self.disk.clone(), start, length))
-                }
+                Compression::ZSTD(_) => Box::new(ZstdPages::new(self.disk.clone(), start, length)),
                 _ => group.get_column_page_reader(i)?,
             };
             Ok(get_column_reader(self.column(i), pages))

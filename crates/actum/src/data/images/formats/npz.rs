@@ -1,13 +1,16 @@
 //! NumPy archives of levels.
 
-use std::{io::Cursor, path::Path};
+use std::{
+    io::{self, Cursor},
+    path::Path,
+};
 
 use ndarray::{Array4, ArrayD, Axis, IxDyn, ShapeBuilder};
 
 use crate::{
     data::formats::npz::{Archive, Header, Writer},
     error::{Error, ErrorKind, Result, ensure},
-    store,
+    memory, store,
 };
 
 /// The one array of whole levels in a file of images: `[n, height, width]` or `[n, height, width,
@@ -16,18 +19,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
     let mut archive = Archive::new(Cursor::new(bytes))?;
     let (mut found, mut others, mut seen) = (vec![], vec![], vec![]);
     for name in archive.names.clone() {
-        archive.array(&name, |header, source| {
-            seen.push(format!("{name} {} {:?}", header.type_name(), header.shape));
-            if ![3, 4].contains(&header.shape.len()) {
-                return Ok(());
-            }
-            if (header.kind, header.size) == ('u', 1) {
-                found.push(name.clone());
-            } else if ['f', 'i', 'u', 'b'].contains(&header.kind) {
+        let header = archive.header(&name)?;
+        seen.push(format!("{name} {} {:?}", header.type_name(), header.shape));
+        if ![3, 4].contains(&header.shape.len()) {
+            continue;
+        }
+        if (header.kind, header.size) == ('u', 1) {
+            found.push(name.clone());
+        } else if ['f', 'i', 'u', 'b'].contains(&header.kind) {
+            archive.array(&name, |header, source| {
                 others.push(as_levels(&header, source));
-            }
-            Ok(())
-        })?;
+                // What is only looked at need not be read to its end.
+                io::copy(source, &mut io::sink()).ok();
+                Ok(())
+            })?;
+        }
     }
     let [name] = &found[..] else {
         let advice = match (&found[..], &others[..]) {
@@ -48,6 +54,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array4<u8>> {
     };
     archive.array(name, |header, source| {
         let count = header.count()?;
+        memory::check(&[count], 1, format_args!("array {name:?}"))?;
         let x = variable(name);
         let (what, remedy) = match header.shape[..] {
             [_, c, _, last] if [1, 3].contains(&c) && ![1, 3].contains(&last) => (
@@ -84,25 +91,28 @@ fn variable(name: &str) -> &str {
     if is_name { name } else { "images" }
 }
 
+/// The least and the greatest number, NaN where one is not finite.
+fn range(header: &Header, source: &mut dyn io::Read) -> Result<[f64; 2]> {
+    const SOME: usize = 1 << 16;
+    let mut range = [f64::INFINITY, f64::NEG_INFINITY];
+    let count = header.count()?;
+    for start in (0..count).step_by(SOME) {
+        for x in header.next_numbers(source, SOME.min(count - start))? {
+            if !x.is_finite() {
+                return Ok([f64::NAN; 2]);
+            }
+            range = [range[0].min(x), range[1].max(x)];
+        }
+    }
+    Ok(range)
+}
+
 /// How the numbers of an array become levels: Python that suits their range.
-fn as_levels(header: &Header, source: &mut dyn std::io::Read) -> String {
+fn as_levels(header: &Header, source: &mut dyn io::Read) -> String {
     let (name, x) = (&header.name, variable(&header.name));
     let range = match header.kind {
         'b' => Ok([0.0, 1.0]),
-        _ => header.numbers(source).map(|numbers| {
-            let ends = [f64::INFINITY, f64::NEG_INFINITY];
-            let wider = |[low, high]: [f64; 2], x: f64| match x.is_finite() {
-                true => [low.min(x), high.max(x)],
-                // Not a number to any comparison.
-                false => [f64::NAN; 2],
-            };
-            numbers
-                .into_iter()
-                .fold(ends, |range, x| match range[0].is_nan() {
-                    true => range,
-                    false => wider(range, x),
-                })
-        }),
+        _ => range(header, source),
     };
     let Ok([low, high]) = range else {
         return format!("{name} cannot be read as numbers");

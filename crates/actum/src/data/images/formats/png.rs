@@ -2,7 +2,7 @@
 
 use std::io::{self, Cursor, Write};
 
-use png::{BitDepth, ColorType, Decoder, Encoder, Transformations};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder, Encoder, Transformations};
 
 use super::Picture;
 use crate::error::{Error, ErrorKind, Result, ensure};
@@ -15,7 +15,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
         let what = "the PNG cannot be read; it may be truncated or damaged";
         Error::new(ErrorKind::Format, what).because(cause)
     };
-    let mut decoder = Decoder::new(Cursor::new(bytes));
+    let mut options = DecodeOptions::default();
+    // Transparency and orientation are in parts that the crate would leave out where they are
+    // damaged.
+    options.set_skip_ancillary_crc_failures(false);
+    let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let (color, depth) = reader.output_color_type();

@@ -1,0 +1,95 @@
+//! What is done with an input, whoever made it: `main.rs` and the targets of `fuzz/` share these.
+//! Each may refuse the input by an error; a panic, an abort or a hang is a defect.
+
+use std::{fs, path::Path};
+
+use actum::{
+    action::Device,
+    data::{self, Genes, Images, Keys, TableReader, TimeAxis},
+    dynamics::Dynamics,
+    fit::Checkpoint,
+    genes::Decoder,
+    ndarray::Array2,
+    run::{ImageSettings, Run, Schema, SnapshotSettings},
+};
+
+/// A table under this name: looked at and read in every way there is.
+pub fn table(path: &Path) {
+    let keys = Keys::default();
+    if let Ok(snapshots) = TableReader::open(path, &keys).and_then(|table| table.read()) {
+        for cloud in snapshots.clouds() {
+            assert!(cloud.points().iter().all(|x| x.is_finite()));
+            assert!(cloud.mass().is_finite());
+        }
+        assert!(snapshots.times().windows(2).all(|t| t[0] < t[1]));
+        let _ = (snapshots.warnings(), snapshots.fingerprint());
+        let _ = data::read_attributes(path, &keys, snapshots.columns());
+    }
+    let _ = data::read_points(path, &keys);
+    let _ = data::entries(path);
+    if Genes::reads(path)
+        && let Ok(genes) = Genes::open(path)
+    {
+        let _ = genes.each(&mut |_, _, _| ());
+    }
+}
+
+/// Images under this name.
+pub fn images(path: &Path) {
+    if let Ok(images) = Images::read(path) {
+        let _ = (images.warnings(), images.fingerprint());
+    }
+}
+
+/// Labels of times, one a line, the last asked for.
+pub fn labels(text: &str) {
+    let labels: Vec<&str> = text.lines().collect();
+    if let Ok((axis, index)) = TimeAxis::from_labels(&labels) {
+        assert_eq!(index.len(), labels.len());
+        assert!(axis.values().windows(2).all(|t| t[0] < t[1]));
+        let asked = labels.last().copied().unwrap_or_default();
+        let _ = (axis.index_of(asked), axis.value_of(asked));
+        let _ = axis.label_of(axis.values()[0] + 0.5);
+    }
+}
+
+/// Settings, as a file and as changes.
+pub fn settings(text: &str) {
+    if let Ok(settings) = SnapshotSettings::parse(text) {
+        let again = SnapshotSettings::parse(&settings.to_toml()).expect("its own TOML");
+        assert_eq!(again.to_toml(), settings.to_toml());
+    }
+    let _ = ImageSettings::parse(text);
+    let changes: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let _ = SnapshotSettings::default().collect(None, &changes);
+}
+
+/// A file of a run, in the folder of a whole one.
+pub fn run(folder: &Path) {
+    let Ok(run) = Run::open(folder) else { return };
+    let _ = (
+        run.log(),
+        run.warning(),
+        run.steps_done(),
+        run.axis(),
+        run.held_out(),
+    );
+    let _ = run.dynamics(&Device::cpu());
+}
+
+/// A model, a checkpoint, a decoder: whatever it is.
+pub fn model(path: &Path) {
+    if let Ok(dynamics) = Dynamics::load(path, &Device::cpu()) {
+        let [first, _] = dynamics.units.span();
+        let _ = dynamics.describe(first, &Array2::zeros((1, dynamics.units.dimension())));
+    }
+    let _ = (Checkpoint::load(path), Decoder::load(path));
+}
+
+/// Writes an input where the bodies read it.
+pub fn put(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("a place to write to");
+}
