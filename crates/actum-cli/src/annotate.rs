@@ -18,8 +18,8 @@ use serde_json::json;
 
 use crate::{
     arguments::Annotate,
-    fates::Cells,
-    genes, output, read,
+    fates::{cells_of, fates_of, options},
+    output, read,
     simulate::{own_data, own_path, read_for},
 };
 
@@ -146,14 +146,15 @@ fn copy(
     from: &Path,
     to: &Path,
 ) -> Result<Annotated> {
-    let cells = Cells::of(run, Some(&from.to_owned()))?;
+    let cells = cells_of(run, Some(from))?;
     let seen = &cells.snapshots;
     let told = run.describe(dynamics, seen, &cells.rows)?;
     let (points, velocities) = (&told.points, &told.description.velocity);
     let mut fates = vec![];
     if let Some(key) = &arguments.label_key {
-        let destinations = cells.destinations(run, dynamics, key, &arguments.ends)?;
-        let told = cells.fates(&destinations)?;
+        let options = options(&cells, run, &arguments.ends)?;
+        let destinations = cells.destinations(dynamics, key, options)?;
+        let told = fates_of(&cells, &destinations)?;
         for (name, p) in told.names.iter().zip(told.probabilities.columns()) {
             let mut column = Array1::zeros(cells.rows.len());
             cells
@@ -166,11 +167,11 @@ fn copy(
     }
     let mut numbers = told.numbers();
     numbers.extend(fates.iter().map(|(name, column)| (name.as_str(), column)));
-    let genes = genes::known(run)?;
+    let genes = run.known_genes()?;
     let embedded = embedded(dynamics, from, points, velocities, seen.columns())?;
     let transitions = match arguments.transitions {
         true => {
-            let options = cells.options(run, &arguments.ends)?;
+            let options = options(&cells, run, &arguments.ends)?;
             let couplings = fates::couplings(dynamics, seen, &options)?;
             Some(fates::transitions(&couplings, &cells.rows))
         }
@@ -222,9 +223,9 @@ fn write_couplings(
     dynamics: &Dynamics,
     folder: &Path,
 ) -> Result<usize> {
-    let cells = Cells::of(run, arguments.file.as_ref())?;
+    let cells = cells_of(run, arguments.file.as_deref())?;
     let snapshots = &cells.snapshots;
-    let options = cells.options(run, &arguments.ends)?;
+    let options = options(&cells, run, &arguments.ends)?;
     let couplings = fates::couplings(dynamics, snapshots, &options)?;
     let names = cells.names()?;
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;

@@ -8,11 +8,11 @@ use std::{
 
 use actum::{
     action::Device,
-    data::{self, Attribute, Genes, Keys, Snapshots, TableReader},
+    data::{Attribute, Snapshots},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
-    fates::{self, Clones, Destinations, Driver, Options, Terminal, Trend},
-    run::Run,
+    fates::{self, Clones, Destinations, Driver, Options, Trend},
+    run::{Cells, FateGenes, Run},
 };
 use ndarray::Array1;
 use serde_json::json;
@@ -24,114 +24,35 @@ use crate::{
     read,
 };
 
-/// All cells of a file as a run sees them.
-pub struct Cells {
-    pub path: PathBuf,
-    pub keys: Keys,
-    pub snapshots: Snapshots,
-    /// The rows of the cells in the file, in the order of the snapshots.
-    pub rows: Vec<usize>,
-    attributes: Vec<Attribute>,
+/// The cells of a file, or of the one that a run was fitted on.
+pub fn cells_of(run: &Run, file: Option<&Path>) -> Result<Cells> {
+    let own = crate::simulate::own_path(run);
+    let cells = run.cells(file.unwrap_or(&own))?;
+    read::note(&cells.path, &cells.notes);
+    Ok(cells)
 }
 
-impl Cells {
-    /// Of a file, or of the one that a run was fitted on.
-    pub fn of(run: &Run, file: Option<&PathBuf>) -> Result<Self> {
-        let own = crate::simulate::own_path(run);
-        let path = file.unwrap_or(&own).clone();
-        let (all, rows, attributes, keys) = run.read_by(|keys| {
-            let keys = Keys {
-                velocity_key: None,
-                ..keys.clone()
-            };
-            let table = TableReader::open(&path, &keys)?;
-            let rows = table.order();
-            let all = table.read()?;
-            let attributes = data::read_attributes(&path, &keys, all.columns())?;
-            let attributes = attributes.iter().map(|a| a.select(&rows)).collect();
-            Ok((all, rows, attributes, keys))
-        })?;
-        let known = all.notes().len();
-        let snapshots = run.view(&all).map_err(|e| e.within(path.display()))?;
-        read::note(&path, &snapshots.notes()[known..]);
-        Ok(Self {
-            path,
-            keys,
-            snapshots,
-            rows,
-            attributes,
-        })
-    }
-
-    /// A column that is no coordinate.
-    pub fn attribute(&self, name: &str) -> Result<&Attribute> {
-        let found = self.attributes.iter().find(|a| a.name == name);
-        found.ok_or_else(|| {
-            let names = self.attributes.iter().map(|a| &a.name);
-            Error::missing(format!("column {name:?}"), names).within(self.path.display())
-        })
-    }
-
-    /// The names of the cells; their rows where the format has none.
-    pub fn names(&self) -> Result<Vec<String>> {
-        if !data::annotates(&self.path) {
-            return Ok(self.rows.iter().map(usize::to_string).collect());
-        }
-        let names = data::cell_names(&self.path)?;
-        Ok(self.rows.iter().map(|row| names[*row].clone()).collect())
-    }
-
-    /// How fates are told.
-    pub fn options(&self, run: &Run, ends: &Ends) -> Result<Options> {
-        let axis = self.snapshots.axis();
-        let terminal = ends.terminal.iter().map(|text| {
-            // A label may have an @ of its own.
-            let timed = text.rsplit_once('@');
-            let timed = timed.and_then(|(label, time)| Some((label, axis.value_of(time).ok()?)));
-            match timed {
-                Some((label, at)) => Terminal {
-                    label: label.to_owned(),
-                    at: Some(at),
-                },
-                None => Terminal {
-                    label: text.clone(),
-                    at: None,
-                },
-            }
-        });
-        Ok(Options {
-            terminal: terminal.collect(),
-            neighbours: ends.neighbours,
-            paths: ends.paths,
-            seed: run.snapshots()?.0.fit.seed,
-            ..Options::default()
-        })
-    }
-
-    /// Where cells end, by a column of labels.
-    pub fn destinations<'a>(
-        &self,
-        run: &Run,
-        dynamics: &'a Dynamics,
-        label_key: &str,
-        ends: &Ends,
-    ) -> Result<Destinations<'a>> {
-        let labels = self.attribute(label_key)?;
-        Destinations::new(dynamics, &self.snapshots, labels, self.options(run, ends)?)
-            .map_err(|e| e.within(self.path.display()))
-    }
-
-    /// The fates of all cells.
-    pub fn fates(&self, destinations: &Destinations) -> Result<fates::Fates> {
-        let mut meter = Meter::new("cell");
-        destinations.of_snapshots(&self.snapshots, &mut |done, of| {
-            meter.at(done, of, "");
-            ControlFlow::Continue(())
-        })
-    }
+/// How fates are told.
+pub fn options(cells: &Cells, run: &Run, ends: &Ends) -> Result<Options> {
+    Ok(Options {
+        terminal: cells.terminal(&ends.terminal),
+        neighbours: ends.neighbours,
+        paths: ends.paths,
+        seed: run.snapshots()?.0.fit.seed,
+        ..Options::default()
+    })
 }
 
-/// How many drivers of a fate are printed, and have trends where no genes are chosen.
+/// The fates of all cells.
+pub fn fates_of(cells: &Cells, destinations: &Destinations) -> Result<fates::Fates> {
+    let mut meter = Meter::new("cell");
+    destinations.of_snapshots(&cells.snapshots, &mut |done, of| {
+        meter.at(done, of, "");
+        ControlFlow::Continue(())
+    })
+}
+
+/// How many drivers of a fate are printed.
 const STRONGEST: usize = 3;
 
 /// How many genes a picture shows at most.
@@ -141,19 +62,20 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
-    let cells = Cells::of(&run, arguments.file.as_ref())?;
+    let cells = cells_of(&run, arguments.file.as_deref())?;
     let key = &arguments.label_key;
     let labels = cells.attribute(key)?;
     let clone_of = arguments.clone_key.as_deref();
     let clone_of = clone_of.map(|key| cells.attribute(key)).transpose()?;
-    let destinations = cells.destinations(&run, &dynamics, key, &arguments.ends)?;
-    let told = cells.fates(&destinations)?;
+    let options = options(&cells, &run, &arguments.ends)?;
+    let destinations = cells.destinations(&dynamics, key, options)?;
+    let told = fates_of(&cells, &destinations)?;
     let seed = run.snapshots()?.0.fit.seed;
     let clones = clone_of
         .map(|clones| fates::clones(&told, &cells.snapshots, labels, clones, seed))
         .transpose()
         .map_err(|e| e.within(cells.path.display()))?;
-    let of_genes = genes_of(arguments, &run, &dynamics, &cells, &told, seed)?;
+    let of_genes = genes_of(arguments, &run, &dynamics, &cells, &told)?;
     let files = match &arguments.output {
         Some(folder) => write(folder, &cells, labels, &told, of_genes.as_ref())?,
         None => vec![],
@@ -161,8 +83,8 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
     let times = by_time(&cells.snapshots, &told);
     let kinds = by_label(&cells.snapshots, labels, &told);
     if arguments.json {
-        let drivers = of_genes.as_ref().map(|(drivers, _)| {
-            let each = told.names.iter().zip(drivers);
+        let drivers = of_genes.as_ref().map(|found| {
+            let each = told.names.iter().zip(&found.drivers);
             let each = each.map(|(fate, all)| json!({"fate": fate, "drivers": all}));
             each.collect::<Vec<_>>()
         });
@@ -199,8 +121,8 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
     if let Some(clones) = &clones {
         print_clones(clones);
     }
-    if let Some((drivers, _)) = &of_genes {
-        print_drivers(&told.names, drivers);
+    if let Some(found) = &of_genes {
+        print_drivers(&told.names, &found.drivers);
     }
     if !files.is_empty() {
         output::line("");
@@ -280,8 +202,6 @@ fn by_label(snapshots: &Snapshots, labels: &Attribute, told: &fates::Fates) -> V
     groups.collect()
 }
 
-type OfGenes = (Vec<Vec<Driver>>, Vec<Trend>);
-
 /// The drivers of every fate and the trends of the chosen genes, where the file has genes.
 fn genes_of(
     arguments: &arguments::Fates,
@@ -289,53 +209,16 @@ fn genes_of(
     dynamics: &Dynamics,
     cells: &Cells,
     told: &fates::Fates,
-    seed: u64,
-) -> Result<Option<OfGenes>> {
-    let asked = arguments.genes.as_deref();
-    if asked.is_none() && !Genes::reads(&cells.path) {
-        return Ok(None);
-    }
-    let of_file = match Genes::open(&cells.path, &cells.keys) {
-        Ok(of_file) => of_file,
+) -> Result<Option<FateGenes>> {
+    let asked = arguments.genes.as_deref().map(genes::chosen).transpose()?;
+    let chosen = asked.as_ref().map(|names| names.as_deref());
+    match cells.genes_of(run, dynamics, told, chosen) {
         Err(error) if asked.is_none() && error.kind() != ErrorKind::Io => {
             output::say(&format!("note: no drivers and trends: {error}"));
-            return Ok(None);
+            Ok(None)
         }
-        Err(error) => return Err(error),
-    };
-    let decoder = genes::known(run)?;
-    let (snapshots, rows) = (&cells.snapshots, &cells.rows);
-    let drivers = fates::drivers(
-        &of_file,
-        rows,
-        snapshots,
-        told,
-        dynamics,
-        decoder.as_ref(),
-        seed,
-    )?;
-    let chosen = match asked.map(genes::chosen).transpose()? {
-        Some(None) => (0..of_file.names().len()).collect(),
-        Some(Some(names)) => of_file.find(&names)?,
-        None => {
-            let strongest = drivers.iter().flat_map(|all| all.iter().take(STRONGEST));
-            let mut names: Vec<String> = vec![];
-            for driver in strongest.filter(|driver| driver.association.is_some()) {
-                if !names.contains(&driver.gene) {
-                    names.push(driver.gene.clone());
-                }
-            }
-            match names.is_empty() {
-                true => vec![],
-                false => of_file.find(&names)?,
-            }
-        }
-    };
-    let trends = match &arguments.output {
-        Some(_) => fates::trends(&of_file, &chosen, rows, snapshots, told)?,
-        None => vec![],
-    };
-    Ok(Some((drivers, trends)))
+        found => found,
+    }
 }
 
 fn write(
@@ -343,7 +226,7 @@ fn write(
     cells: &Cells,
     labels: &Attribute,
     told: &fates::Fates,
-    of_genes: Option<&OfGenes>,
+    of_genes: Option<&FateGenes>,
 ) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
     let snapshots = &cells.snapshots;
@@ -358,7 +241,7 @@ fn write(
     ));
     let mut files = vec![folder.join("cells.csv")];
     told.write(&files[0], &known)?;
-    if let Some((drivers, trends)) = of_genes {
+    if let Some(FateGenes { drivers, trends }) = of_genes {
         let path = folder.join("drivers.csv");
         fates::write_drivers(&path, &told.names, drivers)?;
         files.push(path);

@@ -11,7 +11,7 @@ use actum::{
 };
 use serde_json::json;
 
-use crate::{arguments::Fit, genes, output, progress::Progress, read};
+use crate::{arguments::Fit, output, progress::Progress, read};
 
 pub fn run(arguments: &Fit) -> Result<()> {
     let fitting = &arguments.fitting;
@@ -76,7 +76,13 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    let genes = genes::keep(&run, &arguments.file, &keys)?;
+    let genes = run
+        .learn_genes(&arguments.file, &keys)?
+        .unwrap_or_else(|error| {
+            let error = output::with_flags(&error.to_string());
+            output::say(&format!("warning: the run knows no genes: {error}"));
+            None
+        });
     report(arguments, &run, sharded, genes)
 }
 

@@ -3,13 +3,10 @@
 use std::{fs, path::Path};
 
 use actum::{
-    data::{Genes, Keys},
     error::{Error, ErrorKind, Result},
     genes::Decoder,
     run::Run,
 };
-
-use crate::output;
 
 /// The genes that a person chose: none of them named for `all`, else those of a file, one in each
 /// line, or those between commas.
@@ -43,35 +40,5 @@ pub fn of_run(run: &Run, text: &str) -> Result<Decoder> {
     match chosen(text)? {
         None => Ok(genes),
         Some(names) => genes.select(&genes.find(&names)?),
-    }
-}
-
-/// The decoder of a run, if it has one.
-pub fn known(run: &Run) -> Result<Option<Decoder>> {
-    match run.genes() {
-        Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
-        genes => genes.map(Some),
-    }
-}
-
-/// Keeps the genes behind the coordinates of a run, where its file tells them; says how many they
-/// are.
-pub fn keep(run: &Run, file: &Path, keys: &Keys) -> Result<Option<usize>> {
-    if !Genes::reads(file) {
-        return Ok(None);
-    }
-    let columns = &run.snapshots()?.1.columns;
-    match Genes::open(file, keys).and_then(|genes| genes.decoder(columns)) {
-        Ok((decoder, _)) => {
-            run.keep_genes(&decoder)?;
-            Ok(Some(decoder.genes().len()))
-        }
-        Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
-        Err(error) if error.kind() == ErrorKind::Io => Err(error),
-        Err(error) => {
-            let error = output::with_flags(&error.to_string());
-            output::say(&format!("warning: the run knows no genes: {error}"));
-            Ok(None)
-        }
     }
 }

@@ -4,14 +4,18 @@ use std::ops::ControlFlow;
 
 use actum::{
     action::Device,
-    data::Genes,
     error::Result,
-    fates::{self, Change, Effect, Perturbed, To},
+    fates::{self, Change, Effect, To},
     run::Run,
 };
 use serde_json::json;
 
-use crate::{arguments::Perturb, fates::Cells, genes, output, progress::Meter};
+use crate::{
+    arguments::Perturb,
+    fates::{cells_of, options},
+    genes, output,
+    progress::Meter,
+};
 
 /// How many genes of a screen are printed.
 const STRONGEST: usize = 10;
@@ -23,77 +27,43 @@ pub fn run(arguments: &Perturb) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     run.snapshots()?;
     let dynamics = run.dynamics(&Device::cpu())?;
-    let decoder = run.genes()?;
-    let cells = Cells::of(&run, arguments.file.as_ref())?;
-    let of_file = Genes::open(&cells.path, &cells.keys)?;
+    // What the run does not know is said before a long reading.
+    run.genes()?;
+    let cells = cells_of(&run, arguments.file.as_deref())?;
     let snapshots = &cells.snapshots;
     let at = match &arguments.from {
         Some(text) => snapshots.axis().index_of(text)?,
         None => 0,
     };
-    let destinations =
-        cells.destinations(&run, &dynamics, &arguments.label_key, &arguments.ends)?;
-    let cloud = snapshots.cloud(at);
-    let changed = Perturbed::new(
-        &destinations,
-        &decoder,
-        cloud.points(),
-        cloud.weights(),
-        snapshots.times()[at],
-    )?;
-    let before: usize = snapshots.clouds()[..at].iter().map(|c| c.len()).sum();
-    let rows = &cells.rows[before..before + cloud.len()];
-    let when = &snapshots.labels()[at];
+    let options = options(&cells, &run, &arguments.ends)?;
+    let destinations = cells.destinations(&dynamics, &arguments.label_key, options)?;
+    let (when, count) = (&snapshots.labels()[at], snapshots.cloud(at).len());
     match &arguments.screen {
         None => {
-            let names: Vec<String> = changes.iter().map(|change| change.gene.clone()).collect();
-            let in_file = of_file.find(&names)?;
-            let places = decoder.find(&names).map_err(unseen)?;
-            let expression = of_file.table(rows, &in_file)?;
-            let known = places
-                .iter()
-                .zip(&changes)
-                .map(|(gene, change)| (*gene, change.to));
-            let (effects, shift) = changed.effect(&known.collect::<Vec<_>>(), expression.view())?;
-            report(arguments, when, cloud.len(), &effects, shift);
+            let (effects, shift) = cells.perturb(&run, &destinations, at, &changes)?;
+            report(arguments, when, count, &effects, shift);
         }
         Some(text) => {
-            let chosen = match genes::chosen(text)? {
-                None => (0..decoder.genes().len()).collect(),
-                Some(names) => decoder.find(&names).map_err(unseen)?,
-            };
-            let (seen, faint): (Vec<usize>, Vec<usize>) = chosen
-                .into_iter()
-                .partition(|gene| changed.check_seen(*gene).is_ok());
-            if let (Some(first), true) = (faint.first(), seen.is_empty()) {
-                changed.check_seen(*first)?;
-            }
-            if !faint.is_empty() {
-                output::say(&format!(
-                    "note: left out {} that the coordinates hardly see",
-                    output::count(faint.len(), "gene")
-                ));
-            }
-            let names: Vec<String> = seen.iter().map(|g| decoder.genes()[*g].clone()).collect();
-            let expression = of_file.table(rows, &of_file.find(&names)?)?;
+            let chosen = genes::chosen(text)?;
             let mut meter = Meter::new("gene");
             let mut tell = |done, of| {
                 meter.at(done, of, "");
                 ControlFlow::Continue(())
             };
-            let effects = fates::screen(&changed, &seen, to, &expression, &mut tell)?;
-            if let Some(path) = &arguments.output {
-                fates::write_screen(path, &names, &effects)?;
+            let screen = cells.screen(&run, &destinations, at, chosen.as_deref(), to, &mut tell)?;
+            if screen.unseen > 0 {
+                output::say(&format!(
+                    "note: left out {} that the coordinates hardly see",
+                    output::count(screen.unseen, "gene")
+                ));
             }
-            report_screen(arguments, when, cloud.len(), &names, &effects);
+            if let Some(path) = &arguments.output {
+                fates::write_screen(path, &screen.genes, &screen.effects)?;
+            }
+            report_screen(arguments, when, count, &screen.genes, &screen.effects);
         }
     }
     Ok(())
-}
-
-/// A gene that the file may have and the coordinates do not know.
-fn unseen(error: actum::Error) -> actum::Error {
-    error.within("genes without loadings cannot be changed")
 }
 
 fn report(arguments: &Perturb, when: &str, cells: usize, effects: &[Effect], shift: f64) {

@@ -4,6 +4,7 @@
 //! What takes long runs on a thread of its own, without the interpreter, while the caller's thread
 //! looks for Ctrl-C and tells of progress ([`work`]).
 
+mod cells;
 mod errors;
 mod evaluate;
 mod images;
@@ -17,10 +18,11 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _actum {
-    use super::{PyResult, Python, pyfunction};
+    use super::{PyResult, Python, pyfunction, work};
 
     #[pymodule_export]
     use super::{
+        cells::{decode, fates_of, genes_of, learn_genes, perturb, screen},
         evaluate::evaluate,
         images::{fit_images, psnr, restore_images, sample_images, score_images, ssim},
         own_path::fit_path,
@@ -33,6 +35,12 @@ mod _actum {
     #[pyfunction]
     fn version() -> &'static str {
         env!("CARGO_PKG_VERSION")
+    }
+
+    /// Panics as a defect of the library would: for the test that it becomes an exception.
+    #[pyfunction]
+    fn panic(py: Python, text: String) -> PyResult<()> {
+        work::work(py, None, move |_| panic!("{text}"))
     }
 
     /// Runs the program `actum` with what was typed, its own name first, and returns its exit code.

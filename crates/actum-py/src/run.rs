@@ -244,7 +244,8 @@ pub fn fit(
             let settings = collected(&base, config.as_deref(), &named)?;
             let device = place.device()?;
             let claim = if_exists.claim(&folder)?;
-            let table = data.open(&settings.data.keys)?;
+            let keys = data.keys(&settings.data.keys, watch)?;
+            let table = data.open(&keys)?;
             for label in &settings.data.hold_out {
                 table.axis().index_of(label)?;
             }
@@ -262,6 +263,11 @@ pub fn fit(
             let name = data.name();
             let run = run::Run::fit(claim, &shards, &name, &settings, &device, &mut shown)?;
             warnings.extend(run.warning()?);
+            if let Data::File(path) = &data
+                && let Err(error) = run.learn_genes(path, &keys)?
+            {
+                warnings.push(format!("the run knows no genes: {error}"));
+            }
             let dynamics = run.dynamics(&Device::cpu())?;
             Ok((run, dynamics, folder, temporary, notes, warnings))
         })?;

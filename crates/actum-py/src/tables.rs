@@ -3,12 +3,13 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use actum::{
     cloud::Cloud,
     data::{self, Keys, Snapshots, Split, TableReader, Values},
-    error::Result,
+    error::{Error, ErrorKind, Result},
 };
 use ndarray::{Array1, Array2};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
@@ -102,6 +103,26 @@ impl Data {
             Self::Memory(table) => TableReader::of(table, keys),
             Self::File(path) => TableReader::open(path, keys),
         }
+    }
+
+    /// The keys with the components that they ask for.
+    pub fn keys(&self, keys: &Keys, watch: &Watch) -> Result<Keys> {
+        let mut keys = keys.clone();
+        if keys.pca.is_some() {
+            let Self::File(path) = self else {
+                let what = "principal components are made of the counts of a file: give its name, \
+                            or make them first, with scanpy.pp.pca(adata)";
+                return Err(Error::new(ErrorKind::Setting, what));
+            };
+            let mut tell = |done, of| match watch.at(done, of, || "components".to_owned()) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            };
+            keys.decoder = Some(Arc::new(data::principal_components(
+                path, &keys, &mut tell,
+            )?));
+        }
+        Ok(keys)
     }
 
     /// All rows, or, where some time has more than `shard`, so many at random: those that the

@@ -29,8 +29,10 @@ from ._errors import (
     VersionError,
 )
 from ._evaluate import Evaluation, evaluate
+from ._fates import Fates
+from ._fit import fit, fit_path, load
 from ._plot import Plot
-from ._run import Motion, PathMotion, Run, fit, fit_path, load
+from ._run import Motion, PathMotion, Run
 
 __version__ = _version()
 
@@ -42,6 +44,7 @@ __all__ = [
     "DivergedError",
     "Evaluation",
     "ExistsError",
+    "Fates",
     "FileError",
     "FormatError",
     "InternalError",

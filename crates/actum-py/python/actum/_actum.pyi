@@ -14,18 +14,25 @@ __all__ = [
     "Table",
     "branching",
     "check",
+    "decode",
     "distance",
     "evaluate",
+    "fates_of",
     "fit",
     "fit_images",
     "fit_path",
     "gallery",
     "gallery_names",
+    "genes_of",
+    "learn_genes",
+    "panic",
+    "perturb",
     "program",
     "psnr",
     "restore_images",
     "sample_images",
     "score_images",
+    "screen",
     "ssim",
     "table",
     "transport",
@@ -115,6 +122,30 @@ def table(
     velocities: _Named | None,
 ) -> Table: ...
 def check(data: _Data, keys: _Keys) -> str: ...
+def fates_of(
+    of: Run,
+    ends: Mapping[str, Any],
+    clones: str | None,
+    genes: list[str] | bool | None,
+    progress: _Progress,
+) -> tuple[str, _Array, _Array, _Array, _Array]: ...
+def perturb(
+    of: Run, ends: Mapping[str, Any], start: str | None, changes: list[str]
+) -> str: ...
+def screen(
+    of: Run,
+    ends: Mapping[str, Any],
+    start: str | None,
+    genes: list[str] | None,
+    to: str,
+    progress: _Progress,
+) -> str: ...
+def learn_genes(of: Run, file: _Path) -> int | None: ...
+def genes_of(of: Run) -> list[str]: ...
+def decode(
+    of: Run, points: _Array, genes: list[str] | None
+) -> tuple[list[str], _Array]: ...
+def panic(text: str) -> None: ...
 def fit(
     data: _Data,
     keys: _Keys,

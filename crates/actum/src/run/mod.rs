@@ -10,6 +10,7 @@
 //! | `genes.safetensors` | of cells whose coordinates decode: the [genes](crate::genes::Decoder) behind them |
 //! | `samples.png` | of images: what the model made last |
 
+mod cells;
 mod claim;
 mod folder;
 mod image_model;
@@ -29,6 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::snapshots::Start;
+pub use cells::{Cells, FateGenes, Screen};
 pub use claim::Claim;
 pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use schema::Schema;
