@@ -55,22 +55,6 @@ type Told<'py> = (
     Bound<'py, PyArray1<f64>>,
 );
 
-/// Which genes: those named, all, or the strongest.
-#[derive(FromPyObject)]
-pub enum Chosen {
-    Named(Vec<String>),
-    All(bool),
-}
-
-impl Chosen {
-    fn names(&self) -> Option<&[String]> {
-        match self {
-            Self::Named(names) => Some(names),
-            Self::All(_) => None,
-        }
-    }
-}
-
 fn go_on(watch: &Watch, done: usize, of: usize, what: &str) -> ControlFlow<()> {
     match watch.at(done, of, || what.to_owned()) {
         true => ControlFlow::Continue(()),
@@ -78,14 +62,16 @@ fn go_on(watch: &Watch, done: usize, of: usize, what: &str) -> ControlFlow<()> {
     }
 }
 
-/// The fates of the cells of a file.
+/// The fates of the cells of a file, and trends of the genes that are named, of all, or of the
+/// strongest.
 #[pyfunction]
 pub fn fates_of<'py>(
     py: Python<'py>,
     of: &Run,
     ends: Ends,
     clones: Option<String>,
-    genes: Option<Chosen>,
+    genes: Option<Vec<String>>,
+    all_genes: bool,
     progress: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Told<'py>> {
     let run = of.run();
@@ -105,18 +91,19 @@ pub fn fates_of<'py>(
         let clones = clones
             .transpose()
             .map_err(|e| e.within(ends.file.display()))?;
-        let has_genes = genes.is_some() || Genes::reads(&ends.file);
+        let chosen = match all_genes {
+            true => Some(None),
+            false => genes.as_deref().map(Some),
+        };
+        let has_genes = chosen.is_some() || Genes::reads(&ends.file);
         let found = match has_genes {
-            true => {
-                let chosen = genes.as_ref().map(Chosen::names);
-                match cells.genes_of(&run, &dynamics, &told, chosen) {
-                    Err(error) if genes.is_none() => {
-                        watch.warn(format!("no drivers and trends: {error}"));
-                        None
-                    }
-                    found => found?,
+            true => match cells.genes_of(&run, &dynamics, &told, chosen) {
+                Err(error) if chosen.is_none() => {
+                    watch.warn(format!("no drivers and trends: {error}"));
+                    None
                 }
-            }
+                found => found?,
+            },
             false => None,
         };
         let snapshots = &cells.snapshots;

@@ -54,7 +54,7 @@ def test_fates_are_the_programs(adata: Any, program: Any, tmp_path: Path) -> Non
     theirs = pandas.read_csv(tmp_path / "out" / "cells.csv").set_index("cell")
     ours = fates.table.set_index("cell")
     assert list(ours.index) == list(adata.obs_names)
-    np.testing.assert_allclose(ours["fate_up"], theirs.loc[ours.index, "up"], atol=1e-12)
+    np.testing.assert_allclose(ours["p_up"], theirs.loc[ours.index, "p_up"], atol=1e-12)
     assert sorted(set(fates.trends["gene"])) == ["g1", "g3"]
     last = adata.obs["day"] == 48
     where = fates.probabilities[last, 1] > 0.5
@@ -67,9 +67,7 @@ def test_genes(adata: Any, program: Any, tmp_path: Path) -> None:
     assert run.genes == [f"g{j}" for j in range(12)]
     first = adata.obsm["X_pca"][:5]
     np.testing.assert_allclose(run.expression(first), adata.X[:5], atol=1e-6)
-    told = read_json(
-        program("perturb", "run", "--set", "g2=+1", "--label-key", "branch", "--json")
-    )
+    told = read_json(program("perturb", "run", "--set", "g2=+1", "--label-key", "branch", "--json"))
     ours = run.perturb({"g2": "+1"}, label="branch")
     assert list(ours["difference"]) == [one["difference"] for one in told["effects"]]
     line = ["perturb", "run", "--screen", "g2,g5", "--to", "+1", "--label-key", "branch"]

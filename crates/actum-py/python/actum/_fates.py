@@ -59,7 +59,9 @@ class Fates:
             "time": in_rows["times"],
             "label": in_rows["labels"],
         }
-        columns.update((f"fate_{name}", self.probabilities[:, j]) for j, name in enumerate(self.names))
+        columns.update(
+            (f"p_{name}", self.probabilities[:, j]) for j, name in enumerate(self.names)
+        )
         self.table = frame(columns)
         self.clones: Optional[dict[str, Any]] = found["clones"]
         self.drivers: Any = None
@@ -127,9 +129,7 @@ def names_of(genes: Names) -> Optional[list[str]]:
     return [str(gene) for gene in genes]
 
 
-def ends(
-    path: str, label: str, terminal: Names, neighbours: int, paths: int
-) -> dict[str, Any]:
+def ends(path: str, label: str, terminal: Names, neighbours: int, paths: int) -> dict[str, Any]:
     written = [terminal] if isinstance(terminal, str) else terminal
     return {
         "file": path,
@@ -142,7 +142,9 @@ def ends(
 
 def changes(changed: Mapping[str, Any]) -> list[str]:
     """``{"GATA1": 0, "SPI1": "+1"}`` as the program takes it."""
-    return [f"{gene}={to if isinstance(to, str) else repr(float(to))}" for gene, to in changed.items()]
+    return [
+        f"{gene}={to if isinstance(to, str) else repr(float(to))}" for gene, to in changed.items()
+    ]
 
 
 def known_genes(run: Run, path: str) -> None:
@@ -170,11 +172,9 @@ def fates(
         if path.endswith((".h5ad", ".zarr")):
             known_genes(run, path)
         of = ends(path, label, terminal, neighbours, paths)
-        chosen: Any = None
-        if genes is not None:
-            named = names_of(genes)
-            chosen = True if named is None else named
-        return Fates(_actum.fates_of(run._native, of, clones, chosen, shown))
+        named = names_of(genes)
+        of_all = genes is not None and named is None
+        return Fates(_actum.fates_of(run._native, of, clones, named, of_all, shown))
 
 
 def perturb(
@@ -214,9 +214,7 @@ def screen(
         of = ends(path, label, terminal, neighbours, paths)
         begin = None if start is None else _settings.label_of(start)
         text = to if isinstance(to, str) else repr(float(to))
-        told = json.loads(
-            _actum.screen(run._native, of, begin, names_of(genes), text, shown)
-        )
+        told = json.loads(_actum.screen(run._native, of, begin, names_of(genes), text, shown))
     rows = [
         {"gene": gene, **_effect(one)}
         for gene, effects in zip(told["genes"], told["effects"])

@@ -564,9 +564,7 @@ class Run(Motion):
             No such column, label or gene.
         """
         data = self._own(data)
-        return _fates.fates(
-            self, data, label, terminal, neighbours, paths, clones, genes, progress
-        )
+        return _fates.fates(self, data, label, terminal, neighbours, paths, clones, genes, progress)
 
     def perturb(
         self,
@@ -605,9 +603,7 @@ class Run(Motion):
             Genes that the coordinates hardly see.
         """
         data = self._own(data)
-        return _fates.perturb(
-            self, data, changes, label, start, terminal, neighbours, paths
-        )
+        return _fates.perturb(self, data, changes, label, start, terminal, neighbours, paths)
 
     def screen(
         self,
@@ -671,9 +667,7 @@ class Run(Motion):
         pandas.DataFrame ``[n, g]``
             In the units of ``X``.
         """
-        names, table = _actum.decode(
-            self._native, self._points(points), _fates.names_of(genes)
-        )
+        names, table = _actum.decode(self._native, self._points(points), _fates.names_of(genes))
         return frame({name: table[:, j] for j, name in enumerate(names)})
 
     def save(self, path: PathLike, *, overwrite: bool = False) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import _run
+from . import _fit
 
 
 class ActionMatching(BaseEstimator):  # type: ignore[misc]
@@ -49,7 +49,7 @@ class ActionMatching(BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> ActionMatching:
         """Fits the motion of points ``[n, d]`` at times ``[n]``."""
         X, y = validate_data(self, X, y, dtype=np.float64)
-        self.run_ = _run.fit(
+        self.run_ = _fit.fit(
             (X, np.asarray(y)),
             noise=self.noise,
             growth=self.growth,

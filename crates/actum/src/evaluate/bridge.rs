@@ -21,7 +21,7 @@ use crate::{
 ///
 /// It is about the mean, which is most of what predictions between snapshots miss, and needs no
 /// couplings. On 36 left-out times of five data sets it was within a factor of 2 of the true distance
-/// at 30 (experiments/leaderboard).
+/// at 24 (experiments/leaderboard).
 pub struct Bridge {
     path: MeanPath,
     rate: f64,

@@ -39,29 +39,34 @@ pub(crate) fn write_arrays(
             .expect("an array has as many numbers as its shape says");
         (a.name.as_str(), view)
     });
-    let mut metadata: HashMap<String, String> = metadata
+    let mut metadata: BTreeMap<String, String> = metadata
         .iter()
         .map(|(k, v)| (k.to_string(), v.to_string()))
         .collect();
     metadata.insert(HASH.to_owned(), hash(arrays, &metadata));
+    let text = serde_json::to_string(&metadata).expect("texts are plain data");
+    // The library writes several texts in an order of chance.
+    let metadata = HashMap::from([(ALL.to_owned(), text)]);
     let whole = safetensors::serialize(views, Some(metadata))
         .map_err(|cause| Error::new(ErrorKind::Io, "cannot lay out safetensors").because(cause))?;
     store::replace(path, |out| out.write_all(&whole))
 }
+
+/// Under what name the file has all metadata.
+const ALL: &str = "actum";
 
 /// Under what name the metadata have the hash of all the rest.
 const HASH: &str = "sha256";
 
 /// The SHA-256 of arrays and metadata in the order of their names: the format has no checksum of
 /// its own.
-fn hash(arrays: &[Array], metadata: &HashMap<String, String>) -> String {
+fn hash(arrays: &[Array], metadata: &BTreeMap<String, String>) -> String {
     let mut hash = Sha256::new();
     let mut add = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_le_bytes());
         hash.update(bytes);
     };
-    let metadata: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != HASH).collect();
-    for (key, value) in metadata {
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != HASH) {
         add(key.as_bytes());
         add(value.as_bytes());
     }
@@ -79,7 +84,7 @@ fn hash(arrays: &[Array], metadata: &HashMap<String, String>) -> String {
 }
 
 /// Reads what [`write_arrays`] wrote.
-pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, HashMap<String, String>)> {
+pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, BTreeMap<String, String>)> {
     let bytes = store::read(path)?;
     let broken = |cause: safetensors::SafeTensorError| {
         Error::new(
@@ -89,7 +94,12 @@ pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, HashMap<String
         .because(cause)
     };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let texts = header.metadata().clone().unwrap_or_default();
+    // A file of another program has none: it is refused for its hash.
+    let metadata = texts
+        .get(ALL)
+        .and_then(|text| serde_json::from_str(text).ok());
+    let metadata: BTreeMap<String, String> = metadata.unwrap_or_default();
     let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let arrays = tensors
         .iter()

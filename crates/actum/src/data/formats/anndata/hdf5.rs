@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, path::Path};
 
 use hdf5_pure::{
     AttrValue, ChunkCacheConfig, DType, Dataset, DatasetBuilder, Datatype, Error as Hdf5Error,
-    FileAccessProperties, FileBuilder, FormatError, GroupBuilder,
+    FileAccessProperties, FileBuilder, FileLocking, FormatError, GroupBuilder,
 };
 
 use super::{file::Kind, zstd};
@@ -408,7 +408,9 @@ pub(super) fn add(from: &Path, to: &Path, additions: Additions) -> Result<Option
 }
 
 fn edit(path: &Path, additions: Additions) -> Result<(), Hdf5Error> {
-    let file = hdf5_pure::File::open_rw(path)?;
+    // It is this process's own temporary file, which is locked already.
+    let access = FileAccessProperties::new().with_locking(FileLocking::Disabled);
+    let file = hdf5_pure::File::open_rw_with_options(path, access)?;
     let root = file.root();
     for (name, attributes) in additions.groups {
         if file.group(&name).is_err() {
