@@ -50,6 +50,7 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     machine::bound(arguments.memory);
+    machine::hear_of_large_files();
     match obey(arguments) {
         Ok(Verdict::Fine) => 0,
         Ok(Verdict::Failed) => 1,

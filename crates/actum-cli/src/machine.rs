@@ -46,6 +46,17 @@ pub fn bound(memory: Option<Bytes>) {
         .build_global();
 }
 
+/// Makes a file that grows beyond what is allowed an error, as on a full disk: the signal of it ends
+/// a program that does not listen.
+pub fn hear_of_large_files() {
+    #[cfg(unix)]
+    {
+        // Nobody reads the flag: what is written tells.
+        let flag = std::sync::Arc::default();
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, flag);
+    }
+}
+
 /// More threads than this and than cores only take memory.
 const MOST_THREADS: usize = 64;
 

@@ -1,7 +1,7 @@
 //! What is done with an input, whoever made it: `main.rs` and the targets of `fuzz/` share these.
 //! Each may refuse the input by an error; a panic, an abort or a hang is a defect.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::OnceLock};
 
 use actum::{
     action::Device,
@@ -87,6 +87,18 @@ pub fn model(path: &Path) {
         let _ = dynamics.describe(first, &Array2::zeros((1, dynamics.units.dimension())));
     }
     let _ = (Checkpoint::load(path), Decoder::load(path));
+}
+
+/// An input as a file of this name, in a folder of this process.
+pub fn of_file(bytes: &[u8], name: &str, body: fn(&Path)) {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        actum::memory::set_budget(256 << 20);
+        tempfile::tempdir().expect("a temporary folder")
+    });
+    let path = folder.path().join(name);
+    put(&path, bytes);
+    body(&path);
 }
 
 /// Writes an input where the bodies read it.

@@ -44,11 +44,7 @@ fn of_files(
     mutate: Mutate,
     body: fn(&Path),
 ) -> Kind {
-    let body = move |folder: &Path, bytes: &[u8]| {
-        let path = folder.join(file);
-        bodies::put(&path, bytes);
-        body(&path);
-    };
+    let body = move |_: &Path, bytes: &[u8]| bodies::of_file(bytes, file, body);
     Kind {
         name,
         seeds,

@@ -186,6 +186,25 @@ const REMEMBER_EVERY: usize = 50;
 /// How often the guard rolls back before it gives up.
 const TRIES: usize = 5;
 
+/// What can be known before a fit begins to keep anything.
+pub(crate) fn check(problem: &Problem, options: &Options) -> Result<()> {
+    options.check()?;
+    problem.check_steps(options.steps)?;
+    // Points and velocities in both precisions, of this step and of the next.
+    let d = problem.path().dimension();
+    let what = format_args!("`batch`: {} points of {d} columns", options.batch);
+    memory::check(&[options.batch, d], 64, what)?;
+    let exponent = problem.lagrangian().cost().exponent();
+    let unit = problem.units().objective(exponent);
+    ensure!(
+        unit.is_normal(),
+        Value,
+        "the objective cannot be told in the units of the data: a cost of the power {exponent} \
+         makes {unit:e} of 1; take a smaller power, or other units of points or times"
+    );
+    Ok(())
+}
+
 /// Makes a network for a problem, its parameters drawn from the options' seed, and fits it.
 ///
 /// # Errors
@@ -310,8 +329,7 @@ impl<'a> Training<'a> {
         problem: &'a Problem<'a>,
         options: &Options,
     ) -> Result<Self> {
-        options.check()?;
-        problem.check_steps(options.steps)?;
+        check(problem, options)?;
         ensure!(
             network.dimension() == problem.path().dimension(),
             Shape,
@@ -323,18 +341,6 @@ impl<'a> Training<'a> {
             precision: network.multiply_in(options.precision),
             ..options.clone()
         };
-        // Points and velocities in both precisions, of this step and of the next.
-        let d = problem.path().dimension();
-        let what = format_args!("`batch`: {} points of {d} columns", options.batch);
-        memory::check(&[options.batch, d], 64, what)?;
-        let exponent = problem.lagrangian().cost().exponent();
-        let unit = problem.units().objective(exponent);
-        ensure!(
-            unit.is_normal(),
-            Value,
-            "the objective cannot be told in the units of the data: a cost of the power {exponent} \
-             makes {unit:e} of 1; take a smaller power, or other units of points or times"
-        );
         Ok(Self {
             problem,
             objective: Objective::new(problem, options.estimator)?,

@@ -41,7 +41,7 @@ pub use source::{Seen, SeenImages, SeenSnapshots, Source};
 use crate::{
     action::{Device, Precision},
     error::{Error, ErrorKind, Result, ensure},
-    fit::{Observer, Rollback, Step},
+    fit::{self, Observer, Rollback, Step},
 };
 use images::Picture;
 
@@ -133,7 +133,7 @@ impl Run {
             "stopped before the first step; nothing is kept"
         );
         // What cannot be fitted leaves no folder.
-        problem.check_steps(run.settings.fit().steps)?;
+        fit::check(&problem, run.settings.fit())?;
         if checkpoint.is_none() {
             run.folder = claim.begin()?;
             run.begin()?;

@@ -92,10 +92,13 @@ impl Run {
         let rows = thinned(first.len(), PARTICLES);
         let (some, by) = (first.select(&rows)?, by.map(|by| by.moving(&rows)));
         let by = by.as_ref();
-        let span = times[times.len() - 1] - times[0];
-        let instants: Vec<f64> = (0..INSTANTS)
-            .map(|k| times[0] + span * k as f64 / (INSTANTS - 1) as f64)
+        let last = times[times.len() - 1];
+        let span = last - times[0];
+        let mut instants: Vec<f64> = (0..INSTANTS)
+            .map(|k| (times[0] + span * k as f64 / (INSTANTS - 1) as f64).min(last))
             .collect();
+        // Few numbers lie between times that differ by their last digits.
+        instants.dedup();
         if dynamics.lagrangian.grows() {
             let moved = flow::simulate(dynamics, first, times[0], &instants, scheme, seed)?;
             let predicted: Vec<_> = instants.iter().copied().zip(moved.masses()).collect();

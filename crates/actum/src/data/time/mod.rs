@@ -42,7 +42,7 @@ impl TimeAxis {
     /// Labels are the shortest decimal form of the values.
     ///
     /// # Errors
-    /// No rows, or a value that is not finite.
+    /// No rows, a value that is not finite, or more than 20,000 distinct ones.
     pub fn from_values(rows: &[f64]) -> Result<(Self, Vec<usize>)> {
         if let Some(i) = rows.iter().position(|t| !t.is_finite()) {
             let count = rows.iter().filter(|t| !t.is_finite()).count();
@@ -83,8 +83,8 @@ impl TimeAxis {
     /// Labels of equal value are one time, shown as the first of them is written.
     ///
     /// # Errors
-    /// No rows, labels without a number, or labels with different prefixes or units; the message
-    /// lists them.
+    /// No rows, more than 20,000 distinct labels, labels without a number, or labels with different
+    /// prefixes or units; the message lists them.
     pub fn from_labels<S: AsRef<str>>(rows: &[S]) -> Result<(Self, Vec<usize>)> {
         let mut code_of = HashMap::new();
         let mut distinct = Vec::new();
@@ -98,6 +98,7 @@ impl TimeAxis {
                 })
             })
             .collect();
+        check_number(distinct.len())?;
         let parsed: Vec<_> = distinct.iter().map(|label| parse(label)).collect();
         let unread: Vec<_> = some_of(&distinct, |i| parsed[i].is_none());
         ensure!(
@@ -138,6 +139,7 @@ impl TimeAxis {
             "expected at least one row, got none"
         );
         let distinct: HashSet<u64> = rows.iter().map(|t| (t + 0.0).to_bits()).collect();
+        check_number(distinct.len())?;
         let mut order: Vec<f64> = distinct.into_iter().map(f64::from_bits).collect();
         order.sort_by(f64::total_cmp);
         let mut labels = vec![None; order.len()];
@@ -414,6 +416,19 @@ impl TimeAxis {
             merged: self.merged.clone(),
         }
     }
+}
+
+/// More times than this are no snapshots, and what is asked of each pair of them never ends.
+const MOST: usize = 20_000;
+
+fn check_number(times: usize) -> Result<()> {
+    ensure!(
+        times <= MOST,
+        Value,
+        "expected at most {MOST} distinct times, got {times}: snapshots are many points at few times; \
+         name another column of times (see `Keys::time_key`), or round these"
+    );
+    Ok(())
 }
 
 /// The runs of increasing numbers that differ by rounding alone.

@@ -320,3 +320,15 @@ fn times_that_are_not_finite_are_counted_and_placed() {
     assert!(error.to_string().contains("2 of 3"), "{error}");
     assert!(error.to_string().contains("row 1"), "{error}");
 }
+
+#[test]
+fn a_time_for_every_row_is_refused_at_once() {
+    let rows: Vec<f64> = (0..1_000_000).map(|i| f64::from(i) * 0.37).collect();
+    let error = TimeAxis::from_values(&rows).unwrap_err().to_string();
+    assert!(
+        error.contains("at most 20000 distinct times, got 1000000"),
+        "{error}"
+    );
+    let labels: Vec<String> = (0..30_000).map(|i| format!("d-{i}")).collect();
+    assert!(TimeAxis::from_labels(&labels).is_err());
+}
