@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../crates/actum/examples/damage/bodies.rs"]
+#[path = "../../crates/actum-cli/examples/damage/bodies.rs"]
 #[allow(dead_code)]
 mod bodies;
 

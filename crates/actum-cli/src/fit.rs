@@ -62,6 +62,7 @@ pub fn run(arguments: &Fit) -> Result<()> {
     for text in snapshots.warnings() {
         output::say(&format!("warning: {}", output::with_flags(&text)));
     }
+    progress.joining(claim.undo());
     // A run remembers where its data is from any folder it is used in.
     let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(

@@ -60,15 +60,10 @@ fn fit(arguments: &ImageFit) -> Result<()> {
     let data = arguments.data.as_deref().map_or(data, full);
     let images = Shapes::or_read(&data, Shapes::SEEN)?;
     warn(&images);
-    let run = Run::fit(
-        claim,
-        &images,
-        &data,
-        &settings,
-        &device,
-        &mut Progress::new(settings.fit.steps),
-    )
-    .inspect_err(|error| fitting.note_interrupted("actum image fit", error))?;
+    let mut progress = Progress::new(settings.fit.steps);
+    progress.joining(claim.undo());
+    let run = Run::fit(claim, &images, &data, &settings, &device, &mut progress)
+        .inspect_err(|error| fitting.note_interrupted("actum image fit", error))?;
     let objective = Record::last_step(&run.log()?).map(|step| step.smoothed);
     let (_, seen) = run.images()?;
     if fitting.json {

@@ -4,7 +4,7 @@ use std::{
     io::IsTerminal,
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -91,7 +91,11 @@ pub struct Progress {
     before: usize,
     done: usize,
     stop: Arc<AtomicBool>,
+    joining: Arc<Mutex<Option<Undo>>>,
 }
+
+/// What removes the traces of a fit that keeps nothing.
+type Undo = Box<dyn Fn() + Send>;
 
 /// A second interrupt after so long ends the program at once.
 const INSIST: Duration = Duration::from_secs(1);
@@ -103,10 +107,20 @@ impl Progress {
     pub fn new(steps: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
+        let joining: Arc<Mutex<Option<Undo>>> = Arc::default();
+        let undo = joining.clone();
         let mut first = None;
         // Without a handler Ctrl-C still ends the program; the last checkpoint is then what is left.
         let _ = ctrlc::set_handler(move || {
             flag.store(true, Ordering::SeqCst);
+            // Nothing is kept yet, and nobody looks at the flag before the first step.
+            if let Ok(mut joining) = undo.lock()
+                && let Some(undo) = joining.take()
+            {
+                undo();
+                output::say("error: stopped before the first step; nothing is kept");
+                std::process::exit(2);
+            }
             // Some callers send every signal twice at once; a person who insists takes longer.
             if first.get_or_insert_with(Instant::now).elapsed() > INSIST {
                 std::process::exit(2);
@@ -120,6 +134,15 @@ impl Progress {
             before: 0,
             done: 0,
             stop,
+            joining,
+        }
+    }
+
+    /// The data are read and are joined up next, which may take long: an interrupt ends the program
+    /// until the first step, after `undo`.
+    pub fn joining(&self, undo: impl Fn() + Send + 'static) {
+        if let Ok(mut joining) = self.joining.lock() {
+            *joining = Some(Box::new(undo));
         }
     }
 
@@ -163,6 +186,9 @@ impl Progress {
 impl Observer for Progress {
     fn begin(&mut self) -> ControlFlow<()> {
         self.before = self.done;
+        if let Ok(mut joining) = self.joining.lock() {
+            joining.take();
+        }
         self.go_on()
     }
 

@@ -17,7 +17,7 @@ use crate::{
 pub struct Claim {
     folder: PathBuf,
     if_exists: IfExists,
-    _lock: Lock,
+    lock: Lock,
     /// After the lock, which is in it.
     _made: Made,
 }
@@ -67,7 +67,7 @@ impl IfExists {
         Ok(Claim {
             folder: folder.to_owned(),
             if_exists: self,
-            _lock: lock,
+            lock,
             _made: made,
         })
     }
@@ -105,6 +105,15 @@ impl Claim {
     /// The folder.
     pub fn folder(&self) -> &FilePath {
         &self.folder
+    }
+
+    /// What removes the traces of this claim where the process is to end without dropping it.
+    pub fn undo(&self) -> impl Fn() + Send + 'static {
+        let (lock, made) = (self.lock.path().to_owned(), self._made.0.clone());
+        move || {
+            let _ = fs::remove_file(&lock);
+            let _ = made.iter().try_for_each(fs::remove_dir);
+        }
     }
 
     pub(super) fn if_exists(&self) -> IfExists {

@@ -76,6 +76,13 @@ impl Drop for Lock {
     }
 }
 
+impl Lock {
+    /// The file of the lock.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
 fn is_unknown(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::Unsupported
 }

@@ -64,7 +64,7 @@ fn of_texts(name: &'static str, seeds: &[&str], body: fn(&str)) -> Kind {
 
 /// The small files of the tests that end so.
 fn samples(ending: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actum/tests/data");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder of samples")
         .map(|entry| entry.expect("an entry").path())
