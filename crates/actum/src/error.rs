@@ -77,7 +77,7 @@ impl Error {
         let mut more = 0;
         for name in available {
             let name = name.as_ref();
-            if list.len() + name.len() > MOST {
+            if more > 0 || list.len() + name.len() > MOST {
                 more += 1;
                 continue;
             }

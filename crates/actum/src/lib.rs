@@ -28,7 +28,7 @@
 //!
 //! | chapter | modules |
 //! |---|---|
-//! | ground | [`error`], [`store`] |
+//! | ground | [`error`], [`memory`], [`store`] |
 //! | populations | [`cloud`], [`transport`], [`genes`], [`data`], [`units`] |
 //! | motion | [`lagrangian`], [`path`] |
 //! | the field | [`action`], [`tensor`](guide::library) (a feature) |

@@ -118,7 +118,7 @@ fn kinds(folder: &Path) -> Vec<Kind> {
     let shapes = Shapes {
         height: 8,
         width: 8,
-        ..Shapes::default()
+        channels: 3,
     }
     .draw(3, 0)
     .expect("images");

@@ -83,7 +83,8 @@ pub fn bytes(input: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) {
     for _ in 0..1 << rng.random_range(0..4) {
         let n = input.len();
         let at = if n == 0 { 0 } else { rng.random_range(0..n) };
-        let size = rng.random_range(1..=16usize << rng.random_range(0..6));
+        let most = 16usize << rng.random_range(0..6);
+        let size = rng.random_range(1..=most);
         let end = (at + size).min(n);
         match rng.random_range(0..10) {
             0 | 1 if n > 0 => input[at] ^= 1 << rng.random_range(0..8),
@@ -107,7 +108,8 @@ pub fn bytes(input: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) {
             }
             8 => {
                 let word = WORDS[rng.random_range(0..WORDS.len())];
-                input.splice(at..end.min(at + rng.random_range(0..4)), word.bytes());
+                let gone = rng.random_range(0..4);
+                input.splice(at..end.min(at + gone), word.bytes());
             }
             _ => {
                 let other = &others[rng.random_range(0..others.len())];

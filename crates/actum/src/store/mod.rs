@@ -7,7 +7,10 @@ mod version;
 
 pub use arrays::Array;
 pub(crate) use arrays::{find, read_arrays, write_arrays};
-pub(crate) use lock::{Lock, sweep};
+#[cfg(feature = "train")]
+pub(crate) use lock::Lock;
+pub(crate) use lock::sweep;
+#[cfg(feature = "train")]
 pub(crate) use swap::{is_half_done, recover, swap};
 pub(crate) use version::versioned;
 
