@@ -103,7 +103,8 @@ pub fn quoted(text: &str) -> String {
 
 /// A message of the library that names the program's flags.
 pub fn with_flags(text: &str) -> String {
-    Keys::ALL.iter().fold(text.to_owned(), |text, key| {
+    let text = text.replace("`Keys::pca`", "--pca");
+    Keys::ALL.iter().fold(text, |text, key| {
         let flag = format!("--{}", key.name.replace('_', "-"));
         text.replace(&format!("`Keys::{}`", key.name), &flag)
     })

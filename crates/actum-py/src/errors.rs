@@ -47,6 +47,7 @@ pub fn in_python(text: &str) -> String {
         };
         text.replace(&format!("`Keys::{}`", key.name), &format!("{parameter}="))
     });
-    keys.replace("--overwrite", "overwrite=True")
+    keys.replace("`Keys::pca`", "data.pca")
+        .replace("--overwrite", "overwrite=True")
         .replace("--resume", "resume=True")
 }

@@ -9,7 +9,7 @@ use std::{
 
 use actum::{
     action::Device,
-    data::Snapshots,
+    data::{Snapshots, principal_components},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
     fit::{Observer, Rollback, Step},
@@ -264,9 +264,9 @@ pub fn fit(
             let run = run::Run::fit(claim, &shards, &name, &settings, &device, &mut shown)?;
             warnings.extend(run.warning()?);
             if let Data::File(path) = &data
-                && let Err(error) = run.learn_genes(path, &keys)?
+                && let Some(Err(why)) = run.keep_genes_of(path, &keys)?
             {
-                warnings.push(format!("the run knows no genes: {error}"));
+                warnings.push(format!("the run knows no genes: {why}"));
             }
             let dynamics = run.dynamics(&Device::cpu())?;
             Ok((run, dynamics, folder, temporary, notes, warnings))

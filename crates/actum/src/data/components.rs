@@ -8,7 +8,7 @@ use crate::{
     genes::{self, Decoder},
 };
 
-/// After so many cells the caller is told.
+/// After every so many cells the caller is told.
 const TOLD: usize = 1000;
 
 /// The [`pca`](Keys::pca) leading principal components of the counts of an AnnData file, as scanpy
@@ -58,7 +58,7 @@ pub(super) fn of_file(
     let counts: &genes::Counts = &|take| {
         (reader.counts)(path, keys, &mut |genes, counts| {
             done.set(done.get() + 1);
-            if done.get() % TOLD == 0 || done.get() == 2 * cells {
+            if done.get() % TOLD == 1 || done.get() == 2 * cells {
                 let told = (progress.borrow_mut())(done.get(), 2 * cells);
                 ensure!(
                     told.is_continue(),

@@ -84,32 +84,6 @@ impl Run {
         })
     }
 
-    /// Keeps the genes behind the coordinates of the run, as its file tells them under these keys,
-    /// and says how many they are. None where the file tells none; the message where what it tells
-    /// does not lead back to the coordinates.
-    ///
-    /// # Errors
-    /// A run of images; a file that cannot be read.
-    pub fn learn_genes(
-        &self,
-        path: &FilePath,
-        keys: &Keys,
-    ) -> Result<std::result::Result<Option<usize>, Error>> {
-        if !Genes::reads(path) {
-            return Ok(Ok(None));
-        }
-        let columns = &self.snapshots()?.1.columns;
-        match Genes::open(path, keys).and_then(|genes| genes.decoder(columns)) {
-            Ok((decoder, _)) => {
-                self.keep_genes(&decoder)?;
-                Ok(Ok(Some(decoder.genes().len())))
-            }
-            Err(error) if error.kind() == ErrorKind::Missing => Ok(Ok(None)),
-            Err(error) if error.kind() == ErrorKind::Io => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
     /// The genes behind the coordinates of the run, if it knows some.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::{fs, io, ops::ControlFlow, path::Path as FilePath};
 use super::{Claim, Record, Run, Schema, Seen, Settings, Source, images::Picture};
 use crate::{
     action::{Device, Engine},
+    data::{Genes, Keys},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
     fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
@@ -207,6 +208,28 @@ impl Run {
             genes.columns().join(", ")
         );
         genes.save(&self.folder.join(GENES))
+    }
+
+    /// Keeps the genes behind the coordinates of the run where its file, read with these keys, tells
+    /// them: how many they are, or why the run knows none though the file has loadings. None where
+    /// it has no loadings.
+    ///
+    /// # Errors
+    /// A run of images; a file that cannot be read or written.
+    pub fn keep_genes_of(&self, file: &FilePath, keys: &Keys) -> Result<Option<Result<usize>>> {
+        let (_, seen) = self.snapshots()?;
+        if !Genes::reads(file) {
+            return Ok(None);
+        }
+        match Genes::open(file, keys).and_then(|genes| genes.decoder(&seen.columns)) {
+            Ok((decoder, _)) => {
+                self.keep_genes(&decoder)?;
+                Ok(Some(Ok(decoder.genes().len())))
+            }
+            Err(error) if error.kind() == ErrorKind::Missing => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Io => Err(error),
+            Err(error) => Ok(Some(Err(error))),
+        }
     }
 
     /// The genes behind the coordinates of the run.

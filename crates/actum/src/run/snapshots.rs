@@ -123,8 +123,8 @@ impl Run {
             ..keys.clone()
         };
         let mut attempts: Vec<Keys> = named.into_iter().chain([own.clone()]).collect();
-        // A layer has columns of the same names as X.
-        if own.names_part() {
+        // A layer has columns of the same names as X; components have names of their own.
+        if own.names_part() && own.pca.is_none() {
             attempts.reverse();
         }
         if own.velocity_key.is_some() {

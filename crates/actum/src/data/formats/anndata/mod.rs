@@ -194,8 +194,8 @@ impl<'a> Places<'a> {
         Err(Error::new(
             ErrorKind::Missing,
             format!(
-                "the coordinates are not told: obsm has no {PCA:?}, and {x}; {others}; or compute \
-                 principal components, in Python: scanpy.pp.pca(adata)"
+                "the coordinates are not told: obsm has no {PCA:?}, and {x}; {others}; or make principal \
+                 components: of counts with `Keys::pca`, of others in Python: scanpy.pp.pca(adata)"
             ),
         ))
     }
