@@ -54,6 +54,7 @@ def cells():
     )
     var = pd.DataFrame(index=[f"gene{j}" for j in range(60)])
     a = ad.AnnData(sp.csr_matrix(rng.poisson(rate).astype("f4")), obs=obs, var=var)
+    a.layers["counts"] = a.X.copy()
     sc.pp.normalize_total(a, target_sum=1e4)
     sc.pp.log1p(a)
     sc.pp.pca(a, n_comps=8)
@@ -155,6 +156,41 @@ def moved():
         print(f"scVelo: velocities of moved cells in genes and in components agree ({agree:.2f})")
 
 
+def components():
+    """Those that the program makes of counts beside scanpy's."""
+    a = ad.read_h5ad("cells.h5ad")
+    run("fit", "cells.h5ad", "--pca", "5", "--points-key", "layer:counts", "--steps", "10", "-o", "made")
+    run("simulate", "made", "--times", "1", "--genes", "all", "-o", "made.h5ad")
+    made = ad.read_h5ad("made.h5ad")
+    a.X = a.layers["counts"].copy()
+    sc.pp.normalize_total(a, target_sum=1e4)
+    sc.pp.log1p(a)
+    sc.pp.highly_variable_genes(a, n_top_genes=2000, flavor="seurat")
+    sc.pp.pca(a, n_comps=5)
+    chosen = a.var_names[a.var["highly_variable"]]
+    assert list(made.var_names) == list(chosen)
+    along = np.abs((made.varm["PCs"] * a[:, chosen].varm["PCs"]).sum(0))
+    assert along.min() > 0.9999, along
+    print(f"scanpy: our components of counts (least cosine {along.min():.7f})")
+
+
+def stored():
+    """A store of Zarr is read as the file is."""
+    a = ad.read_h5ad("cells.h5ad")
+    a.write_zarr("cells.zarr")
+    a.layers["counts"] = sp.csc_matrix(a.layers["counts"])
+    a.write_zarr("by_columns.zarr")
+    models = []
+    for cells in ["cells.h5ad", "cells.zarr", "by_columns.zarr"]:
+        run("fit", cells, "--pca", "5", "--points-key", "layer:counts", "--steps", "10", "--overwrite", "-o", "stored")
+        models.append(Path("stored/model.safetensors").read_bytes())
+    assert models[0] == models[1] == models[2]
+    run("annotate", "stored", "-o", "alone.h5ad")
+    alone = ad.read_h5ad("alone.h5ad")
+    assert list(alone.obs_names) == list(a.obs_names) and "velocity_actum" in alone.obsm
+    print("anndata: stores of Zarr give the bits of the file")
+
+
 with tempfile.TemporaryDirectory() as folder:
     import os
 
@@ -167,3 +203,5 @@ with tempfile.TemporaryDirectory() as folder:
     run("simulate", "run", "--genes", "all", "-o", "moved.h5ad")
     annotated()
     moved()
+    components()
+    stored()
