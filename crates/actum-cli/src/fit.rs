@@ -77,13 +77,14 @@ pub fn run(arguments: &Fit) -> Result<()> {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    let genes = run
-        .learn_genes(&arguments.file, &keys)?
-        .unwrap_or_else(|error| {
+    let genes = match run.keep_genes_of(&arguments.file, &keys)? {
+        Some(Err(error)) => {
             let error = output::with_flags(&error.to_string());
             output::say(&format!("warning: the run knows no genes: {error}"));
             None
-        });
+        }
+        found => found.and_then(Result::ok),
+    };
     report(arguments, &run, sharded, genes)
 }
 

@@ -193,11 +193,13 @@ pub fn learn_genes(py: Python, of: &Run, file: PathBuf) -> PyResult<Option<usize
     let run = of.run();
     work(py, None, move |watch| {
         let keys = run.keys()?;
-        let learned = run.learn_genes(&file, &keys)?;
-        Ok(learned.unwrap_or_else(|error| {
-            watch.warn(format!("the run knows no genes: {error}"));
-            None
-        }))
+        Ok(match run.keep_genes_of(&file, &keys)? {
+            Some(Err(error)) => {
+                watch.warn(format!("the run knows no genes: {error}"));
+                None
+            }
+            found => found.and_then(Result::ok),
+        })
     })
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use actum::{
     action::Device,
-    data::{Snapshots, principal_components},
+    data::Snapshots,
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
     fit::{Observer, Rollback, Step},
