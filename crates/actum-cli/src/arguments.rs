@@ -50,6 +50,8 @@ pub enum Command {
     Evaluate(Evaluate),
     Collect(Collect),
     Plot(Plot),
+    Report(Report),
+    View(View),
     Annotate(Annotate),
     Fates(Fates),
     Perturb(Perturb),
@@ -352,6 +354,49 @@ pub struct Plot {
     /// time.
     #[arg(long, value_name = "COLUMN")]
     pub colour: Option<String>,
+}
+
+/// Write one page to send: what was learned, how well it predicts, and a view of the motion.
+///
+/// The page is one file that asks for nothing else and opens in any browser. It moves the points of
+/// the first time, and has the tables of the other commands with their files inside. A run of images
+/// has pictures of what it makes.
+#[derive(Args)]
+pub struct Report {
+    /// The run.
+    pub run: PathBuf,
+    /// The data [default: the file the run was fitted on]. Of a run of images, images to restore.
+    pub file: Option<PathBuf>,
+    /// The page, .html.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// A column of labels, such as cell_type: points are coloured by them, and their fates are told.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_key: Option<String>,
+    /// A label that is a fate, as of `actum fates`; can be given again [default: each label of the
+    /// last time].
+    #[arg(long, value_name = "LABEL[@TIME]", requires = "label_key")]
+    pub terminal: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Open the report in a browser, and follow a fit while it is running.
+///
+/// Serves one page on this machine's own address (127.0.0.1) under a random name, and nothing else,
+/// until Ctrl-C. While the fit is running the page shows the objective and the scores of held-out
+/// times as of its last checkpoint.
+#[derive(Args, Clone)]
+pub struct View {
+    /// The run.
+    pub run: PathBuf,
+    /// A column of labels, as of `actum report`.
+    #[arg(long, value_name = "COLUMN")]
+    pub label_key: Option<String>,
+    /// Print the address as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Annotate points with what the learned action says: speed, kinetic energy, growth rate, action.

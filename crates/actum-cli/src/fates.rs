@@ -75,7 +75,7 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
         .map(|clones| fates::clones(&told, &cells.snapshots, labels, clones, seed))
         .transpose()
         .map_err(|e| e.within(cells.path.display()))?;
-    let of_genes = genes_of(arguments, &run, &dynamics, &cells, &told)?;
+    let of_genes = genes_of(arguments.genes.as_deref(), &run, &dynamics, &cells, &told)?;
     let files = match &arguments.output {
         Some(folder) => write(folder, &cells, labels, &told, of_genes.as_ref())?,
         None => vec![],
@@ -202,15 +202,26 @@ fn by_label(snapshots: &Snapshots, labels: &Attribute, told: &fates::Fates) -> V
     groups.collect()
 }
 
+/// The drivers of every fate, where the file has genes.
+pub fn drivers_of(
+    run: &Run,
+    dynamics: &Dynamics,
+    cells: &Cells,
+    told: &fates::Fates,
+) -> Result<Option<Vec<Vec<Driver>>>> {
+    let found = genes_of(None, run, dynamics, cells, told)?;
+    Ok(found.map(|found| found.drivers))
+}
+
 /// The drivers of every fate and the trends of the chosen genes, where the file has genes.
 fn genes_of(
-    arguments: &arguments::Fates,
+    asked: Option<&str>,
     run: &Run,
     dynamics: &Dynamics,
     cells: &Cells,
     told: &fates::Fates,
 ) -> Result<Option<FateGenes>> {
-    let asked = arguments.genes.as_deref().map(genes::chosen).transpose()?;
+    let asked = asked.map(genes::chosen).transpose()?;
     let chosen = asked.as_ref().map(|names| names.as_deref());
     match cells.genes_of(run, dynamics, told, chosen) {
         Err(error) if asked.is_none() && error.kind() != ErrorKind::Io => {

@@ -22,8 +22,10 @@ mod perturb;
 mod plot;
 mod progress;
 mod read;
+mod report;
 mod score;
 mod simulate;
+mod view;
 
 use std::ffi::OsString;
 
@@ -75,6 +77,8 @@ fn obey(arguments: Arguments) -> Result<Verdict> {
         Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,
         Command::Collect(collect) => return evaluate::collect(&collect),
         Command::Plot(plot) => plot::run(&plot)?,
+        Command::Report(report) => report::run(&report)?,
+        Command::View(view) => view::run(&view)?,
         Command::Annotate(annotate) => annotate::run(&annotate)?,
         Command::Fates(fates) => fates::run(&fates)?,
         Command::Perturb(perturb) => perturb::run(&perturb)?,

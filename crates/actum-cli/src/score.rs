@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actum::{
     action::Device,
     cloud::Cloud,
+    data::Snapshots,
     error::{Error, ErrorKind, Result},
     evaluate::{Distances, Score},
     metric::REACH,
@@ -23,15 +24,7 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
     let dynamics = run.dynamics(&Device::cpu())?;
     let snapshots = read_for(&run, &arguments.file, read::sample)?;
     let at = run.targets(&snapshots, &arguments.at)?;
-    let largest = snapshots.clouds().iter().map(Cloud::len).max().unwrap_or(0);
-    if largest >= LARGE && !at.is_empty() {
-        output::say(&format!(
-            "note: W1 and W2 are exact; for each of {} they couple up to {} points in every row, \
-             which takes most of the time",
-            output::count(at.len(), "time"),
-            output::thousands(largest)
-        ));
-    }
+    note_cost(&snapshots, at.len());
     let from = arguments.from.as_deref();
     let scored = run.score(&dynamics, &snapshots, from, &at);
     let scored = scored.map_err(|error| match (error.kind(), from) {
@@ -61,6 +54,19 @@ pub fn run(arguments: &arguments::Score) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Says that distances at so many times will take long.
+pub fn note_cost(snapshots: &Snapshots, times: usize) {
+    let largest = snapshots.clouds().iter().map(Cloud::len).max().unwrap_or(0);
+    if largest >= LARGE && times > 0 {
+        output::say(&format!(
+            "note: W1 and W2 are exact; for each of {} they couple up to {} points in every row, \
+             which takes most of the time",
+            output::count(times, "time"),
+            output::thousands(largest)
+        ));
+    }
 }
 
 /// What to try where linear transport, which knows the next snapshot too, is nearer than the fit.

@@ -9,14 +9,16 @@ use std::{
 
 use actum::{
     action::Device,
-    data::Snapshots,
+    data::{self, Attribute, Snapshots},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
+    fates,
     fit::{Observer, Rollback, Step},
     flow::{
         self, Scheme,
         likelihood::{self, TraceEstimator},
     },
+    report::{Labelled, Report, Told},
     run::{self, IfExists, Record, Schema, SnapshotSettings},
     store,
 };
@@ -603,6 +605,58 @@ impl Run {
         ))
     }
 
+    /// A page about the run, or its moving picture alone. Labels are those of the column of this
+    /// name, of every row of a table in memory.
+    fn page(
+        &self,
+        py: Python,
+        data: Given,
+        label_key: Option<String>,
+        labels: Option<Vec<String>>,
+        moving: bool,
+    ) -> PyResult<(String, Vec<String>)> {
+        let (run, data) = (self.run(), data.data());
+        let (dynamics, folder) = (self.dynamics.clone(), self.folder.clone());
+        work(py, None, move |watch| {
+            let seed = run.snapshots()?.0.fit.seed;
+            let (snapshots, labels) = match &label_key {
+                None => (seen(&run, &data, watch)?, None),
+                Some(key) => {
+                    let (seen, labels) = labelled(&run, &data, key, labels.as_deref())?;
+                    (seen, Some(labels))
+                }
+            };
+            let told = |labels: &Attribute| {
+                let options = fates::Options {
+                    seed,
+                    ..fates::Options::default()
+                };
+                let ends = fates::Destinations::new(&dynamics, &snapshots, labels, options)?;
+                ends.of_snapshots(&snapshots, &mut |_, _| match watch.goes_on() {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                })
+            };
+            let fates = labels.as_ref().map(told).transpose()?;
+            let known = labels.as_ref().map(|labels| Labelled {
+                labels,
+                fates: fates.as_ref(),
+            });
+            let report = if moving {
+                Report::moving(&run, &dynamics, &snapshots, known)?
+            } else {
+                let commands = vec![format!("actum.load({:?}).report()", folder.display())];
+                let told = Told {
+                    known,
+                    commands,
+                    ..Told::default()
+                };
+                Report::of_snapshots(&run, &dynamics, &snapshots, &told)?
+            };
+            Ok((report.html(), report.summary))
+        })
+    }
+
     /// The coordinates of data as the run sees them, times, and the indices of held-out times:
     /// `(label, time, points, weights)` each.
     #[expect(clippy::type_complexity, reason = "a list of what a picture needs")]
@@ -650,4 +704,49 @@ fn seen(run: &run::Run, data: &Data, watch: &Watch) -> Result<Snapshots> {
     let shard = run.snapshots()?.0.data.shard;
     let all = run.read_by(|keys| data.sample(keys, shard, watch))?;
     run.view(&all).map_err(|error| data.within(error))
+}
+
+/// All rows of data as a run sees them, and their labels in the same order.
+fn labelled(
+    run: &run::Run,
+    data: &Data,
+    key: &str,
+    given: Option<&[String]>,
+) -> Result<(Snapshots, Attribute)> {
+    let (all, labels) = run.read_by(|keys| {
+        let keys = data::Keys {
+            velocity_key: None,
+            ..keys.clone()
+        };
+        let table = data.open(&keys)?;
+        let order = table.order();
+        let all = table.read()?;
+        let labels = match (data, given) {
+            (Data::File(path), _) => {
+                let known = data::read_attributes(path, &keys, all.columns())?;
+                let names = known.iter().map(|a| a.name.clone()).collect::<Vec<_>>();
+                let found = known.into_iter().find(|a| a.name == key);
+                found.ok_or_else(|| Error::missing(format!("column {key:?}"), names))?
+            }
+            (Data::Memory(_), given) => Attribute {
+                name: key.to_owned(),
+                values: given
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|s| s.as_str().into())
+                    .collect(),
+            },
+        };
+        if labels.values.len() != order.len() {
+            let what = format!(
+                "expected {} labels, got {}",
+                order.len(),
+                labels.values.len()
+            );
+            return Err(Error::new(ErrorKind::Shape, what));
+        }
+        Ok((all, labels.select(&order)))
+    })?;
+    let seen = run.view(&all).map_err(|error| data.within(error))?;
+    Ok((seen, labels))
 }

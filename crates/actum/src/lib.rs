@@ -38,6 +38,7 @@
 //! | cells and genes | [`fates`] |
 //! | on disk | [`run`] |
 //! | which method suits | [`leave_out`] |
+//! | one page to send | `report` (with `plot`) |
 //! | populations to try | [`gallery`] |
 //!
 //! The [guides](guide) show each part at work. Arrays are those of [`ndarray`], generators those of
@@ -119,6 +120,9 @@ pub mod run;
 #[cfg(feature = "train")]
 pub mod leave_out;
 
+#[cfg(all(feature = "plot", feature = "train"))]
+pub mod report;
+
 pub use ndarray;
 pub use rand;
 pub use rand_chacha;
@@ -153,6 +157,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/guide/clusters.md")]
     pub mod clusters {}
+
+    #[doc = include_str!("../docs/guide/report.md")]
+    pub mod report {}
 
     #[doc = include_str!("../docs/guide/growth.md")]
     pub mod growth {}

@@ -28,7 +28,7 @@ pub fn table(path: &Path) {
     let _ = data::read_points(path, &keys, &mut |_| Ok(0));
     let _ = data::entries(path);
     if Genes::reads(path)
-        && let Ok(genes) = Genes::open(path)
+        && let Ok(genes) = Genes::open(path, &keys)
     {
         let _ = genes.each(&mut |_, _, _| ());
     }

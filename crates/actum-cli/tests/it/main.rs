@@ -14,6 +14,7 @@ mod kills;
 mod lagrangian;
 mod program;
 mod reliability;
+mod report;
 mod same_file;
 mod shards;
 mod support;

@@ -32,7 +32,7 @@ from ._evaluate import Evaluation, evaluate
 from ._fates import Fates
 from ._fit import fit, fit_path, load
 from ._plot import Plot
-from ._run import Motion, PathMotion, Run
+from ._run import Motion, PathMotion, Report, Run
 
 __version__ = _version()
 
@@ -53,6 +53,7 @@ __all__ = [
     "Motion",
     "PathMotion",
     "Plot",
+    "Report",
     "Run",
     "SettingError",
     "ShapeError",

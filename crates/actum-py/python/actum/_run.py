@@ -12,8 +12,8 @@ from typing import Any, Literal, Optional, Union, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import _actum, _data, _fates, _settings
-from ._errors import DataError, MissingError, ShapeError
+from . import _actum, _data, _fates, _progress, _settings
+from ._errors import ActumError, DataError, FileError, MissingError, ShapeError
 from ._frames import frame, table_html
 from ._plot import Plot
 from ._progress import Progress
@@ -301,6 +301,39 @@ class PathMotion(Motion):
         return frame({"step": steps, "smoothed": values})
 
 
+class Report:
+    """A page about a run, complete in itself.
+
+    :meth:`Run.report` makes one. A notebook shows it; :attr:`html` is its text.
+    """
+
+    def __init__(self, page: str, summary: list[str]) -> None:
+        self.html = page
+        #: What was fitted, how well it predicts, and what to be careful about.
+        self.summary = summary
+
+    def save(self, path: PathLike) -> None:
+        """Writes the page, under a temporary name first."""
+        target = Path(path)
+        part = target.with_name(f".actum-{os.getpid()}-{target.name}")
+        try:
+            part.write_text(self.html, encoding="utf-8")
+            part.replace(target)
+        except OSError as cause:
+            part.unlink(missing_ok=True)
+            raise FileError(f"cannot write {target}: {cause.strerror}") from cause
+
+    def __repr__(self) -> str:
+        return "\n".join(self.summary) or "<actum.Report>"
+
+    def _repr_html_(self) -> str:
+        # The page has scripts of its own, which see nothing of the notebook.
+        return (
+            '<iframe sandbox="allow-scripts allow-downloads" title="The motion" width="100%" '
+            f'height="760" style="border: 0" srcdoc="{html.escape(self.html)}"></iframe>'
+        )
+
+
 class Run(Motion):
     """A fit to snapshots: what was learned, from what and how.
 
@@ -314,6 +347,7 @@ class Run(Motion):
         super().__init__(native)
         self._data = data
         self._told = json.loads(native.told())
+        self._moving: Optional[str] = None
 
     # What was fitted.
 
@@ -468,6 +502,57 @@ class Run(Motion):
             for name, distances in score["rows"]
         ]
         return frame({name: [row[name] for row in rows] for name in rows[0]} if rows else {})
+
+    def report(
+        self,
+        path: Optional[PathLike] = None,
+        *,
+        data: Any = None,
+        label_key: Optional[str] = None,
+    ) -> Report:
+        """One page about the run: what was learned, how well it predicts, and the motion.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it, ``.html``; nothing is written without one.
+        data : AnnData, data frame, arrays, or a file
+            What to show; by default the data of the fit.
+        label_key : str, optional
+            A column of labels, such as ``"cell_type"``, of AnnData, a data frame or a file: points
+            are coloured by them, and their fates are told.
+
+        Returns
+        -------
+        Report
+            A notebook shows it.
+
+        Raises
+        ------
+        MissingError
+            No such column; data that are not known any more.
+        DataError
+            Arrays, which have no column of labels.
+        """
+        page, summary = self._page(data, label_key, False)
+        report = Report(page, summary)
+        if path is not None:
+            report.save(path)
+        return report
+
+    def _page(self, data: Any, label_key: Optional[str], moving: bool) -> tuple[str, list[str]]:
+        data = self._own(data)
+        labels = None
+        if label_key is not None and not isinstance(data, (str, os.PathLike)):
+            table = data.obs if _data.is_anndata(data) else data
+            if not _data.is_frame(table):
+                raise DataError("labels are a column of AnnData, a data frame or a file")
+            if label_key not in table.columns:
+                known = ", ".join(str(name) for name in table.columns)
+                raise MissingError(f"there is no column {label_key!r}; available: {known}")
+            column = table[label_key]
+            labels = ["" if gone else str(x) for x, gone in zip(column, column.isna())]
+        return self._native.page(self._given(data), label_key, labels, moving)
 
     def annotate(self, data: Any = None, *, copy: bool = False) -> Any:
         """Adds what the action says of every row to the data.
@@ -717,7 +802,14 @@ class Run(Motion):
 
     def _repr_html_(self) -> str:
         rows = [[html.escape(name), html.escape(value)] for name, value in self._facts()]
-        return "<b>actum.Run</b>" + table_html(rows)
+        facts = "<b>actum.Run</b>" + table_html(rows)
+        if self._moving is None:
+            try:
+                self._moving = Report(*self._page(None, None, True))._repr_html_()
+            except (ActumError, OSError):
+                # The data are gone, or nothing of them can move: the facts are still true.
+                self._moving = ""
+        return facts + self._moving
 
 
 def _abridged(names: list[str]) -> str:

@@ -21,7 +21,7 @@ pub struct Classes {
 
 /// Colours that differ for the colour-blind (Okabe and Ito, 2008), and a few more; the last is for
 /// all other classes.
-const COLOURS: [&str; 10] = [
+pub(crate) const COLOURS: [&str; 10] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#7a5195", "#8c6d31",
     "#66a61e", "#b5bbc4",
 ];
@@ -106,6 +106,11 @@ impl Classes {
                 .collect(),
         };
         (classes, of.collect())
+    }
+
+    /// What they are called, at most ten.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
     }
 
     /// The colours, one for each class.

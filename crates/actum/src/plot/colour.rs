@@ -17,7 +17,7 @@ const CONTROLS: [[f64; 3]; 6] = [
 ];
 
 /// The colour at `u` in [0, 1].
-pub(super) fn ramp(u: f64) -> [u8; 3] {
+pub(crate) fn ramp(u: f64) -> [u8; 3] {
     let at = u.clamp(0.0, 1.0) * (CONTROLS.len() - 1) as f64;
     let i = (at as usize).min(CONTROLS.len() - 2);
     let part = at - i as f64;
@@ -31,7 +31,8 @@ pub(super) fn at(u: f64) -> String {
     hex(ramp(u))
 }
 
-fn hex([r, g, b]: [u8; 3]) -> String {
+/// A colour as CSS and SVG have it.
+pub(crate) fn hex([r, g, b]: [u8; 3]) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
@@ -44,7 +45,7 @@ const APART: f64 = 14.0;
 
 /// The colours of times, from dark (early) to light (late).
 #[derive(Debug, Clone)]
-pub(super) struct TimeScale {
+pub(crate) struct TimeScale {
     /// Times that increase and their places on the way from dark to light, at least one.
     knots: Vec<[f64; 2]>,
 }
@@ -120,7 +121,7 @@ impl TimeScale {
     }
 
     /// The place of a time on the way from dark to light, in [0, 1].
-    fn place(&self, time: f64) -> f64 {
+    pub fn place(&self, time: f64) -> f64 {
         self.along(time, 0, 1)
     }
 
@@ -183,7 +184,7 @@ impl TimeScale {
     /// A vertical bar of the colours with its top left at (`x`, `y`), under its `name`. Round times are on its left,
     /// `marks` (observed times and their names) on its right. Labels that would overlap are moved
     /// apart. If there are too many for the height, every second, third, ... is written.
-    pub fn draw_bar(
+    pub(super) fn draw_bar(
         &self,
         canvas: &mut Canvas,
         [x, y]: [f64; 2],

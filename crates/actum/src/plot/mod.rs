@@ -54,7 +54,9 @@ use crate::{
     store,
 };
 
+pub(crate) use classes::COLOURS as CLASS_COLOURS;
 pub use classes::{ByClass, Classes};
+pub(crate) use colour::{TimeScale, hex, ramp};
 pub use curves::{Axis, Chart, Curve, Look, curves};
 pub use loss::{LossPoint, loss};
 pub use mass::{ObservedMass, mass};

@@ -177,7 +177,7 @@ impl Projection {
     }
 
     /// The sentence of a caption on the axes, if there is something to say.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         self.note.clone()
     }
 

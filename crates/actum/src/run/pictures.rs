@@ -38,14 +38,25 @@ impl Run {
         folder: &Path,
         drawn: &mut dyn FnMut(&Path),
     ) -> Result<()> {
-        let held = &self.held_in(snapshots)?;
         fs::create_dir_all(folder)
             .map_err(|cause| Error::io("create the folder", folder, cause))?;
-        let mut save = |picture: plot::Picture, name: &str| -> Result<()> {
+        self.pictures(dynamics, snapshots, scored, by, &mut |picture, name| {
             let [svg, _] = picture.save(&folder.join(name))?;
             drawn(&svg);
             Ok(())
-        };
+        })
+    }
+
+    /// The pictures that [`draw`](Self::draw) writes, each given to `save` with its name.
+    pub(crate) fn pictures(
+        &self,
+        dynamics: &Dynamics,
+        snapshots: &Snapshots,
+        scored: &[Scored],
+        by: Option<&ByClass>,
+        save: &mut dyn FnMut(plot::Picture, &str) -> Result<()>,
+    ) -> Result<()> {
+        let held = &self.held_in(snapshots)?;
         let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
         let units = snapshots.axis().units();
         let time = units.map_or("time".to_owned(), |units| format!("time, {units}"));

@@ -7,13 +7,13 @@ mod write;
 
 use std::{collections::HashSet, path::Path, sync::Arc};
 
-use ndarray::{Array2, Array4, ArrayView2, Axis};
+use ndarray::{Array2, Array4, ArrayView2, Axis, concatenate};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use super::{snapshots::hexadecimal, within};
-use crate::error::{Result, ensure};
+use crate::error::{Error, ErrorKind, Result, ensure};
 
 pub use write::{IMAGE_TARGETS, ImageTarget};
 
@@ -202,6 +202,19 @@ impl Images {
     /// If an index is not below n.
     pub fn select(&self, indices: &[usize]) -> Result<Self> {
         Self::new(self.pixels.select(Axis(0), indices), self.source.clone())
+    }
+
+    /// These images, and after them `others` of the same shape.
+    ///
+    /// # Errors
+    /// Images of another shape (`Shape`).
+    pub fn beside(&self, others: &Self) -> Result<Self> {
+        let all = concatenate(Axis(0), &[self.pixels.view(), others.pixels.view()]);
+        let all = all.map_err(|cause| {
+            let what = format!("images of {:?} and {:?}", self.shape(), others.shape());
+            Error::new(ErrorKind::Shape, what).because(cause)
+        })?;
+        Self::new(all, self.source.clone())
     }
 
     /// At most `n` of the images, drawn at random without repetition: files are often sorted.

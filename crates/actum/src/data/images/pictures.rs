@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::{Images, formats::png};
 use crate::{
-    error::{Error, Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
     store,
 };
 
@@ -25,6 +25,15 @@ impl Images {
     /// No columns (`Setting`), or a file that cannot be written; what was at `path` is then
     /// untouched.
     pub fn write_grid(&self, path: &Path, columns: usize) -> Result<()> {
+        let bytes = self.grid(columns)?;
+        store::replace(path, |out| out.write_all(&bytes))
+    }
+
+    /// The bytes of the file that [`write_grid`](Self::write_grid) writes.
+    ///
+    /// # Errors
+    /// No columns (`Setting`).
+    pub fn grid(&self, columns: usize) -> Result<Vec<u8>> {
         ensure!(
             columns > 0,
             Setting,
@@ -47,7 +56,11 @@ impl Images {
             }
         }
         let levels = grid.into_raw_vec_and_offset().0;
-        store::replace(path, |out| png::encode(out, &levels, size))
+        let mut bytes = vec![];
+        png::encode(&mut bytes, &levels, size).map_err(|cause| {
+            Error::new(ErrorKind::Value, "cannot encode the PNG").because(cause)
+        })?;
+        Ok(bytes)
     }
 
     /// Writes a new folder of PNG files, `00000.png` and so on, that [`Images::read`] gives back.
