@@ -180,12 +180,12 @@ fn of_each(parts: &[Part], drawn: &mut usize) -> String {
             } => format!(
                 "<div class=\"compare\"><h3>{0}</h3><div class=\"pair\">{1}{2}</div>\
                  <input type=\"range\" min=\"0\" max=\"100\" value=\"50\" aria-label=\"{0}\">\
-                 <p class=\"note\">{3} {4}</p></div>",
+                 <p class=\"note\">Left of the slider: {3}; right of it: {4}.</p></div>",
                 escape(title),
                 of_raster(before, ""),
                 of_raster(after, "over"),
-                escape(&before.about),
-                escape(&after.about)
+                escape(&after.about),
+                escape(&before.about)
             ),
         };
         body.push('\n');

@@ -221,19 +221,15 @@ fn restored(model: &ImageModel, told: &ToldOfImages, summary: &mut Vec<String>) 
         Ok(Part::Compare {
             title: title.to_owned(),
             before: raster(before, about)?,
-            after: raster(&restored, "Left of the slider: restored.")?,
+            after: raster(&restored, "restored")?,
         })
     };
     let mut parts = vec![compare(
         "Observed and restored",
         &observed,
-        "Right of it: what is observed.",
+        "what is observed",
     )?];
-    parts.push(compare(
-        "Baseline and restored",
-        &baseline,
-        "Right of it: the baseline.",
-    )?);
+    parts.push(compare("Baseline and restored", &baseline, "the baseline")?);
     if columns < 4 {
         summary.push("How well it restores is not known: there are no whole images.".to_owned());
         return Ok(Section::new("Restored images", parts));
@@ -242,7 +238,7 @@ fn restored(model: &ImageModel, told: &ToldOfImages, summary: &mut Vec<String>) 
     parts.push(compare(
         "The images and restored",
         &truth,
-        "Right of it: the images themselves.",
+        "the images themselves",
     )?);
     let mut table = Table::new(
         "Restored images",
