@@ -116,8 +116,8 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
 fn said_of_genes(genes: &Result<(usize, f64)>, made: Option<usize>) -> String {
     match genes {
         Ok((count, _)) if let Some(components) = made => format!(
-            "genes: the coordinates are {components} principal components of {count} genes, made of \
-             normalised counts"
+            "genes: the coordinates are {components} principal components of {count} genes, \
+             made of normalised counts"
         ),
         Ok((count, 0.0)) => format!("genes: the coordinates are {count} genes"),
         Ok((count, error)) => format!(

@@ -57,12 +57,12 @@ pub fn annotates(path: &Path) -> bool {
 /// Writes a copy of an AnnData file with what is known of its cells: velocities beside the
 /// coordinates (`obsm["velocity_pca"]` for `X_pca`, `layers["velocity"]` for `X`, and
 /// `obsm["velocity_actum"]` with `obsm["X_actum"]` for some columns of a matrix), with known genes
-/// `layers["velocity"]` in genes (NaN where a gene has no loadings; left out where cells times genes
-/// are more than 2^28), and columns of `obs`. All else stays as it is. A name that is taken gets a
+/// `layers["velocity"]` in genes (NaN where a gene has no loadings; left out where cells times
+/// genes are more than 2^28), and columns of `obs`. All else stays as it is. A name that is taken gets a
 /// `_` behind it.
 ///
-/// A file to which nothing can be added (a store of Zarr, HDF5 with dense link storage) is not copied:
-/// what is known is then alone in the new file, and [`Annotated::alone`] says why.
+/// A file to which nothing can be added (a store of Zarr, HDF5 with dense link storage) is not
+/// copied: what is known is then alone in the new file, and [`Annotated::alone`] says why.
 ///
 /// # Errors
 /// Another format, lengths that disagree, and as [`read`](super::read()) and

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     data::{
         Keys,
-        formats::GeneReader,
+        formats::{GeneReader, VisitCells},
         reader::{Chunk, Take, chunk_rows},
     },
     error::{Error, ErrorKind, Result, ensure},
@@ -112,11 +112,7 @@ fn each(path: &Path, take: &mut dyn FnMut(usize, usize, f64)) -> Result<()> {
     with_genes(path, None, |_, x, _| x.each(take))
 }
 
-fn counts(
-    path: &Path,
-    keys: &Keys,
-    take: &mut dyn FnMut(&[usize], &[f64]) -> Result<()>,
-) -> Result<()> {
+fn counts(path: &Path, keys: &Keys, take: VisitCells) -> Result<()> {
     with_genes(path, Some(keys), |_, x, _| {
         x.each_row(take).map_err(|error| match error.kind() {
             ErrorKind::Value => error.within(&x.place),

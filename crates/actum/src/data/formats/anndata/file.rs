@@ -36,7 +36,7 @@ pub(super) struct Array {
 /// Where the items of an array are.
 enum Items {
     Hdf5(hdf5::Items),
-    Zarr(zarr::Items),
+    Zarr(Box<zarr::Items>),
 }
 
 impl File {
@@ -115,7 +115,7 @@ impl File {
                 .map(|(shape, kind, items)| (shape, kind, Items::Hdf5(items))),
             Self::Zarr(store) => store
                 .items(place)?
-                .map(|(shape, kind, items)| (shape, kind, Items::Zarr(items))),
+                .map(|(shape, kind, items)| (shape, kind, Items::Zarr(Box::new(items)))),
         };
         Ok(found.map(|(shape, kind, items)| Array {
             place: place.to_owned(),

@@ -6,7 +6,10 @@ use super::{
     file::{Array, File, Kind},
     frame::Frame,
 };
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    data::formats::VisitCells,
+    error::{Error, ErrorKind, Result, ensure},
+};
 
 /// Where a matrix is, as a person names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,11 +284,8 @@ impl Matrix<'_> {
 }
 
 impl Matrix<'_> {
-    /// Hands out the columns, in their order, and the numbers that are not 0 of one row after another.
-    pub(super) fn each_row(
-        &self,
-        take: &mut dyn FnMut(&[usize], &[f64]) -> Result<()>,
-    ) -> Result<()> {
+    /// Hands out the columns, in their order, and the numbers that are not 0, row after row.
+    pub(super) fn each_row(&self, take: VisitCells) -> Result<()> {
         let place = &self.place;
         let (mut columns, mut numbers) = (vec![], vec![]);
         match &self.form {

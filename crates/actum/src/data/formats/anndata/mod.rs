@@ -1,4 +1,5 @@
-//! AnnData files (`.h5ad`) and stores (`.zarr`): cells with their annotation, as scanpy writes them.
+//! AnnData files (`.h5ad`) and stores (`.zarr`): cells with their annotation, as scanpy writes
+//! them.
 
 mod expression;
 mod file;

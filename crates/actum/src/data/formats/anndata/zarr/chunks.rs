@@ -28,8 +28,11 @@ pub(in crate::data::formats::anndata) struct Items {
     /// The chunks that were unpacked last, by their places in the grid of all.
     kept: RefCell<Vec<([usize; 2], Rc<Chunk>)>>,
     /// The index of the shard that was read last.
-    index: RefCell<Option<([usize; 2], Rc<Vec<[u64; 2]>>)>>,
+    index: RefCell<Option<([usize; 2], Index)>>,
 }
+
+/// Where each chunk of a shard starts, and how long it is.
+type Index = Rc<Vec<[u64; 2]>>;
 
 /// An unpacked chunk; none where the store has none.
 struct Chunk {
@@ -269,7 +272,7 @@ impl Items {
         per: [usize; 2],
         file: &mut File,
         length: u64,
-    ) -> Result<Rc<Vec<[u64; 2]>>> {
+    ) -> Result<Index> {
         let mut kept = self.index.borrow_mut();
         if let Some((_, index)) = kept.as_ref().filter(|(other, _)| *other == shard) {
             return Ok(index.clone());
