@@ -20,8 +20,8 @@ use crate::{
 /// What a caller knows beside the run.
 #[derive(Debug, Clone, Default)]
 pub struct ToldOfImages<'a> {
-    /// The images that it was fitted on, as it [sees](Run::view_images) them: the nearest of them
-    /// are shown beside generated ones.
+    /// The images of its data, as it [sees](Run::view_images) them: the nearest of those that it
+    /// was fitted on are shown beside generated ones.
     pub fitted: Option<&'a Images>,
     /// Images that it restores, as it sees them.
     pub restored: Option<&'a Images>,
@@ -44,6 +44,16 @@ impl Report {
     /// (`Missing`).
     pub fn of_images(run: &Run, device: &Device, told: &ToldOfImages) -> Result<Self> {
         let (settings, seen) = run.images()?;
+        let limited = match (told.fitted, settings.data.limit) {
+            (Some(all), Some(limit)) if limit < all.len() => {
+                Some(all.select(&(0..limit).collect::<Vec<_>>())?)
+            }
+            _ => None,
+        };
+        let told = &ToldOfImages {
+            fitted: limited.as_ref().or(told.fitted),
+            ..told.clone()
+        };
         let model = run.model(device)?;
         let [h, w, c] = seen.shape;
         let what = match settings.task {
