@@ -77,13 +77,10 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
     };
     let interrupted = |error: &Error| {
         if error.kind() == ErrorKind::Interrupted {
-            output::say(&format!(
-                "{}",
-                match folder {
-                    Some(_) => "the same command goes on from there",
-                    None => "-o DIR keeps what is finished, and the same command then goes on",
-                }
-            ));
+            output::say(match folder {
+                Some(_) => "the same command goes on from there",
+                None => "-o DIR keeps what is finished, and the same command then goes on",
+            });
         }
     };
     if let (Some(folder), Some(job)) = (folder, arguments.job) {

@@ -51,10 +51,10 @@ pub fn run(arguments: &Fit) -> Result<()> {
     });
     let snapshots = shards.shard(0)?;
     if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
-        output::say(&format!(
+        output::say(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
-             from place to place; --mass counts makes every point an individual"
-        ));
+             from place to place; --mass counts makes every point an individual",
+        );
     }
     for text in sharded.iter().chain(snapshots.notes()) {
         output::say(&format!("note: {}", output::with_flags(text)));

@@ -303,7 +303,7 @@ pub fn check(py: Python, data: Given, keys: Vec<(String, String)>) -> PyResult<S
 type Moved<'py> = (Bound<'py, PyArray3<f64>>, Bound<'py, PyArray2<f64>>);
 
 /// Action, velocity, speed, growth and energy.
-type Told<'py> = (
+type Description<'py> = (
     Bound<'py, PyArray1<f64>>,
     Bound<'py, PyArray2<f64>>,
     Bound<'py, PyArray1<f64>>,
@@ -410,7 +410,7 @@ impl Motion {
         py: Python<'py>,
         points: PyReadonlyArray2<'py, f64>,
         t: f64,
-    ) -> PyResult<Told<'py>> {
+    ) -> PyResult<Description<'py>> {
         let (points, dynamics) = (tables::points(&points), self.dynamics.clone());
         let told = work(py, None, move |_| {
             // What is checked where a cloud is made.

@@ -26,6 +26,12 @@ use actum::{
     run::{IfExists, Run, Schema, SnapshotSettings},
 };
 
+/// What is done with the bytes of an input in a folder.
+type Body = Box<dyn Fn(&Path, &[u8])>;
+
+/// When an input was begun, its kind and its bytes.
+type Begun<'a> = Option<(Instant, &'a str, Vec<u8>)>;
+
 type Mutate = fn(&mut Vec<u8>, &[Vec<u8>], &mut ChaCha8Rng);
 
 /// A kind of input: right ones, how they are changed, and what is done with them.
@@ -33,7 +39,7 @@ struct Kind {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
     mutate: Mutate,
-    body: Box<dyn Fn(&Path, &[u8])>,
+    body: Body,
 }
 
 /// A file of this name.
@@ -244,7 +250,7 @@ fn main() {
         .filter(|k| only.is_none_or(|o| k.name == o))
         .collect();
     std::panic::set_hook(Box::new(|_| ()));
-    let now: Arc<Mutex<Option<(Instant, &str, Vec<u8>)>>> = Arc::default();
+    let now: Arc<Mutex<Begun>> = Arc::default();
     let watched = now.clone();
     thread::spawn(move || {
         loop {

@@ -20,9 +20,10 @@ fn names() -> Vec<String> {
     (0..GENES).map(|j| format!("g{j}")).collect()
 }
 
-fn of(
-    table: &Array2<f64>,
-) -> impl Fn(&mut dyn FnMut(&[usize], &[f64]) -> Result<()>) -> Result<()> {
+/// Takes the genes and the counts of a cell.
+type Take<'a> = dyn FnMut(&[usize], &[f64]) -> Result<()> + 'a;
+
+fn of(table: &Array2<f64>) -> impl Fn(&mut Take) -> Result<()> {
     |take| {
         for row in table.outer_iter() {
             let genes: Vec<usize> = (0..row.len()).filter(|j| row[*j] != 0.0).collect();
