@@ -776,6 +776,7 @@ impl From<BTreeMap<String, String>> for Keys {
         for key in data::Keys::ALL {
             *(key.field)(&mut keys) = named.remove(key.name);
         }
+        keys.pca = named.remove(PCA).and_then(|count| count.parse().ok());
         Self(keys)
     }
 }
@@ -783,11 +784,12 @@ impl From<BTreeMap<String, String>> for Keys {
 impl From<Keys> for BTreeMap<String, String> {
     fn from(keys: Keys) -> Self {
         let mut keys = keys.0;
+        let pca = keys.pca.map(|count| (PCA.to_owned(), count.to_string()));
         let named = data::Keys::ALL.iter().filter_map(|key| {
             let value = (key.field)(&mut keys).take()?;
             Some((key.name.to_owned(), value))
         });
-        named.collect()
+        named.chain(pca).collect()
     }
 }
 

@@ -59,9 +59,7 @@ class Fates:
             "time": in_rows["times"],
             "label": in_rows["labels"],
         }
-        columns.update(
-            (f"p_{name}", self.probabilities[:, j]) for j, name in enumerate(self.names)
-        )
+        columns.update((f"p_{name}", self.probabilities[:, j]) for j, name in enumerate(self.names))
         self.table = frame(columns)
         self.clones: Optional[dict[str, Any]] = found["clones"]
         self.drivers: Any = None

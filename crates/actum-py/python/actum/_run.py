@@ -12,7 +12,7 @@ from typing import Any, Literal, Optional, Union, overload
 import numpy as np
 import numpy.typing as npt
 
-from . import _actum, _data, _fates, _progress, _settings
+from . import _actum, _data, _fates, _settings
 from ._errors import ActumError, DataError, FileError, MissingError, ShapeError
 from ._frames import frame, table_html
 from ._plot import Plot
