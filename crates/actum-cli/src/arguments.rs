@@ -733,8 +733,8 @@ impl Fitting {
 
     /// Tells how to go on after an interrupted `command`.
     pub fn note_interrupted(&self, command: &str, error: &Error) {
-        let kept = Run::open(&self.output).and_then(|run| run.steps_done());
-        if error.kind() != ErrorKind::Interrupted || !kept.is_ok_and(|steps| steps > 0) {
+        let kept = Run::open_to_resume(&self.output).and_then(|run| run.checkpoint());
+        if error.kind() != ErrorKind::Interrupted || kept.is_err() {
             return;
         }
         let device = match self.device.as_str() {

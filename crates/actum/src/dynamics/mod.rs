@@ -378,3 +378,24 @@ impl Dynamics {
         Self::new(network, header.lagrangian, header.units)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        store::write_arrays(&file, &[], &[(HEADER, "{\"version\":\"7.9.9\"}")]).unwrap();
+        let error = Dynamics::load(&file, &Device::cpu()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Version);
+        assert!(error.to_string().contains("7.9.9"), "{error}");
+        store::write_arrays(&file, &[], &[("other", "{}")]).unwrap();
+        let error = Dynamics::load(&file, &Device::cpu()).unwrap_err();
+        assert!(
+            error.to_string().contains("not a saved dynamics"),
+            "{error}"
+        );
+    }
+}

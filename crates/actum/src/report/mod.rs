@@ -20,8 +20,8 @@
 //! let mut settings = SnapshotSettings::default();
 //! settings.fit.steps = 20;
 //! let device = Device::cpu();
-//! let (keep, cells) = (IfExists::Keep, "cells.csv");
-//! let run = Run::fit(&folder, &snapshots, cells, &settings, keep, &device, &mut ())?;
+//! let claim = IfExists::Keep.claim(&folder)?;
+//! let run = Run::fit(claim, &snapshots, "cells.csv", &settings, &device, &mut ())?;
 //! let report = Report::of_snapshots(&run, &run.dynamics(&device)?, &snapshots, &Told::default())?;
 //! assert_eq!(report.summary.len(), 3);
 //! assert!(report.html().starts_with("<!DOCTYPE html>"));

@@ -99,7 +99,7 @@ pub(super) fn predicted(snapshots: &Snapshots, scored: &[Scored]) -> String {
             .filter_map(|row| row.as_ref().map(w1))
             .collect();
         let verdict = match others.iter().copied().reduce(f64::min) {
-            Some(least) if found <= least => "nearer than all of them that need no fit",
+            Some(least) if found <= least => "nearer than all that needs no fit",
             Some(_) if score.is_behind_linear() => {
                 "straight lines, which know the next snapshot too, are nearer"
             }

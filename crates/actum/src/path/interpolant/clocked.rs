@@ -21,6 +21,10 @@ use crate::units::interval;
 /// where a population splits, would make slopes of noise.
 const LEAST: f64 = 0.25;
 
+/// Real time is taken where its squared error is below this part of that of the clock of distance.
+/// Means that move by chance alone prefer either by chance.
+const CLEARLY: f64 = 0.5;
+
 pub(super) struct ClockedSpline {
     times: Vec<f64>,
     /// `c_k`, and `c'(t_k)`.
@@ -28,15 +32,15 @@ pub(super) struct ClockedSpline {
 }
 
 impl ClockedSpline {
-    /// For snapshots at `times` `[K]` with the given means, `[d]` each, on the clock of distance or in
-    /// real time, whichever predicts the means better that are left out in turn. Distances are
-    /// measured after dividing every column by `scale`. Of fewer than four snapshots, of which two
-    /// are left at most when one is left out, the clock is that of distance.
+    /// For snapshots at `times` `[K]` with the given means, `[d]` each, on the clock of distance, or in
+    /// real time where that predicts the means clearly better that are left out in turn. Distances
+    /// are measured after dividing every column by `scale`. Of fewer than four snapshots, of which
+    /// two are left at most when one is left out, the clock is that of distance.
     pub(super) fn of(times: &[f64], means: &[Array1<f64>], scale: &Array1<f64>) -> Self {
         let means: Vec<Array1<f64>> = means.iter().map(|mean| mean / scale).collect();
         let clocks = [Self::by_distance, Self::in_real_time];
         let off = clocks.map(|clock| residual(times, &means, clock));
-        let is_even = times.len() >= 4 && off[1] < off[0];
+        let is_even = times.len() >= 4 && off[1] < CLEARLY * off[0];
         clocks[usize::from(is_even)](times, &means)
     }
 

@@ -34,7 +34,7 @@ pub enum Interpolation {
     Metric,
     /// On the Catmull-Rom spline through the chain, which runs on a clock: one that advances by the
     /// root of the distance between the means of two snapshots (centripetal), or real time where that
-    /// predicts the means of left-out snapshots better. Where a population bends it is followed
+    /// predicts the means of left-out snapshots clearly better. Where a population bends it is followed
     /// without the overshooting of splines in real time. Once differentiable; between two
     /// snapshots it is the straight line.
     Clocked,

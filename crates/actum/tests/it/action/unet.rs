@@ -102,8 +102,8 @@ fn sizes_that_cannot_be_are_refused_with_those_that_can() {
     for (sizes, said) in [
         (sized(14, 30, 3), "at most 2 levels, or images of 16x32"),
         (thin, "multiple of 4, got 6; take 8"),
-        (sized(4, 6, 0), "levels must be at least 1"),
-        (sized(4, 6, 90), "at most 2 levels"),
+        (sized(4, 6, 0), "levels must be from 1 to 17, got 0"),
+        (sized(4, 6, 16), "at most 2 levels"),
         (
             sized(255, 130, 1),
             "33150 pixels at its coarsest level of images of 255x130",

@@ -282,23 +282,18 @@ fn dynamics_survive_the_disk_and_damage_is_told() {
         assert_eq!(error.kind(), ErrorKind::Format, "{error}");
         assert!(error.to_string().contains("model.safetensors"), "{error}");
     }
-    let text = |from: &str, to: &str| {
-        let at = bytes
-            .windows(from.len())
-            .position(|w| w == from.as_bytes())
-            .unwrap();
+    // A bit of a number, and a word of what is said of them.
+    for at in [
+        bytes.len() - 2,
+        bytes.windows(7).position(|w| w == b"kinetic").unwrap(),
+    ] {
         let mut changed = bytes.clone();
-        changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+        changed[at] ^= 1;
         std::fs::write(&file, changed).unwrap();
-        Dynamics::load(&file, &device).unwrap_err()
-    };
-    let other = text(
-        concat!("version\\\":\\\"", env!("CARGO_PKG_VERSION")),
-        "version\\\":\\\"7.9.9",
-    );
-    assert_eq!(other.kind(), ErrorKind::Version);
-    assert!(other.to_string().contains("7.9.9"), "{other}");
-    assert_eq!(text("actum", "other").kind(), ErrorKind::Format);
+        let error = Dynamics::load(&file, &device).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{error}");
+        assert!(error.to_string().contains("damaged"), "{error}");
+    }
 }
 
 /// Ten steps, the optimiser and the clipping included.
