@@ -753,7 +753,7 @@ class Run(Motion):
             In the units of ``X``.
         """
         names, table = _actum.decode(self._native, self._points(points), _fates.names_of(genes))
-        return frame({name: table[:, j] for j, name in enumerate(names)})
+        return frame({name: table[:, j].tolist() for j, name in enumerate(names)})
 
     def save(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Copies the run to a folder, which the program and :func:`load` read.

@@ -54,8 +54,10 @@ use crate::{
     store,
 };
 
+#[cfg(feature = "train")]
 pub(crate) use classes::COLOURS as CLASS_COLOURS;
 pub use classes::{ByClass, Classes};
+#[cfg(feature = "train")]
 pub(crate) use colour::{TimeScale, hex, ramp};
 pub use curves::{Axis, Chart, Curve, Look, curves};
 pub use loss::{LossPoint, loss};
