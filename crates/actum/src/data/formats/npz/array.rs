@@ -68,17 +68,18 @@ impl Header {
 
     /// Compares the shape with the length of the whole array, header and items, in bytes.
     pub fn check_length(&self, length: u64) -> Result<()> {
-        let item = match self.kind {
-            // Objects are pickled, structures of any size.
-            'O' | 'V' => return Ok(()),
-            'U' => 4 * self.size,
-            _ => self.size,
+        let (item, is_exact) = match self.kind {
+            // Objects are pickled and structures of any size, but none is nothing.
+            'O' | 'V' => (1, false),
+            'U' => (4 * self.size, true),
+            _ => (self.size, true),
         };
-        let items = (self.count()? as u128).saturating_mul(item as u128);
-        if items + u128::from(self.length) == u128::from(length) {
+        // Items without bytes would allow any number of them.
+        let items = (self.count()? as u128).saturating_mul(item.max(1) as u128);
+        let there = u128::from(length.saturating_sub(self.length));
+        if items == there || (items < there && !is_exact) {
             return Ok(());
         }
-        let there = length.saturating_sub(self.length);
         let what = format!(
             "is truncated or damaged, expected shape {:?} in {items} bytes, got {there}",
             self.shape

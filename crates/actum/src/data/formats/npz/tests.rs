@@ -251,3 +251,22 @@ fn one_array_is_points_without_times() {
     let error = write(&folder.path().join("a.npy"), &snapshots).unwrap_err();
     assert_holds(&error, &["write .npz"]);
 }
+
+/// Objects have no size of their own, and texts may have none: neither allows any number of them.
+#[test]
+fn items_without_bytes_are_no_more_than_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.npy");
+    for kind in ["|O", "|S0", "<U0", "|V0"] {
+        let text =
+            format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (2, 10000000000), }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.extend([0; 80]);
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path, &Keys::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format, "{kind}: {error}");
+        assert!(error.to_string().contains("got 80"), "{kind}: {error}");
+    }
+}
