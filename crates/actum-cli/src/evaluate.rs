@@ -64,6 +64,8 @@ fn prepare(arguments: &Evaluate) -> Result<(Evaluation, Snapshots)> {
 const COMMAND: &str = "command.json";
 
 pub fn run(arguments: &Evaluate) -> Result<()> {
+    // What was typed wrongly leaves no folder.
+    let share = arguments.job.map(share).transpose()?;
     let (evaluation, snapshots) = prepare(arguments)?;
     let folder = arguments.output.as_deref();
     if let Some(folder) = folder {
@@ -83,8 +85,7 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
             });
         }
     };
-    if let (Some(folder), Some(job)) = (folder, arguments.job) {
-        let share = share(job)?;
+    if let (Some(folder), Some(share)) = (folder, share) {
         evaluation
             .share(folder, share, &watch)
             .inspect_err(interrupted)?;
@@ -111,6 +112,7 @@ pub fn collect(collect: &Collect) -> Result<Verdict> {
         Error::new(ErrorKind::Format, what).because(cause)
     })?;
     let arguments = Evaluate {
+        file: read::path_of(&arguments.file.to_string_lossy()),
         output: Some(folder.clone()),
         json: collect.json,
         ..arguments
@@ -147,7 +149,9 @@ fn keep(arguments: &Evaluate, folder: &Path) -> Result<()> {
         false => text.clone(),
     };
     let kept = Evaluate {
-        file: absolute(&arguments.file),
+        // JSON has no paths that are no text.
+        file: read::name_of(&absolute(&arguments.file)).into(),
+        output: None,
         method: arguments.method.iter().map(of_file).collect(),
         ..arguments.clone()
     };

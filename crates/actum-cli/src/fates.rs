@@ -8,11 +8,11 @@ use std::{
 
 use actum::{
     action::Device,
-    data::{Attribute, Snapshots},
+    data::{Attribute, Genes, Snapshots},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result},
     fates::{self, Clones, Destinations, Driver, Options, Trend},
-    run::{Cells, FateGenes, Run},
+    run::{Cells, Run},
 };
 use ndarray::Array1;
 use serde_json::json;
@@ -34,13 +34,7 @@ pub fn cells_of(run: &Run, file: Option<&Path>) -> Result<Cells> {
 
 /// How fates are told.
 pub fn options(cells: &Cells, run: &Run, ends: &Ends) -> Result<Options> {
-    Ok(Options {
-        terminal: cells.terminal(&ends.terminal),
-        neighbours: ends.neighbours,
-        paths: ends.paths,
-        seed: run.snapshots()?.0.fit.seed,
-        ..Options::default()
-    })
+    cells.fate_options(run, &ends.terminal, ends.neighbours, ends.paths)
 }
 
 /// The fates of all cells.
@@ -52,7 +46,7 @@ pub fn fates_of(cells: &Cells, destinations: &Destinations) -> Result<fates::Fat
     })
 }
 
-/// How many drivers of a fate are printed.
+/// How many drivers of a fate are printed, and have trends where no genes are chosen.
 const STRONGEST: usize = 3;
 
 /// How many genes a picture shows at most.
@@ -75,7 +69,21 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
         .map(|clones| fates::clones(&told, &cells.snapshots, labels, clones, seed))
         .transpose()
         .map_err(|e| e.within(cells.path.display()))?;
-    let of_genes = genes_of(arguments.genes.as_deref(), &run, &dynamics, &cells, &told)?;
+    let asked = arguments.genes.as_deref().map(genes::chosen).transpose()?;
+    let drivers = drivers_of(asked.is_some(), &run, &dynamics, &cells, &told)?;
+    let of_genes = drivers.map(|drivers| {
+        let trends = match (&asked, &arguments.output) {
+            (Some(chosen), _) => cells.trends(&told, chosen.as_deref())?,
+            (None, Some(_)) => {
+                let strongest = fates::strongest(&drivers, STRONGEST);
+                cells.trends(&told, Some(&strongest))?
+            }
+            // Nothing shows them.
+            (None, None) => vec![],
+        };
+        Ok((drivers, trends))
+    });
+    let of_genes: Option<OfGenes> = of_genes.transpose()?;
     let files = match &arguments.output {
         Some(folder) => write(folder, &cells, labels, &told, of_genes.as_ref())?,
         None => vec![],
@@ -83,8 +91,8 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
     let times = by_time(&cells.snapshots, &told);
     let kinds = by_label(&cells.snapshots, labels, &told);
     if arguments.json {
-        let drivers = of_genes.as_ref().map(|found| {
-            let each = told.names.iter().zip(&found.drivers);
+        let drivers = of_genes.as_ref().map(|(drivers, _)| {
+            let each = told.names.iter().zip(drivers);
             let each = each.map(|(fate, all)| json!({"fate": fate, "drivers": all}));
             each.collect::<Vec<_>>()
         });
@@ -121,8 +129,8 @@ pub fn run(arguments: &arguments::Fates) -> Result<()> {
     if let Some(clones) = &clones {
         print_clones(clones);
     }
-    if let Some(found) = &of_genes {
-        print_drivers(&told.names, &found.drivers);
+    if let Some((drivers, _)) = &of_genes {
+        print_drivers(&told.names, drivers);
     }
     if !files.is_empty() {
         output::line("");
@@ -202,42 +210,34 @@ fn by_label(snapshots: &Snapshots, labels: &Attribute, told: &fates::Fates) -> V
     groups.collect()
 }
 
-/// The drivers of every fate, where the file has genes.
+/// The drivers of every fate. Where genes were not asked for and the file has none, there are none.
 pub fn drivers_of(
+    asked: bool,
     run: &Run,
     dynamics: &Dynamics,
     cells: &Cells,
     told: &fates::Fates,
 ) -> Result<Option<Vec<Vec<Driver>>>> {
-    let found = genes_of(None, run, dynamics, cells, told)?;
-    Ok(found.map(|found| found.drivers))
-}
-
-/// The drivers of every fate and the trends of the chosen genes, where the file has genes.
-fn genes_of(
-    asked: Option<&str>,
-    run: &Run,
-    dynamics: &Dynamics,
-    cells: &Cells,
-    told: &fates::Fates,
-) -> Result<Option<FateGenes>> {
-    let asked = asked.map(genes::chosen).transpose()?;
-    let chosen = asked.as_ref().map(|names| names.as_deref());
-    match cells.genes_of(run, dynamics, told, chosen) {
-        Err(error) if asked.is_none() && error.kind() != ErrorKind::Io => {
+    if !asked && !Genes::reads(&cells.path) {
+        return Ok(None);
+    }
+    match cells.drivers(run, dynamics, told) {
+        Err(error) if !asked && error.kind() != ErrorKind::Io => {
             output::say(&format!("note: no drivers and trends: {error}"));
             Ok(None)
         }
-        found => found,
+        drivers => drivers.map(Some),
     }
 }
+
+type OfGenes = (Vec<Vec<Driver>>, Vec<Trend>);
 
 fn write(
     folder: &Path,
     cells: &Cells,
     labels: &Attribute,
     told: &fates::Fates,
-    of_genes: Option<&FateGenes>,
+    of_genes: Option<&OfGenes>,
 ) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).map_err(|cause| Error::io("create the folder", folder, cause))?;
     let snapshots = &cells.snapshots;
@@ -252,7 +252,7 @@ fn write(
     ));
     let mut files = vec![folder.join("cells.csv")];
     told.write(&files[0], &known)?;
-    if let Some(FateGenes { drivers, trends }) = of_genes {
+    if let Some((drivers, trends)) = of_genes {
         let path = folder.join("drivers.csv");
         fates::write_drivers(&path, &told.names, drivers)?;
         files.push(path);

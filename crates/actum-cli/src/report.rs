@@ -1,6 +1,6 @@
 //! `actum report`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use actum::{
     action::Device,
@@ -18,20 +18,24 @@ use crate::{
     arguments,
     fates::{cells_of, drivers_of, fates_of, options},
     output, read, score,
-    simulate::{own_data, read_for},
+    simulate::{own_data, own_path, read_for},
 };
 
 pub fn run(arguments: &arguments::Report) -> Result<()> {
     let run = Run::open(&arguments.run)?;
     let target = target(arguments)?;
-    check(arguments, &run, &target)?;
+    let own = own_path(&run);
+    output::check_apart(
+        &target,
+        arguments.file.as_deref().into_iter().chain([&*own]),
+    )?;
     let report = of(arguments, &run)?;
     report.save(&target)?;
     let bytes = std::fs::metadata(&target).map_or(0, |file| file.len());
     if arguments.json {
         output::json(&json!({
-            "run": arguments.run,
-            "report": target,
+            "run": output::name(&arguments.run),
+            "report": output::name(&target),
             "bytes": bytes,
             "summary": report.summary,
             "sections": report.sections.iter().map(|s| &s.title).collect::<Vec<_>>(),
@@ -76,25 +80,6 @@ fn target(arguments: &arguments::Report) -> Result<PathBuf> {
     }
 }
 
-/// Refuses to write over what is read.
-fn check(arguments: &arguments::Report, run: &Run, target: &Path) -> Result<()> {
-    let same = |other: &Path| match (target.canonicalize(), other.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    };
-    let own = PathBuf::from(&run.source().data);
-    if arguments.file.iter().chain([&own]).any(|input| same(input)) {
-        return Err(Error::new(
-            ErrorKind::Exists,
-            format!(
-                "{} is what the report is made from; choose another name",
-                target.display()
-            ),
-        ));
-    }
-    Ok(())
-}
-
 /// The command that was typed, as a shell takes it.
 fn command(arguments: &arguments::Report) -> String {
     let mut command = format!("actum report {}", output::path(&arguments.run));
@@ -112,7 +97,7 @@ fn command(arguments: &arguments::Report) -> String {
 
 fn of_snapshots(arguments: &arguments::Report, run: &Run, command: String) -> Result<Report> {
     let dynamics = run.dynamics(&Device::cpu())?;
-    let data = output::quoted(&run.source().data);
+    let data = output::path(&own_path(run));
     let commands = vec![
         format!(
             "actum fit {data} --config settings.toml -o {}",
@@ -143,7 +128,7 @@ fn of_snapshots(arguments: &arguments::Report, run: &Run, command: String) -> Re
     let options = options(&cells, run, &ends)?;
     let destinations = cells.destinations(&dynamics, key, options)?;
     let fates = fates_of(&cells, &destinations)?;
-    let drivers = drivers_of(run, &dynamics, &cells, &fates)?;
+    let drivers = drivers_of(false, run, &dynamics, &cells, &fates)?;
     let told = Told {
         known: Some(Labelled {
             labels,

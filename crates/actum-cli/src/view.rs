@@ -38,7 +38,7 @@ pub fn run(arguments: &arguments::View) -> Result<()> {
         page: None,
     }));
     if arguments.json {
-        output::json(&json!({ "run": arguments.run, "address": address }));
+        output::json(&json!({ "run": output::name(&arguments.run), "address": address }));
     } else {
         output::line(&format!(
             "{address}\n\nOpen it in a browser of this machine. Ctrl-C ends it."

@@ -36,13 +36,7 @@ pub struct Ends {
 
 impl Ends {
     fn options(&self, run: &run::Run, cells: &run::Cells) -> Result<Options> {
-        Ok(Options {
-            terminal: cells.terminal(&self.terminal),
-            neighbours: self.neighbours,
-            paths: self.paths,
-            seed: run.snapshots()?.0.fit.seed,
-            ..Options::default()
-        })
+        cells.fate_options(run, &self.terminal, self.neighbours, self.paths)
     }
 }
 
@@ -54,6 +48,9 @@ type Told<'py> = (
     Bound<'py, PyArray2<f64>>,
     Bound<'py, PyArray1<f64>>,
 );
+
+/// How many drivers of a fate have trends where no genes are chosen.
+const STRONGEST: usize = 3;
 
 fn go_on(watch: &Watch, done: usize, of: usize, what: &str) -> ControlFlow<()> {
     match watch.at(done, of, || what.to_owned()) {
@@ -91,21 +88,23 @@ pub fn fates_of<'py>(
         let clones = clones
             .transpose()
             .map_err(|e| e.within(ends.file.display()))?;
-        let chosen = match all_genes {
-            true => Some(None),
-            false => genes.as_deref().map(Some),
-        };
-        let has_genes = chosen.is_some() || Genes::reads(&ends.file);
-        let found = match has_genes {
-            true => match cells.genes_of(&run, &dynamics, &told, chosen) {
-                Err(error) if chosen.is_none() => {
+        let asked = all_genes || genes.is_some();
+        let drivers = match asked || Genes::reads(&ends.file) {
+            true => match cells.drivers(&run, &dynamics, &told) {
+                Err(error) if !asked => {
                     watch.warn(format!("no drivers and trends: {error}"));
                     None
                 }
-                found => found?,
+                drivers => Some(drivers?),
             },
             false => None,
         };
+        let trends = drivers.as_ref().map(|drivers| match (all_genes, &genes) {
+            (true, _) => cells.trends(&told, None),
+            (false, Some(names)) => cells.trends(&told, Some(names)),
+            (false, None) => cells.trends(&told, Some(&fates::strongest(drivers, STRONGEST))),
+        });
+        let trends = trends.transpose()?;
         let snapshots = &cells.snapshots;
         let times = snapshots.labels().iter().zip(snapshots.clouds());
         let times = times.flat_map(|(label, cloud)| std::iter::repeat_n(label, cloud.len()));
@@ -116,8 +115,8 @@ pub fn fates_of<'py>(
             "times": times.collect::<Vec<_>>(),
             "labels": labels.values.iter().map(|label| &**label).collect::<Vec<&str>>(),
             "clones": clones,
-            "drivers": found.as_ref().map(|found| &found.drivers),
-            "trends": found.as_ref().map(|found| &found.trends),
+            "drivers": drivers,
+            "trends": trends,
         });
         Ok((told, text.to_string()))
     })?;

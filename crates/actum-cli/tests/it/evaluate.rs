@@ -157,6 +157,12 @@ fn shares_are_collected() {
     bench
         .run(&format!("evaluate population.npz {SMALL} --job 0/2"))
         .error(&["--output"]);
+    bench
+        .run(&format!(
+            "evaluate population.npz {SMALL} -o fresh --job 4/4"
+        ))
+        .error(&["--job"]);
+    assert!(!bench.path("fresh").exists());
     bench.run("collect gone").error(&["gone", "command.json"]);
     // A folder of other settings is refused.
     let other = line.replace("fit.steps=20", "fit.steps=21");

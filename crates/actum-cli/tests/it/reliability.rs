@@ -211,6 +211,13 @@ fn links_and_paths_that_are_no_text_are_kept() {
     let said = run(&fit).done();
     assert!(said.contains("actum score other $'caf\\xe9.npz'"), "{said}");
     run(&words("simulate other -o moved.npz").collect::<Vec<_>>()).done();
+    let evaluate: Vec<&OsStr> = words("evaluate -o evaluation -m lines")
+        .chain(words("--set fit.steps=5 --set network.width=8"))
+        .chain([odd])
+        .collect();
+    run(&evaluate).done();
+    let again = run(&words("collect evaluation").collect::<Vec<_>>()).done();
+    assert!(again.contains("$'"), "{again}");
     let check: Vec<&OsStr> = words("check --json").chain([odd]).collect();
     assert!(run(&check).done().contains("\"file\""));
 }

@@ -137,7 +137,7 @@ fn what_cannot_be_reported_is_refused() {
         let before = fs::read(bench.path("population.npz")).unwrap();
         bench
             .run("report run -o data.html")
-            .error(&["data.html", "choose another name"]);
+            .error(&["data.html", "is an input of this command"]);
         assert_eq!(fs::read(bench.path("population.npz")).unwrap(), before);
     }
     fs::remove_file(bench.path("run/model.safetensors")).unwrap();

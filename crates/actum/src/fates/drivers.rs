@@ -40,6 +40,17 @@ pub struct Driver {
     pub rate: Option<[f64; 3]>,
 }
 
+/// The first `count` genes of every fate that go with it at all, each once.
+pub fn strongest(drivers: &[Vec<Driver>], count: usize) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for driver in drivers.iter().flat_map(|all| all.iter().take(count)) {
+        if driver.association.is_some() && !names.contains(&driver.gene) {
+            names.push(driver.gene.clone());
+        }
+    }
+    names
+}
+
 /// How every gene of a file, `[g]`, goes with every fate, `[l]`: as `compute_lineage_drivers` of
 /// CellRank computes it for the same probabilities, `[cells, l]` in the order of the file.
 ///

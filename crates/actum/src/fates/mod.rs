@@ -45,7 +45,7 @@ use ndarray::{Array1, Array2, Axis, s};
 
 pub use clones::{Bin, ClonalFate, Clones, clones};
 pub use couplings::{couplings, transitions};
-pub use drivers::{Association, Driver, associations, drivers};
+pub use drivers::{Association, Driver, associations, drivers, strongest};
 pub use perturb::{Change, Effect, Perturbed, To, screen};
 #[cfg(feature = "plot")]
 pub use picture::picture;

@@ -60,9 +60,9 @@ impl Share {
 }
 
 impl Evaluation {
-    /// Does all jobs and [reports](Evaluation::report). With a `folder` each finished job is a file in it that appears
-    /// whole, and jobs whose files are there are not done again. `watch` is told of every step and
-    /// every finished job, and can stop the evaluation.
+    /// Does all jobs and [reports](Evaluation::report). With a `folder` each finished job is a file in
+    /// it that appears whole, and jobs whose files are there are not done again. `watch` is told of
+    /// every step and every finished job, and can stop the evaluation.
     ///
     /// Jobs run side by side, as many as there are threads, each with an equal share of them: a fit
     /// leaves a part of its threads idle, and distances most (on two cores a fit alone takes 0.63

@@ -31,15 +31,6 @@ pub struct Cells {
     attributes: Vec<Attribute>,
 }
 
-/// What genes say of fates.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FateGenes {
-    /// For every fate the genes that go with it, the strongest first.
-    pub drivers: Vec<Vec<Driver>>,
-    /// The trends of the chosen genes.
-    pub trends: Vec<Trend>,
-}
-
 /// What a change of every gene alone would do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screen {
@@ -50,9 +41,6 @@ pub struct Screen {
     /// How many genes were left out, because the coordinates hardly see them.
     pub unseen: usize,
 }
-
-/// How many of the strongest drivers of a fate have trends where no genes are chosen.
-const STRONGEST: usize = 3;
 
 impl Run {
     /// Reads all cells of a file.
@@ -121,11 +109,20 @@ impl Cells {
         Ok(self.rows.iter().map(|row| names[*row].clone()).collect())
     }
 
-    /// Labels that end paths, each written as `LABEL` or `LABEL@TIME`. A label may have an @ of its
-    /// own.
-    pub fn terminal(&self, written: &[String]) -> Vec<Terminal> {
+    /// How fates are told, with the seed of the run. Labels that end paths are written as `LABEL` or
+    /// `LABEL@TIME`; a label may have an @ of its own.
+    ///
+    /// # Errors
+    /// A run of images.
+    pub fn fate_options(
+        &self,
+        run: &Run,
+        terminal: &[String],
+        neighbours: usize,
+        paths: usize,
+    ) -> Result<fates::Options> {
         let axis = self.snapshots.axis();
-        let each = written.iter().map(|text| {
+        let terminal = terminal.iter().map(|text| {
             let timed = text.rsplit_once('@');
             let timed = timed.and_then(|(label, time)| Some((label, axis.value_of(time).ok()?)));
             match timed {
@@ -139,7 +136,13 @@ impl Cells {
                 },
             }
         });
-        each.collect()
+        Ok(fates::Options {
+            terminal: terminal.collect(),
+            neighbours,
+            paths,
+            seed: run.snapshots()?.0.fit.seed,
+            ..fates::Options::default()
+        })
     }
 
     /// Where cells end, by a column of labels.
@@ -157,26 +160,20 @@ impl Cells {
             .map_err(|e| e.within(self.path.display()))
     }
 
-    /// The drivers of every fate, and the trends of the genes that are `chosen`: all for
-    /// `Some(None)`, and the strongest drivers for None. None where the file has no genes and none
-    /// were chosen.
+    /// The drivers of every fate, see [`fates::drivers`].
     ///
     /// # Errors
-    /// A file without genes, or that cannot be read; no such gene.
-    pub fn genes_of(
+    /// A file without genes, or that cannot be read.
+    pub fn drivers(
         &self,
         run: &Run,
         dynamics: &Dynamics,
         told: &Fates,
-        chosen: Option<Option<&[String]>>,
-    ) -> Result<Option<FateGenes>> {
-        if chosen.is_none() && !Genes::reads(&self.path) {
-            return Ok(None);
-        }
+    ) -> Result<Vec<Vec<Driver>>> {
         let genes = Genes::open(&self.path, &self.keys)?;
         let (decoder, seed) = (run.known_genes()?, run.snapshots()?.0.fit.seed);
         let (snapshots, rows) = (&self.snapshots, &self.rows);
-        let drivers = fates::drivers(
+        fates::drivers(
             &genes,
             rows,
             snapshots,
@@ -184,26 +181,21 @@ impl Cells {
             dynamics,
             decoder.as_ref(),
             seed,
-        )?;
+        )
+    }
+
+    /// The trends of these genes, all for None, see [`fates::trends`].
+    ///
+    /// # Errors
+    /// As [`drivers`](Cells::drivers); no such gene.
+    pub fn trends(&self, told: &Fates, chosen: Option<&[String]>) -> Result<Vec<Trend>> {
+        let genes = Genes::open(&self.path, &self.keys)?;
         let chosen = match chosen {
-            Some(None) => (0..genes.names().len()).collect(),
-            Some(Some(names)) => genes.find(names)?,
-            None => {
-                let strongest = drivers.iter().flat_map(|all| all.iter().take(STRONGEST));
-                let mut names: Vec<String> = vec![];
-                for driver in strongest.filter(|driver| driver.association.is_some()) {
-                    if !names.contains(&driver.gene) {
-                        names.push(driver.gene.clone());
-                    }
-                }
-                match names.is_empty() {
-                    true => vec![],
-                    false => genes.find(&names)?,
-                }
-            }
+            None => (0..genes.names().len()).collect(),
+            Some([]) => return Ok(vec![]),
+            Some(names) => genes.find(names)?,
         };
-        let trends = fates::trends(&genes, &chosen, rows, snapshots, told)?;
-        Ok(Some(FateGenes { drivers, trends }))
+        fates::trends(&genes, &chosen, &self.rows, &self.snapshots, told)
     }
 
     /// What changes of expression in the cells of time `at` would do to their fates, and how far

@@ -30,7 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 pub use self::snapshots::Start;
-pub use cells::{Cells, FateGenes, Screen};
+pub use cells::{Cells, Screen};
 pub use claim::Claim;
 pub use image_model::{GenerationMetrics, ImageModel, RestorationMetrics, SampleQuality, Samples};
 pub use schema::Schema;
@@ -66,10 +66,10 @@ pub struct Run {
 
 impl Run {
     /// Fits `data` (all columns and times, or all images, named `name` for the record) under
-    /// `settings` and leaves the result in the folder that is [claimed](IfExists::claim). With [`SnapshotSettings`] the data are
-    /// `&Snapshots`, or `&Shards` of a file, [split](SnapshotSettings::split) for the fit. With
-    /// [`ImageSettings`] they are `&Images`, and a picture of what the model makes is drawn anew at
-    /// every checkpoint.
+    /// `settings` and leaves the result in the folder that is [claimed](IfExists::claim). With
+    /// [`SnapshotSettings`] the data are `&Snapshots`, or `&Shards` of a file,
+    /// [split](SnapshotSettings::split) for the fit. With [`ImageSettings`] they are `&Images`, and
+    /// a picture of what the model makes is drawn anew at every checkpoint.
     ///
     /// With [`IfExists::Overwrite`] the run that is there stays until the new one is whole. A fit
     /// that is ended before is gone on with by [`IfExists::Resume`].
