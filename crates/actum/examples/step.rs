@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let options = Options {
-        steps: usize::MAX / 2,
+        steps: 1_000_000_000,
         batch,
         learning_rate: 1e-4,
         precision,

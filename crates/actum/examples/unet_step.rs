@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let options = Options {
-        steps: usize::MAX / 2,
+        steps: 1_000_000_000,
         batch: *batch as usize,
         precision,
         ..Options::default()
