@@ -1,7 +1,12 @@
 //! What is done with an input, whoever made it: `main.rs` and the targets of `fuzz/` share these.
 //! Each may refuse the input by an error; a panic, an abort or a hang is a defect.
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use actum::{
     action::Device,
@@ -32,6 +37,68 @@ pub fn table(path: &Path) {
     {
         let _ = genes.each(&mut |_, _, _| ());
     }
+}
+
+/// The stores of the tests, unpacked in a folder of this process: their names, and the files in them.
+pub fn stores() -> &'static (tempfile::TempDir, Vec<String>) {
+    static STORES: OnceLock<(tempfile::TempDir, Vec<String>)> = OnceLock::new();
+    STORES.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        // This file is part of two crates, in two folders.
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let samples = ["../actum/tests/data", "../crates/actum/tests/data"].map(|p| here.join(p));
+        let samples = samples
+            .iter()
+            .find(|p| p.is_dir())
+            .expect("the folder of samples");
+        let mut files = vec![];
+        for store in ["anndata-0.12", "anndata-0.13", "codecs-2", "codecs-3"] {
+            let packed =
+                fs::File::open(samples.join(format!("{store}.zarr.zip"))).expect("a store");
+            let mut packed = zip::ZipArchive::new(packed).expect("a store");
+            for i in 0..packed.len() {
+                let mut member = packed.by_index(i).expect("a file of a store");
+                if member.is_dir() {
+                    continue;
+                }
+                let name = member.name().expect("a name of a file").into_owned();
+                let name = format!("{store}.zarr/{name}");
+                let path = folder.path().join(&name);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                let mut content = vec![];
+                member.read_to_end(&mut content).expect("a file of a store");
+                put(&path, &content);
+                files.push(name);
+            }
+        }
+        (folder, files)
+    })
+}
+
+/// A file of one of the [`stores`]: its name there, the end of the line, and what it holds instead.
+pub fn store(input: &[u8]) {
+    let (folder, files) = stores();
+    let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+        return;
+    };
+    let Some(name) = files.iter().find(|file| file.as_bytes() == &input[..end]) else {
+        return;
+    };
+    let path: PathBuf = folder.path().join(name);
+    let root = folder.path().join(name.split('/').next().expect("a store"));
+    let whole = fs::read(&path).expect("a file of a store");
+    put(&path, &input[end + 1..]);
+    table(&root);
+    // The array that this file is part of, where it is none of those that are read by default.
+    if let Some((_, array)) = name.split_once("/obsm/") {
+        let array = array.split('/').next().expect("a name");
+        let keys = Keys {
+            points_key: Some(format!("obsm:{array}")),
+            ..Keys::default()
+        };
+        let _ = TableReader::open(&root, &keys).and_then(|table| table.read());
+    }
+    put(&path, &whole);
 }
 
 /// Images under this name.

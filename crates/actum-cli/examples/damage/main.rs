@@ -70,7 +70,12 @@ fn of_texts(name: &'static str, seeds: &[&str], body: fn(&str)) -> Kind {
 
 /// The small files of the tests that end so.
 fn samples(ending: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../actum/tests/data");
+    found("../actum/tests/data", ending)
+}
+
+/// The files of a folder that end so.
+fn found(folder: &str, ending: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder of samples")
         .map(|entry| entry.expect("an entry").path())
@@ -81,6 +86,17 @@ fn samples(ending: &str) -> Vec<Vec<u8>> {
         .iter()
         .map(|path| fs::read(path).expect("a sample"))
         .collect()
+}
+
+/// Every file of the stores of the tests, as [`bodies::store`] takes it.
+fn stores() -> Vec<Vec<u8>> {
+    let (folder, files) = bodies::stores();
+    let seed = |name: &String| {
+        let mut seed = format!("{name}\n").into_bytes();
+        seed.extend(fs::read(folder.path().join(name)).expect("a file of a store"));
+        seed
+    };
+    files.iter().map(seed).collect()
 }
 
 fn written(folder: &Path, name: &str, snapshots: &Snapshots) -> Vec<u8> {
@@ -191,7 +207,20 @@ fn kinds(folder: &Path) -> Vec<Kind> {
             bodies::table,
         ),
         of_files("h5ad", "a.h5ad", with("h5ad"), mutate::bytes, bodies::table),
+        Kind {
+            name: "zarr",
+            seeds: stores(),
+            mutate: mutate::store,
+            body: Box::new(|_, bytes| bodies::store(bytes)),
+        },
         of_files("png", "a.png", pngs, mutate::chunks, bodies::images),
+        of_files(
+            "jpeg",
+            "a.jpg",
+            found("../../fuzz/seeds/jpeg", ".jpg"),
+            mutate::bytes,
+            bodies::images,
+        ),
         of_files("idx", "a.idx", vec![idx], mutate::bytes, bodies::images),
         of_files(
             "images npz",

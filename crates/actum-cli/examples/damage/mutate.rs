@@ -223,6 +223,22 @@ pub fn packed(input: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) {
     }
 }
 
+/// A file of a store, whose name stays: what says what the arrays are is text, the rest is numbers.
+pub fn store(input: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) {
+    let end = input
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let mut content = input.split_off(end);
+    let is_text = content.first() == Some(&b'{');
+    if is_text {
+        text(&mut content, others, rng);
+    } else {
+        bytes(&mut content, others, rng);
+    }
+    input.append(&mut content);
+}
+
 /// A PNG whose chunks have the checksums of what they are now.
 pub fn chunks(input: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut ChaCha8Rng) {
     bytes(input, others, rng);
