@@ -3,10 +3,12 @@
 use actum::{
     data::{self, Entry, Genes, Snapshots},
     error::Result,
+    evaluate::Motion,
     lagrangian::smooth::{GradientFraction, gradient_fraction},
     problem::DataOptions,
     units::Units,
 };
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::{
@@ -15,6 +17,12 @@ use crate::{
     arguments::Check,
     output, read,
 };
+
+/// The fewest points of a snapshot that can tell a motion from chance.
+const FEW: usize = 5;
+/// What the columns of [`Motion`] are.
+const MOTIONS: &str = "+-: what sampling alone shifts the mean; chance: how often two samples of one \
+                       population differ as much";
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
     let entries = data::entries(&arguments.file)?;
@@ -48,8 +56,9 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
     let fractions = fractions(&snapshots);
+    let motions = motions(&snapshots);
     let suggestion = suggestion(arguments, &snapshots, &fractions);
-    let warnings = warnings(&snapshots, &fractions);
+    let warnings = warnings(&snapshots, &fractions, &motions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
     let genes = Genes::reads(&arguments.file).then(|| {
         let genes = Genes::open(&arguments.file, &keys)?;
@@ -65,6 +74,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
                     "points": snapshots.counts()[i] as usize,
                     "mass": snapshots.cloud(i).mass(),
                     "gradient_fraction": fractions.get(i),
+                    "motion": motions.get(i),
                 })
             })
             .collect();
@@ -90,7 +100,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
         }));
     } else {
         list(arguments, entries);
-        print(arguments, &snapshots, &fractions);
+        print(arguments, &snapshots, &fractions, &motions);
         if let Some(genes) = &genes {
             output::line(&format!("\n{}", said_of_genes(genes, keys.pca)));
         }
@@ -142,7 +152,25 @@ fn fractions(snapshots: &Snapshots) -> Vec<Option<GradientFraction>> {
         .collect()
 }
 
-fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) {
+/// What every snapshot and the next one say of the motion between them; nothing where the points are
+/// too few, or too far apart for their distances.
+fn motions(snapshots: &Snapshots) -> Vec<Option<Motion>> {
+    let (clouds, counts) = (snapshots.clouds(), snapshots.counts());
+    let pairs = (1..clouds.len()).into_par_iter().map(|k| {
+        let (a, b) = (&clouds[k - 1], &clouds[k]);
+        let enough = a.len() >= FEW && b.len() >= FEW;
+        let motion = || Motion::between(a, b, [counts[k - 1], counts[k]], 0).ok();
+        enough.then(motion).flatten()
+    });
+    pairs.collect()
+}
+
+fn print(
+    arguments: &Check,
+    snapshots: &Snapshots,
+    fractions: &[Option<GradientFraction>],
+    motions: &[Option<Motion>],
+) {
     let columns = snapshots.columns();
     let shown = columns
         .iter()
@@ -162,7 +190,13 @@ fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientF
         .clouds()
         .iter()
         .any(|c| (c.mass() - 1.0).abs() > 1e-9);
-    let mut header = vec!["time", "points", "shift of the mean to the next"];
+    let mut header = vec![
+        "time",
+        "points",
+        "shift of the mean to the next",
+        "+-",
+        "chance",
+    ];
     if weighted {
         header.insert(2, "mass");
     }
@@ -176,10 +210,16 @@ fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientF
                 let apart = next.mean() - cloud.mean();
                 output::number(apart.dot(&apart).sqrt())
             });
+            let motion = motions.get(i).copied().flatten();
+            let of = |f: &dyn Fn(&Motion) -> f64| {
+                motion.map_or("".to_owned(), |m| output::number(f(&m)))
+            };
             let mut row = vec![
                 snapshots.labels()[i].clone(),
                 snapshots.counts()[i].to_string(),
                 shift,
+                of(&|motion| motion.error),
+                of(&|motion| motion.chance),
             ];
             if weighted {
                 row.insert(2, output::number(cloud.mass()));
@@ -200,18 +240,30 @@ fn print(arguments: &Check, snapshots: &Snapshots, fractions: &[Option<GradientF
     for note in snapshots.notes() {
         output::line(&format!("\nnote: {}", output::with_flags(note)));
     }
+    if motions.iter().any(Option::is_some) {
+        output::line(&format!("\n{MOTIONS}"));
+    }
     if !fractions.is_empty() {
         output::line(&format!("\n{FRACTIONS}"));
     }
 }
 
 /// What a person should know before fitting.
-fn warnings(snapshots: &Snapshots, fractions: &[Option<GradientFraction>]) -> Vec<String> {
+fn warnings(
+    snapshots: &Snapshots,
+    fractions: &[Option<GradientFraction>],
+    motions: &[Option<Motion>],
+) -> Vec<String> {
     let labels = snapshots.labels().iter().zip(fractions);
     let round = labels
         .filter_map(|(at, fraction)| cycles(at, (*fraction)?))
         .next();
-    let further = [round, pace(snapshots), counts(snapshots)];
+    let further = [
+        round,
+        pace(snapshots),
+        still(snapshots, motions),
+        counts(snapshots),
+    ];
     let known = snapshots.warnings().into_iter();
     known.chain(further.into_iter().flatten()).collect()
 }
@@ -235,12 +287,38 @@ fn pace(snapshots: &Snapshots) -> Option<String> {
     }
     let ratio = along / square;
     (square > 0.0 && !(0.3..3.0).contains(&ratio)).then(|| {
-        format!(
-            "the velocities move the mean {} times as far as the snapshots do: as a --drift they \
-             must be in units of the points per unit of the times",
-            output::number(ratio)
-        )
+        let far = output::number(ratio);
+        match ratio < 0.0 {
+            true => format!(
+                "the velocities point against the motion of the means ({far} times as far): are the \
+                 times in their order, and the velocities of these coordinates?"
+            ),
+            false => format!(
+                "the velocities move the mean {far} times as far as the snapshots do: as a --drift \
+                 they must be in units of the points per unit of the times"
+            ),
+        }
     })
+}
+
+/// A warning where snapshots show no motion: a velocity fitted there is that of chance.
+fn still(snapshots: &Snapshots, motions: &[Option<Motion>]) -> Option<String> {
+    let labels = snapshots.labels();
+    let is_still = |motion: &Motion| motion.chance > 0.05 && motion.shift < 2.0 * motion.error;
+    let still: Vec<String> = (0..motions.len())
+        .filter(|k| motions[*k].as_ref().is_some_and(is_still))
+        .map(|k| format!("{} to {}", labels[k], labels[k + 1]))
+        .collect();
+    let more = match still.len() {
+        0 => return None,
+        1..=3 => String::new(),
+        many => format!(" and {} more", many - 3),
+    };
+    Some(format!(
+        "from {}{more} the points differ no more than two samples of one population do: what a fit \
+         moves there may be chance. More points, or times farther apart, can show a motion",
+        still[..still.len().min(3)].join(", ")
+    ))
 }
 
 /// A note where the numbers of points may be what grows.

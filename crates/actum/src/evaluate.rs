@@ -1,8 +1,10 @@
 //! Predicted clouds compared with real ones, beside reference predictions.
 
 mod bridge;
+mod motion;
 
 pub use bridge::{Bridge, Residual};
+pub use motion::Motion;
 
 use ndarray::{Array1, Array2, Axis};
 use rand::{SeedableRng, seq::SliceRandom};

@@ -155,6 +155,9 @@ pub mod guide {
     #[doc = include_str!("../docs/guide/evaluating.md")]
     pub mod evaluating {}
 
+    #[doc = include_str!("../docs/guide/limits.md")]
+    pub mod limits {}
+
     #[doc = include_str!("../docs/guide/clusters.md")]
     pub mod clusters {}
 

@@ -170,3 +170,32 @@ fn check_names_growth_where_counts_differ() {
         assert!(out.contains(part), "{out}");
     }
 }
+
+/// Two samples of one population at times 1 and 2, after a motion.
+#[test]
+fn check_says_where_nothing_moves() {
+    let bench = Bench::new();
+    let mut text = "t,x,y,vx,vy\n".to_owned();
+    for i in 0..240 {
+        let (x, y) = ((i as f64 * 0.37).sin(), (i as f64 * 0.73).cos());
+        let t = i % 3;
+        let x = if t == 0 { x - 4.0 } else { x };
+        text += &format!("{t},{x},{y},-4,0\n");
+    }
+    bench.write("still.csv", &text);
+    let check = "check still.csv --points-key x,y --velocity-key vx,vy";
+    let out = bench.run(check).done();
+    assert!(
+        out.contains("from 1 to 2 the points differ no more"),
+        "{out}"
+    );
+    assert!(out.contains("velocities point against the motion"), "{out}");
+    let json: serde_json::Value =
+        serde_json::from_str(&bench.run(&format!("{check} --json")).done()).unwrap();
+    let motion = |k: usize| json["times"][k]["motion"].clone();
+    assert_eq!(motion(0)["chance"], 0.005);
+    assert!((motion(0)["shift"].as_f64().unwrap() - 4.0).abs() < 0.2);
+    assert!(motion(1)["chance"].as_f64().unwrap() > 0.2);
+    assert!(motion(1)["shift"].as_f64().unwrap() < motion(1)["error"].as_f64().unwrap());
+    assert!(motion(2).is_null());
+}

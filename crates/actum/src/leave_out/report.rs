@@ -243,7 +243,7 @@ impl Evaluation {
                 .collect::<Result<_>>()?,
             advice,
             best,
-            notes: words::notes(self, outcomes, FEW),
+            notes: words::notes(self, outcomes, &tables[0], FEW),
             tables,
         })
     }

@@ -406,6 +406,34 @@ fn masses_are_predicted_where_they_differ() {
     assert!((found - expected).abs() < 1e-12);
 }
 
+/// A row with growth and one without, and what the notes say of the two.
+#[test]
+fn it_is_said_where_motion_explains_what_growth_does() {
+    let data = snapshots().with_masses(&[1.0, 1.1, 1.2, 1.3, 1.4]).unwrap();
+    let both = |growing: Method| {
+        let evaluation = evaluation(&data, vec![small("clocked"), growing], Options::default());
+        let report = evaluation.run(None, &go_on).unwrap();
+        let energy = |name: &str| {
+            let line = report.tables[0].line(name).unwrap();
+            line.mean.as_ref().unwrap().unbiased_energy.mean
+        };
+        let said = report
+            .notes
+            .iter()
+            .any(|note| note.contains("births and deaths"));
+        (energy("clocked"), energy("growth"), said)
+    };
+    // A fit of one step has moved nothing.
+    let mut still = small("growth");
+    still.settings.fit.steps = 1;
+    let (moving, growing, said) = both(still);
+    assert!(moving < growing && said, "{moving} {growing}");
+    let mut longer = small("growth");
+    longer.settings.fit.steps = 200;
+    let (moving, growing, said) = both(longer);
+    assert!(growing < moving && !said, "{moving} {growing}");
+}
+
 /// Against numpy: `2 E|x-y| - E'|x-x'| - E'|y-y'|` of weighted points, without equal indices.
 #[test]
 fn the_unbiased_energy_distance_leaves_out_equal_indices() {

@@ -4,6 +4,7 @@ use super::{
     Evaluation, Outcome, Protocol, Work,
     report::{CHOSEN, Line, Table},
 };
+use crate::problem::Growth;
 
 /// The method to use, and a sentence that says so. Judged by the energy distance without those of
 /// points from themselves, which is fair to predictions of different numbers of points.
@@ -99,7 +100,12 @@ pub(super) fn advice(evaluation: &Evaluation, table: &Table) -> (Option<String>,
 }
 
 /// What limits the numbers.
-pub(super) fn notes(evaluation: &Evaluation, outcomes: &[Outcome], few: usize) -> Vec<String> {
+pub(super) fn notes(
+    evaluation: &Evaluation,
+    outcomes: &[Outcome],
+    table: &Table,
+    few: usize,
+) -> Vec<String> {
     let snapshots = evaluation.snapshots();
     let labels = snapshots.labels();
     let mut notes = vec![];
@@ -158,6 +164,7 @@ pub(super) fn notes(evaluation: &Evaluation, outcomes: &[Outcome], few: usize) -
             noisy.join(", ")
         ));
     }
+    notes.extend(growth(evaluation, table));
     for outcome in outcomes {
         let (Some(reason), Work::Fit { method, seed }) = (&outcome.failed, outcome.job.work) else {
             continue;
@@ -175,4 +182,26 @@ pub(super) fn notes(evaluation: &Evaluation, outcomes: &[Outcome], few: usize) -
         ));
     }
     notes
+}
+
+/// Whether motion alone explains what growth does: snapshots tell births from arrivals by where
+/// points are alone.
+fn growth(evaluation: &Evaluation, table: &Table) -> Option<String> {
+    let none = Growth::default();
+    let nearest = |grows: bool| {
+        let methods = evaluation.methods().iter();
+        let of_kind = methods.filter(|m| (m.settings.lagrangian.growth != none) == grows);
+        let energies = of_kind.filter_map(|method| {
+            let mean = table.line(&method.name)?.mean.as_ref()?;
+            Some((&method.name, mean.unbiased_energy.mean))
+        });
+        energies.min_by(|a, b| a.1.total_cmp(&b.1))
+    };
+    let ((growing, with), (moving, without)) = (nearest(true)?, nearest(false)?);
+    (with >= without).then(|| {
+        format!(
+            "{moving}, in which nothing is born or dies, predicts where points are as well as \
+             {growing}: these times do not tell births and deaths from motion"
+        )
+    })
 }

@@ -2,9 +2,10 @@
 //! truth where that is a gradient, and the densities are carried along where it is not.
 
 use actum::{
+    Snapshots,
     dynamics::Dynamics,
     flow::{Scheme, integrate, simulate},
-    gallery::{self, Cycle, ENTRIES, FokkerPlanck, Modes, PorousMedium, Truth, Vlasov},
+    gallery::{self, Branching, Cycle, ENTRIES, FokkerPlanck, Modes, PorousMedium, Truth, Vlasov},
     lagrangian::{Cost, Lagrangian},
     metric::energy_distance,
     problem::{Estimator, Problem},
@@ -147,4 +148,28 @@ fn a_porous_medium_keeps_its_edge() {
     let outside = outside.iter().filter(|q| **q == 0.0).count() as f64 / 2000.0;
     println!("outside {outside}");
     assert!(outside < 0.05, "{outside}");
+}
+
+/// Snapshots read backwards give the same motion, backwards: only the labels of the times say which
+/// way time runs.
+#[test]
+fn nothing_but_the_labels_says_which_way_time_runs() {
+    let seen = Branching.snapshots(&[0.0, 20.0, 48.0], 400, 3).unwrap();
+    let backward = seen.times().iter().rev().map(|t| 48.0 - t).collect();
+    let clouds = seen.clouds().iter().rev().cloned().collect();
+    let reversed = Snapshots::new(backward, clouds).unwrap();
+    let [forward, backward] = [&seen, &reversed].map(|snapshots| {
+        let problem = Problem::between(snapshots).build().unwrap();
+        learn::learn(&problem, 800, Estimator::Samples)
+    });
+    let (mut off, mut total) = (0.0, 0.0);
+    for t in [2.0, 14.0, 26.0, 40.0] {
+        let fresh = Branching.snapshots(&[0.0, t], 500, 4).unwrap();
+        let points = fresh.cloud(1).points();
+        let velocity = forward.velocity(t, points).unwrap();
+        let against = backward.velocity(48.0 - t, points).unwrap();
+        off += (&velocity + &against).mapv(|v| v * v).sum();
+        total += velocity.mapv(|v| v * v).sum();
+    }
+    assert!(f64::sqrt(off / total) < 0.15, "{}", f64::sqrt(off / total));
 }
