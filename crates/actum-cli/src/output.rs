@@ -103,7 +103,16 @@ pub fn quoted(text: &str) -> String {
 
 /// A message of the library that names the program's flags.
 pub fn with_flags(text: &str) -> String {
-    let text = text.replace("`Keys::pca`", "--pca");
+    let text = [
+        ("`Keys::pca`", "--pca"),
+        ("`IfExists::Overwrite`", "--overwrite"),
+        ("`IfExists::Resume`", "--resume"),
+        ("`lagrangian.growth`", "--growth"),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (name, flag)| {
+        text.replace(name, flag)
+    });
     Keys::ALL.iter().fold(text, |text, key| {
         let flag = format!("--{}", key.name.replace('_', "-"));
         text.replace(&format!("`Keys::{}`", key.name), &flag)

@@ -48,6 +48,7 @@ pub fn in_python(text: &str) -> String {
         text.replace(&format!("`Keys::{}`", key.name), &format!("{parameter}="))
     });
     keys.replace("`Keys::pca`", "data.pca")
-        .replace("--overwrite", "overwrite=True")
-        .replace("--resume", "resume=True")
+        .replace("`IfExists::Overwrite`", "overwrite=True")
+        .replace("`IfExists::Resume`", "resume=True")
+        .replace("`lagrangian.growth`", "growth=")
 }

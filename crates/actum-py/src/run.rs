@@ -121,7 +121,7 @@ pub fn if_exists(overwrite: bool, resume: bool) -> Result<IfExists> {
     match (overwrite, resume) {
         (true, true) => Err(Error::new(
             ErrorKind::Setting,
-            "a run is replaced (--overwrite) or gone on with (--resume), not both",
+            "a run is replaced (overwrite=True) or gone on with (resume=True), not both",
         )),
         (true, false) => Ok(IfExists::Overwrite),
         (false, true) => Ok(IfExists::Resume),

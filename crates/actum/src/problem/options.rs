@@ -202,14 +202,13 @@ impl SnapshotOptions {
         ensure!(
             grows || self.data.mass == Mass::Weights,
             Setting,
-            "masses count where mass can grow: give --growth (lagrangian.growth) too, or leave \
-             `mass` out"
+            "masses count where mass can grow: give `lagrangian.growth` too, or leave `mass` out"
         );
         ensure!(
             grows || !matches!(self.path.coupling, Some(Coupling::Unbalanced(_))),
             Setting,
-            "an unbalanced coupling lets mass be born and die: give --growth (lagrangian.growth) \
-             too, or take another coupling"
+            "an unbalanced coupling lets mass be born and die: give `lagrangian.growth` too, or \
+             take another coupling"
         );
         ensure!(
             !self.lagrangian.drift || self.interpolation() == Interpolation::Linear,

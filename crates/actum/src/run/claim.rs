@@ -85,7 +85,8 @@ impl IfExists {
             ensure!(
                 self == IfExists::Overwrite,
                 Exists,
-                "{} is there already; use --overwrite to replace it or --resume to go on",
+                "{} is there already: replace it (`IfExists::Overwrite`) or go on with it \
+                 (`IfExists::Resume`)",
                 folder.display()
             );
             ensure!(

@@ -95,15 +95,15 @@ impl Run {
         ensure!(
             there.settings == self.settings,
             Setting,
-            "cannot resume {} with other settings: {}; leave them out, or start anew with \
-             --overwrite",
+            "cannot resume {} with other settings: {}; leave them out, or start anew \
+             (`IfExists::Overwrite`)",
             folder.display(),
             there.settings.differences(&self.settings).join(", ")
         );
         ensure!(
             there.folder.join(CHECKPOINT).is_file(),
             Missing,
-            "{} has no checkpoint yet; start anew with --overwrite",
+            "{} has no checkpoint yet; start anew (`IfExists::Overwrite`)",
             folder.display()
         );
         self.folder = there.folder;
