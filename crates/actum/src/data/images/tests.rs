@@ -115,6 +115,13 @@ fn damaged_idx_files() {
     fails(with(0, 7), ErrorKind::Format, &["07, 00", "expected"]);
     // A header that promises 2^32 images asks for no memory.
     fails(with(4, 0xff), ErrorKind::Format, &["truncated"]);
+    // Sides whose product is 0, and overflows on the way.
+    let empty = [&[0, 0, 8, 3][..], &[0xff; 8], &[0; 4]].concat();
+    fails(
+        read(name, &empty),
+        ErrorKind::Format,
+        &["one pixel or more", "4294967295 x 0"],
+    );
     let other = read("a.gz", &gzip(b"something else"));
     fails(other, ErrorKind::Format, &["IDX", "73, 6f"]);
 }
@@ -323,6 +330,52 @@ fn a_cut_picture_is_never_read() {
             assert_eq!(cut.unwrap_err().kind(), ErrorKind::Format);
         }
     }
+}
+
+/// Decoded, each would be 600 MB of one colour, after seconds.
+#[test]
+fn a_picture_is_no_larger_than_its_bytes_can_say() {
+    let mut jpeg = bytes(COLOR_JPEG);
+    let at = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    jpeg[at + 5..at + 9].copy_from_slice(&[0x36, 0x37, 0x38, 0x39]);
+    fails(
+        read("a.jpg", &jpeg),
+        ErrorKind::Format,
+        &["14393 x 13879", "damaged"],
+    );
+
+    let pixels = ramp(1, 9, 7, 1);
+    let mut png = encoded(
+        ColorType::Grayscale,
+        BitDepth::Eight,
+        [7, 9],
+        pixels.image(0),
+    );
+    png[16..24].copy_from_slice(&[0, 0, 0x40, 0, 0, 0, 0x40, 0]);
+    let mut sum = flate2::Crc::new();
+    sum.update(&png[12..29]);
+    png[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    fails(
+        read("a.png", &png),
+        ErrorKind::Format,
+        &["16384 x 16384", "damaged"],
+    );
+    // As much as can be packed: one gray.
+    let [h, w] = [2000, 3000];
+    let plain = encoded(
+        ColorType::Grayscale,
+        BitDepth::Eight,
+        [w, h],
+        &vec![9; (w * h) as usize],
+    );
+    assert!(
+        plain.len() < 12_000 && read("a.png", &plain).is_ok(),
+        "{}",
+        plain.len()
+    );
 }
 
 #[test]

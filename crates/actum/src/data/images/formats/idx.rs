@@ -79,6 +79,14 @@ fn shape(bytes: &[u8]) -> Result<[usize; 3]> {
         u32::from_be_bytes(bytes) as usize
     };
     let shape = [side(0), side(1), side(2)];
+    ensure!(
+        shape.iter().all(|side| *side > 0),
+        Format,
+        "expected images of one pixel or more, the IDX file says {} of {} x {}",
+        shape[0],
+        shape[1],
+        shape[2]
+    );
     memory::check(&shape, 1, format_args!("an IDX file of images {shape:?}"))?;
     ensure!(
         shape

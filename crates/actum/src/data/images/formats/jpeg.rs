@@ -6,7 +6,10 @@ use zune_jpeg::{
 };
 
 use super::Picture;
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    memory,
+};
 
 pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
     let damaged = |cause: zune_jpeg::errors::DecodeErrors| {
@@ -29,9 +32,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
             return Err(Error::new(ErrorKind::Format, what));
         }
     };
+    let (width, height) = decoder.dimensions().expect("headers are decoded");
+    // The channel that has all pixels has 64 of them in a block, which takes a bit or more.
+    ensure!(
+        width * height <= 512 * bytes.len(),
+        Format,
+        "the JPEG is damaged: it says that it has {width} x {height} pixels, and {} bytes hold no \
+         more than {}",
+        bytes.len(),
+        512 * bytes.len()
+    );
+    memory::check(
+        &[width, height, channels],
+        1,
+        format_args!("a JPEG of {width} x {height} pixels"),
+    )?;
     decoder.set_options(options.jpeg_set_out_colorspace(out));
     let levels = decoder.decode().map_err(damaged)?;
-    let (width, height) = decoder.dimensions().expect("headers are decoded");
     // What lacks before the last marker would be taken for the end of the image. A preview may have
     // markers of its own, ahead of the scans.
     let last = |marker| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);

@@ -5,10 +5,14 @@ use std::io::{self, Cursor, Write};
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, Encoder, Transformations};
 
 use super::Picture;
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    memory,
+};
 
-/// More levels than any image here has; a damaged header must not ask for all memory.
-const MOST: usize = 1 << 30;
+/// No more bytes come of one that is compressed: a symbol of a bit for a run of 258, a bit for
+/// where it begins.
+const DEFLATE: usize = 1032;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
     let damaged = |cause: png::DecodingError| {
@@ -28,14 +32,23 @@ pub(super) fn read(bytes: &[u8]) -> Result<Picture> {
         Format,
         "expected at most 8 bits a channel, the PNG has 16; convert it to 8"
     );
-    let size = reader.output_buffer_size().filter(|size| *size <= MOST);
-    let mut levels = vec![
-        0;
-        size.ok_or_else(|| Error::new(
-            ErrorKind::Format,
-            "the PNG says that it has more than 2^30 numbers; it may be damaged"
-        ))?
-    ];
+    let info = reader.info();
+    let (width, height) = (info.width, info.height);
+    let row = info.raw_row_length() as u64;
+    ensure!(
+        row * u64::from(height) <= (DEFLATE * bytes.len()) as u64,
+        Format,
+        "the PNG is damaged: it says that it has {width} x {height} pixels, more than its {} bytes \
+         can hold",
+        bytes.len()
+    );
+    let size = reader.output_buffer_size().unwrap_or(usize::MAX);
+    memory::check(
+        &[size],
+        1,
+        format_args!("a PNG of {width} x {height} pixels"),
+    )?;
+    let mut levels = vec![0; size];
     let info = reader.next_frame(&mut levels).map_err(damaged)?;
     reader.finish().map_err(damaged)?;
     let (opacity, channels) = match color {
