@@ -4,6 +4,7 @@
 mod anndata;
 mod columns;
 mod content;
+mod many;
 mod memory;
 pub(super) mod npz;
 #[cfg(feature = "parquet")]
@@ -98,7 +99,8 @@ const LONG_TABLE: &str = "a row for each particle and time";
 /// with weights `[n]` or `[k, n]`, also called `weights`. In tables the time is a column `t`,
 /// `time`, `timepoint`, `time_point`, `day` or `hour`, the weight `w`, `weight` or `weights`, in
 /// upper or lower case; what the coordinates are is said at [`read`](super::read()). Text may be
-/// compressed (`.csv.gz`, `.tsv.gz`). A `.npy` file is read where points need no times, and a folder
+/// compressed (`.csv.gz`, `.tsv.gz`). A folder of `.parquet` files, or all files that a pattern such
+/// as `donors/*.h5ad` names, are one population with a column `file`. A `.npy` file is read where points need no times, and a folder
 /// `.zarr` as the AnnData file `.h5ad` is.
 pub static FORMATS: &[Format] = &[
     Format {
@@ -226,6 +228,27 @@ static ZARR: Format = Format {
     is_folder: true,
 };
 
+/// Several files of the formats above, of which nothing but a population is read.
+static MANY: Format = Format {
+    extension: "",
+    snapshots: "a folder of .parquet files, or a pattern such as '*.h5ad'",
+    trajectories: "",
+    has_velocities: false,
+    velocity_key: columns::velocity_key,
+    head: many::head,
+    rows: many::rows,
+    attributes: many::attributes,
+    entries: |_| Ok(vec![]),
+    write: |_, _| {
+        let what = "it names several files, which are read and not written; name one";
+        Err(Error::new(ErrorKind::Format, what))
+    },
+    annotate: None,
+    matrix: None,
+    genes: None,
+    is_folder: true,
+};
+
 const UNPACK: &str = "it is compressed in a way that is not read; unpack it first, or compress it \
                       as .csv.gz or .tsv.gz";
 
@@ -263,12 +286,20 @@ const ADVICE: [(&str, &str); 12] = [
 ];
 
 impl Format {
+    /// Whether it is that of several files.
+    pub(super) fn is_many(&self) -> bool {
+        self.extension.is_empty()
+    }
+
     /// The format that the extension of a path names, in upper or lower case; `.csv.gz` and
-    /// `.tsv.gz` are compressed text.
+    /// `.tsv.gz` are compressed text. Folders of files and patterns of names have one of their own.
     ///
     /// # Errors
     /// There is none; the formats are listed.
     pub fn of(path: &Path) -> Result<&'static Self> {
+        if many::is_many(path) {
+            return Ok(&MANY);
+        }
         let of = |path: &Path| {
             let extension = path.extension().unwrap_or_default().to_string_lossy();
             extension.to_lowercase()

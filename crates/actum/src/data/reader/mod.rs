@@ -96,9 +96,24 @@ impl Labels {
         };
         self.codes.push(code);
     }
+
+    /// Adds those of other rows.
+    pub(super) fn append(&mut self, other: &Self) {
+        let each = other.codes.iter();
+        each.for_each(|code| self.push(&other.distinct[*code as usize]));
+    }
 }
 
 impl Times {
+    /// What they are, in a word.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Numbers(_) => "numbers",
+            Self::Labels(_) => "text",
+            Self::Seconds(_) => "durations",
+        }
+    }
+
     /// The axis of times in an array or column of this name, and the time of each row.
     fn axis(self, name: &str) -> Result<(TimeAxis, Vec<usize>)> {
         let (axis, index) = match self {
@@ -136,6 +151,14 @@ struct Source {
 impl Source {
     fn of(path: &Path, keys: &Keys) -> Result<Self> {
         let format = Format::of(path)?;
+        if format.is_many() {
+            keys.check_made(&extensions(|format| format.genes.is_some()))?;
+            return Ok(Self {
+                path: path.to_owned(),
+                keys: keys.clone(),
+                format,
+            });
+        }
         let about = std::fs::metadata(path).map_err(|cause| Error::io("read", path, cause))?;
         let (is_it, kind) = match format.is_folder {
             true => (about.is_dir(), "a folder"),
