@@ -176,6 +176,10 @@ pub struct Fit {
     /// are those of the points and times.
     #[arg(long, value_name = "K", conflicts_with = "velocity_key")]
     pub drift: Option<String>,
+    /// Share the fit with the other processes that mpirun started, up to as many as the steps have
+    /// parts (fit.parts), in a build with the feature mpi.
+    #[arg(long)]
+    pub mpi: bool,
     #[command(flatten)]
     pub fitting: Fitting,
 }

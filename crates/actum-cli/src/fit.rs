@@ -1,83 +1,167 @@
 //! `actum fit`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use actum::{
     action::Device,
-    data::TableReader,
+    data::{Keys, Shards, Snapshots, Split, TableReader},
     error::Result,
+    machines::Machines,
     path::Sharded,
-    run::{IfExists, Record, Run, SnapshotSettings},
+    run::{IfExists, Record, Run, Schema, SnapshotSettings},
 };
 use serde_json::json;
 
 use crate::{arguments::Fit, output, progress::Progress, read};
 
-pub fn run(arguments: &Fit) -> Result<()> {
-    let fitting = &arguments.fitting;
-    let if_exists = fitting.if_exists();
-    let base = match if_exists {
-        IfExists::Resume => Run::open_to_resume(&fitting.output)?.snapshots()?.0.clone(),
-        _ => SnapshotSettings::default(),
-    };
-    let settings = arguments.settings(base)?;
-    let device = Device::named(&fitting.device)?;
-    let claim = if_exists.claim(&fitting.output)?;
-    let mut progress = Progress::new(settings.steps());
-    let keys = &settings.data.keys;
-    let keys = read::with_components(&arguments.file, keys, &mut |done, of| {
-        progress.making(done, of)
-    })?;
-    let table = TableReader::open(&arguments.file, &keys)?;
-    for label in &settings.data.hold_out {
-        table.axis().index_of(label)?;
+/// What is fitted, and how.
+struct Ready {
+    settings: SnapshotSettings,
+    keys: Keys,
+    shards: Shards,
+    /// All of the data, or the first shard.
+    first: Snapshots,
+    grows_by_nothing: bool,
+    rows: usize,
+    name: String,
+    device: Device,
+}
+
+impl Ready {
+    /// Reads the data as `settings` say.
+    fn read(
+        arguments: &Fit,
+        settings: SnapshotSettings,
+        machines: Machines,
+        mut progress: Option<&mut Progress>,
+    ) -> Result<Self> {
+        let mut tell = |making: bool, done, of| match (&mut progress, making) {
+            (Some(progress), true) => progress.making(done, of),
+            (Some(progress), false) => progress.reading(done, of),
+            (None, _) => ControlFlow::Continue(()),
+        };
+        let device = Device::named(&arguments.fitting.device)?.among(machines);
+        let split = Split {
+            parts: machines.parts(settings.fit.parts)?,
+            ..settings.split()
+        };
+        let keys = &settings.data.keys;
+        let making = &mut |done, of| tell(true, done, of);
+        let keys = read::with_components(&arguments.file, keys, making)?;
+        let table = TableReader::open(&arguments.file, &keys)?;
+        for label in &settings.data.hold_out {
+            table.axis().index_of(label)?;
+        }
+        let rows = table.counts().iter().sum();
+        let reading = &mut |done, of| tell(false, done, of);
+        let shards = table.shards(&split, &beside(&arguments.fitting.output), reading)?;
+        // A run remembers where its data is from any folder it is used in.
+        let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
+        let first = shards.shard(0)?;
+        let seen = settings.data.view(&first)?;
+        Ok(Self {
+            grows_by_nothing: settings.lagrangian.grows() && seen.has_equal_masses(),
+            first,
+            settings,
+            keys,
+            shards,
+            rows,
+            name: read::name_of(&name),
+            device,
+        })
     }
-    let total: usize = table.counts().iter().sum();
-    let shards = table.shards(
-        &settings.split(),
-        &beside(&fitting.output),
-        &mut |done, of| progress.reading(done, of),
-    )?;
+}
+
+/// The settings that were typed, over those of the run to go on with, which the first process has.
+fn settings(arguments: &Fit, machines: Machines) -> Result<SnapshotSettings> {
+    let fitting = &arguments.fitting;
+    let base = match fitting.if_exists() {
+        IfExists::Resume if machines.is_first() => {
+            let run = Run::open_to_resume(&fitting.output);
+            run.and_then(|run| Ok(run.snapshots()?.0.clone()))
+        }
+        _ => Ok(SnapshotSettings::default()),
+    };
+    let base = machines.agree(base)?;
+    let base = match machines.count() {
+        1 => base,
+        _ => {
+            let text = machines.share(base.to_toml().into_bytes());
+            machines.agree(SnapshotSettings::parse(&String::from_utf8_lossy(&text)))?
+        }
+    };
+    machines.agree(arguments.settings(base))
+}
+
+/// Computes the parts of this process in a fit whose run another one keeps.
+fn assist(arguments: &Fit, machines: Machines) -> Result<()> {
+    Progress::ignoring_interrupts();
+    let settings = settings(arguments, machines)?;
+    machines.agree(Ok(()))?;
+    let ready = machines.agree(Ready::read(arguments, settings, machines, None))?;
+    Run::assist(&ready.shards, &ready.name, &ready.settings, &ready.device)
+}
+
+pub fn run(arguments: &Fit, machines: Machines) -> Result<()> {
+    if !machines.is_first() {
+        return assist(arguments, machines);
+    }
+    let fitting = &arguments.fitting;
+    let settings = settings(arguments, machines)?;
+    let claim = machines.agree(fitting.if_exists().claim(&fitting.output))?;
+    let mut progress = Progress::new(settings.steps());
+    let ready = Ready::read(arguments, settings, machines, Some(&mut progress));
+    let ready = machines.agree(ready)?;
+    let Ready {
+        settings,
+        keys,
+        shards,
+        ..
+    } = &ready;
     let sharded = (shards.count() > 1).then(|| {
         format!(
-            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them, {} \
+            "{} rows are in {} shards of at most {} at each time; the fit sees {} of them{}, {} \
              steps each",
-            output::thousands(total),
+            output::thousands(ready.rows),
             output::thousands(shards.count()),
             output::thousands(settings.data.shard),
             output::thousands(shards.kept()),
+            match machines.count() {
+                1 => String::new(),
+                count => format!(" in the first of {count} processes"),
+            },
             Sharded::STEPS,
         )
     });
-    let snapshots = shards.shard(0)?;
-    if settings.lagrangian.grows() && settings.data.view(&snapshots)?.has_equal_masses() {
+    if ready.grows_by_nothing {
         output::say(
             "note: every snapshot has the same mass: the whole does not grow, growth moves mass \
              from place to place; --mass counts makes every point an individual",
         );
     }
-    for text in sharded.iter().chain(snapshots.notes()) {
+    for text in sharded.iter().chain(ready.first.notes()) {
         output::say(&format!("note: {}", output::with_flags(text)));
     }
-    for text in snapshots.warnings() {
+    for text in ready.first.warnings() {
         output::say(&format!("warning: {}", output::with_flags(&text)));
     }
     progress.joining(claim.undo());
-    // A run remembers where its data is from any folder it is used in.
-    let name = std::path::absolute(&arguments.file).unwrap_or(arguments.file.clone());
     let run = Run::fit(
         claim,
-        &shards,
-        &read::name_of(&name),
-        &settings,
-        &device,
+        shards,
+        &ready.name,
+        settings,
+        &ready.device,
         &mut progress,
     )
     .inspect_err(|error| {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;
-    let genes = match run.keep_genes_of(&arguments.file, &keys)? {
+    let genes = match run.keep_genes_of(&arguments.file, keys)? {
         Some(Err(error)) => {
             let error = output::with_flags(&error.to_string());
             output::say(&format!("warning: the run knows no genes: {error}"));

@@ -29,7 +29,10 @@ mod view;
 
 use std::ffi::OsString;
 
-use actum::error::Result;
+use actum::{
+    error::{Error, Result},
+    machines::Machines,
+};
 use clap::Parser;
 
 use arguments::{Arguments, Command};
@@ -51,27 +54,37 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             return said.exit_code() as u8;
         }
     };
-    machine::bound(arguments.memory);
     machine::hear_of_large_files();
-    match obey(arguments) {
+    let is_shared = matches!(&arguments.command, Command::Fit(fit) if fit.mpi);
+    // Processes that share a fit end together, after the last of them has said what it has to say.
+    let shared = match machine::Shared::join(is_shared) {
+        Ok(shared) => shared,
+        Err(error) => return failed(&error),
+    };
+    machine::bound(arguments.memory, &shared);
+    match obey(arguments, shared.machines) {
         Ok(Verdict::Fine) => 0,
         Ok(Verdict::Failed) => 1,
-        Err(error) => {
-            output::say(&format!(
-                "error: {}",
-                output::with_flags(&error.to_string())
-            ));
-            2
-        }
+        // All have the error of the first that failed.
+        Err(_) if !shared.machines.is_first() => 2,
+        Err(error) => failed(&error),
     }
 }
 
-fn obey(arguments: Arguments) -> Result<Verdict> {
+fn failed(error: &Error) -> u8 {
+    output::say(&format!(
+        "error: {}",
+        output::with_flags(&error.to_string())
+    ));
+    2
+}
+
+fn obey(arguments: Arguments, machines: Machines) -> Result<Verdict> {
     match arguments.command {
         Command::Demo(demo) => demo::run(&demo)?,
         Command::Gallery(gallery) => gallery::run(&gallery)?,
         Command::Check(check) => return check::run(&check),
-        Command::Fit(fit) => fit::run(&fit)?,
+        Command::Fit(fit) => fit::run(&fit, machines)?,
         Command::Simulate(simulate) => simulate::run(&simulate)?,
         Command::Score(score) => score::run(&score)?,
         Command::Evaluate(evaluate) => evaluate::run(&evaluate)?,

@@ -2,6 +2,8 @@
 
 use std::{fs, str::FromStr};
 
+use actum::{error::Result, machines::Machines};
+
 /// A number of bytes, typed as `8G`, `500MB` or `2GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bytes(pub u64);
@@ -30,13 +32,75 @@ impl FromStr for Bytes {
     }
 }
 
-/// Bounds what the program takes: by `memory`, else three quarters of what the machine has.
-pub fn bound(memory: Option<Bytes>) {
+/// The processes that share a fit, and what this one shares with others on its machine.
+pub struct Shared {
+    pub machines: Machines,
+    /// How many processes have the memory of this machine, this one included.
+    memory: usize,
+    /// How many of them have the same cores.
+    cores: usize,
+    #[cfg(feature = "mpi")]
+    _world: Option<actum::machines::World>,
+}
+
+impl Shared {
+    /// With the processes that `mpirun` started, or alone.
+    pub fn join(is_shared: bool) -> Result<Self> {
+        if is_shared {
+            return Self::among_others();
+        }
+        Ok(Self {
+            machines: Machines::alone(),
+            memory: 1,
+            cores: 1,
+            #[cfg(feature = "mpi")]
+            _world: None,
+        })
+    }
+
+    #[cfg(feature = "mpi")]
+    fn among_others() -> Result<Self> {
+        let world = actum::machines::World::join()?;
+        let machines = world.machines();
+        // mpirun may have given every process cores of its own.
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mut lines = status.lines();
+        let cores = lines.find(|line| line.starts_with("Cpus_allowed_list:"));
+        let host = world.host();
+        let mine = format!("{host}\n{}", cores.unwrap_or_default());
+        let all = machines.gather(mine.as_bytes());
+        let is_here =
+            |other: &&Vec<u8>| other.split(|b| *b == b'\n').next() == Some(host.as_bytes());
+        Ok(Self {
+            machines,
+            memory: all.iter().filter(is_here).count(),
+            cores: all
+                .iter()
+                .filter(|other| **other == mine.as_bytes())
+                .count(),
+            _world: Some(world),
+        })
+    }
+
+    #[cfg(not(feature = "mpi"))]
+    fn among_others() -> Result<Self> {
+        use actum::error::{Error, ErrorKind};
+        let what = "this program was built without MPI; build it where an MPI library and libclang \
+                    are, by `cargo install actum-cli --features mpi`";
+        Err(Error::new(ErrorKind::Missing, what))
+    }
+}
+
+/// Bounds what the program takes: by `memory`, else three quarters of what the machine has for each
+/// of the processes on it.
+pub fn bound(memory: Option<Bytes>, shared: &Shared) {
+    let most = || most().map(|bytes| bytes / shared.memory as u64);
     if let Some(bytes) = memory.map(|Bytes(bytes)| bytes).or_else(most) {
         actum::memory::set_budget(bytes);
     }
     // Without a pool of its own a library is asked for as many threads as the environment says.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = (cores / shared.cores).max(1);
     let asked = std::env::var("RAYON_NUM_THREADS").ok();
     let asked = asked.and_then(|text| text.parse().ok()).filter(|n| *n > 0);
     let threads = asked.unwrap_or(cores).min(MOST_THREADS.max(cores));

@@ -138,6 +138,12 @@ impl Progress {
         }
     }
 
+    /// What a process has that assists in a fit: nothing is shown, and being asked to stop is left
+    /// to the process that it assists.
+    pub fn ignoring_interrupts() {
+        let _ = ctrlc::set_handler(|| {});
+    }
+
     /// The data are read and are joined up next, which may take long: an interrupt ends the program
     /// until the first step, after `undo`.
     pub fn joining(&self, undo: impl Fn() + Send + 'static) {

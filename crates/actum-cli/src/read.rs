@@ -9,6 +9,7 @@ use std::{
 use actum::{
     data::{self, Keys, Snapshots, Split, TableReader},
     error::Result,
+    machines::Parts,
 };
 
 use crate::{output, progress::Meter};
@@ -56,6 +57,7 @@ pub fn sample(path: &Path, keys: &Keys, shard: usize) -> Result<Snapshots> {
         shard,
         seed: SEED,
         most: 1,
+        parts: Parts::all(1),
     };
     let mut meter = Meter::new("row");
     let mut tell = |done, of| {

@@ -28,7 +28,7 @@
 //!
 //! | chapter | modules |
 //! |---|---|
-//! | ground | [`error`], [`memory`], [`store`] |
+//! | ground | [`error`], [`memory`], [`store`], [`machines`] |
 //! | populations | [`cloud`], [`transport`], [`genes`], [`data`], [`units`] |
 //! | motion | [`lagrangian`], [`path`] |
 //! | the field | [`action`], [`tensor`](guide::library) (a feature) |
@@ -64,6 +64,8 @@ pub mod error;
 pub mod memory;
 
 pub mod store;
+
+pub mod machines;
 
 mod simd;
 

@@ -36,6 +36,8 @@ pub struct Batch {
     growth: Option<Vec<f64>>,
     noise: Option<Diffusion>,
     boundary: Vec<Boundary>,
+    /// The points of the whole batch of which this is a part.
+    of: usize,
 }
 
 /// The noise at the interior points.
@@ -149,7 +151,22 @@ impl<'a> Objective<'a> {
     /// Draws a batch at `times` in [0, 1], `[n]`, that were drawn with `density`, `[n]` (ones for
     /// uniform times).
     pub fn batch(&self, times: Vec<f64>, density: Vec<f64>, rng: &mut dyn Rng) -> Batch {
+        let n = times.len();
+        self.part(0, n, times, density, rng)
+    }
+
+    /// Draws one part of a batch of `of` points, as [`batch`](Self::batch) does. The objective of a
+    /// batch is the sum of those of its parts, and so is its gradient.
+    pub(crate) fn part(
+        &self,
+        part: usize,
+        of: usize,
+        times: Vec<f64>,
+        density: Vec<f64>,
+        rng: &mut dyn Rng,
+    ) -> Batch {
         let (path, lagrangian) = (self.problem.path(), self.problem.lagrangian());
+        let path = path.part(part).unwrap_or(path);
         let (units, weight) = (self.problem.units(), self.problem.weight());
         let scaled = lagrangian.scaled(units);
         let samples_only = self.estimator == Estimator::Samples;
@@ -221,6 +238,7 @@ impl<'a> Objective<'a> {
                 .then(|| times.iter().map(|t| scaled.growth(*t)).collect()),
             noise,
             boundary,
+            of,
             times,
             density,
         }
@@ -232,12 +250,13 @@ impl<'a> Objective<'a> {
     /// If the network is of another dimension than the batch.
     pub fn differentiate(&self, engine: &mut dyn Engine, batch: &Batch) -> ObjectiveValue {
         let (n, d) = batch.points.dim();
+        let of = batch.of as f64;
         let coefficients = batch.coefficients();
         let boundary: Vec<[Vec<f64>; 2]> = batch
             .boundary
             .iter()
             .map(|side| {
-                let weights = side.weights.iter().map(|w| w / n as f64);
+                let weights = side.weights.iter().map(|w| w / of);
                 [vec![side.time; n], weights.collect()]
             })
             .collect();
@@ -305,17 +324,14 @@ impl<'a> Objective<'a> {
         }
         let source = batch.source.as_ref().map_or(0.0, |source| source[i]);
         let weight = batch.weights[i] * growth * value + source;
-        (
-            excess,
-            weight / (batch.times.len() as f64 * batch.density[i]),
-        )
+        (excess, weight / (batch.of as f64 * batch.density[i]))
     }
 }
 
 impl Batch {
     /// What multiplies the directional derivative of every interior point, `[n]`.
     fn coefficients(&self) -> Vec<f64> {
-        let n = self.times.len() as f64;
+        let n = self.of as f64;
         let each = self.weights.iter().zip(&self.density);
         each.map(|(weight, density)| weight / (n * density))
             .collect()
@@ -332,10 +348,10 @@ impl Batch {
         .collect()
     }
 
-    /// The integral over time of an interior term.
+    /// The integral over time of an interior term, or the part of it.
     fn mean(&self, interior: &[f64]) -> f64 {
         let each = interior.iter().zip(&self.density);
         let sum: f64 = each.map(|(term, density)| term / density).sum();
-        sum / interior.len() as f64
+        sum / self.of as f64
     }
 }

@@ -137,6 +137,7 @@ fn a_file_in_shards() {
         shard: 60,
         seed: 0,
         most: Sharded::needed(options.steps),
+        parts: actum::machines::Parts::all(1),
     };
     let table = TableReader::open(&bench.file(), &Keys::default()).unwrap();
     let shards = table.shards(

@@ -3,12 +3,18 @@
 use std::fmt;
 
 use super::{Architecture, Engine, Precision};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    machines::Machines,
+};
 
 /// Where networks are computed: on the CPU, or with the features `cuda`, `vulkan` or `metal` on a
-/// GPU.
+/// GPU; and with which other processes a fit is shared.
 #[derive(Clone, Default)]
-pub struct Device(Place);
+pub struct Device {
+    place: Place,
+    machines: Machines,
+}
 
 #[derive(Clone, Default)]
 enum Place {
@@ -49,9 +55,19 @@ impl Device {
         ))
     }
 
+    /// The same, in a fit that is shared with other processes.
+    pub fn among(self, machines: Machines) -> Self {
+        Self { machines, ..self }
+    }
+
+    /// The processes that share a fit.
+    pub fn machines(&self) -> Machines {
+        self.machines
+    }
+
     /// The precision that a built-in network has there.
     pub(crate) fn precision(&self, network: &dyn Architecture, asked: Precision) -> Precision {
-        match &self.0 {
+        match &self.place {
             Place::Cpu => network.precision(asked),
             #[cfg(feature = "tensor")]
             Place::Tensors(_) => Precision::F32,
@@ -64,7 +80,7 @@ impl Device {
     /// # Errors
     /// A network of the user's own, which is where it was made.
     pub fn place(&self, engine: Box<dyn Engine>) -> Result<Box<dyn Engine>> {
-        match &self.0 {
+        match &self.place {
             Place::Cpu => Ok(engine),
             #[cfg(feature = "tensor")]
             Place::Tensors(device) => crate::tensor::place(&*engine, device),
@@ -75,13 +91,16 @@ impl Device {
 #[cfg(feature = "tensor")]
 impl From<crate::tensor::Device> for Device {
     fn from(device: crate::tensor::Device) -> Self {
-        Self(Place::Tensors(device))
+        Self {
+            place: Place::Tensors(device),
+            machines: Machines::alone(),
+        }
     }
 }
 
 impl fmt::Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match &self.0 {
+        match &self.place {
             Place::Cpu => f.write_str("Device(cpu)"),
             #[cfg(feature = "tensor")]
             Place::Tensors(device) => write!(f, "Device({device:?})"),

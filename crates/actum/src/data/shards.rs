@@ -14,6 +14,7 @@ use crate::{
         snapshots::{Whole, hexadecimal},
     },
     error::{Error, ErrorKind, Result, ensure},
+    machines::Parts,
     store::{self, TemporaryFolder},
 };
 
@@ -24,8 +25,10 @@ pub struct Split {
     pub shard: usize,
     /// Seeds which row goes where.
     pub seed: u64,
-    /// How many shards are kept; the rows of the others are read and left out.
+    /// How many shards are kept for each part; the rows of the others are read and left out.
     pub most: usize,
+    /// The parts of the steps that are to see the shards. Those of other processes keep theirs.
+    pub parts: Parts,
 }
 
 impl Split {
@@ -65,9 +68,9 @@ enum Store {
 
 struct OnDisk {
     folder: TemporaryFolder,
-    /// Shards of the whole, and how many of them are here.
-    count: usize,
-    here: usize,
+    /// Which of the shards of the whole are here.
+    here: Vec<bool>,
+    parts: Parts,
     axis: TimeAxis,
     columns: Vec<String>,
     masses: Option<Vec<f64>>,
@@ -87,7 +90,7 @@ impl Shards {
     pub fn count(&self) -> usize {
         match &self.0 {
             Store::Whole(_) => 1,
-            Store::Disk(disk) => disk.count,
+            Store::Disk(disk) => disk.here.len(),
         }
     }
 
@@ -95,8 +98,31 @@ impl Shards {
     pub fn kept(&self) -> usize {
         match &self.0 {
             Store::Whole(_) => 1,
-            Store::Disk(disk) => disk.here,
+            Store::Disk(disk) => disk.here.iter().filter(|here| **here).count(),
         }
+    }
+
+    /// The parts of steps that see them.
+    pub(crate) fn parts(&self) -> Parts {
+        match &self.0 {
+            Store::Whole(_) => Parts::all(1),
+            Store::Disk(disk) => disk.parts,
+        }
+    }
+
+    /// The shard that a part sees when its turn has come so often before.
+    pub(crate) fn of_part(&self, part: usize, round: usize) -> usize {
+        of_part(self.count(), self.parts().count, part, round)
+    }
+
+    /// Whether all that a fit sees in so many turns are kept.
+    pub(crate) fn are_kept_for(&self, rounds: usize) -> bool {
+        let Store::Disk(disk) = &self.0 else {
+            return true;
+        };
+        let rounds = rounds.min(disk.here.len());
+        let mut parts = disk.parts.held();
+        parts.all(|part| (0..rounds).all(|round| disk.here[self.of_part(part, round)]))
     }
 
     /// Shard `i`: points of all times, with the masses of the whole. Where there are several it
@@ -105,8 +131,12 @@ impl Shards {
     /// # Errors
     /// There is no such shard, its file was tampered with, or it has no weight at some time.
     pub fn shard(&self, i: usize) -> Result<Snapshots> {
+        let is_kept = match &self.0 {
+            Store::Whole(_) => i == 0,
+            Store::Disk(disk) => disk.here.get(i) == Some(&true),
+        };
         ensure!(
-            i < self.kept(),
+            is_kept,
             Missing,
             "expected one of the {} shards that are kept, got shard {i}",
             self.kept()
@@ -115,7 +145,7 @@ impl Shards {
             Store::Whole(snapshots) => Ok(Snapshots::clone(snapshots)),
             Store::Disk(disk) => disk
                 .shard(i)
-                .map_err(|e| e.within(format_args!("shard {i} of {}", disk.count))),
+                .map_err(|e| e.within(format_args!("shard {i} of {}", disk.here.len()))),
         }
     }
 }
@@ -145,6 +175,16 @@ impl OnDisk {
         };
         let snapshots = snapshots.sampled_from(self.whole.clone());
         Ok(snapshots.with_notes(self.notes.clone()))
+    }
+}
+
+/// The shard of `count` that one of `parts` parts sees in its turn: every part has those whose
+/// number leaves its own when divided by the number of parts. Of fewer shards than parts, several
+/// parts see the same.
+fn of_part(count: usize, parts: usize, part: usize, round: usize) -> usize {
+    match count.saturating_sub(part).div_ceil(parts) {
+        0 => part % count,
+        own => part + parts * (round % own),
     }
 }
 
@@ -224,7 +264,14 @@ pub(super) fn split(
 ) -> Result<Shards> {
     let largest = table.counts.iter().copied().max().unwrap_or(0);
     let count = largest.div_ceil(how.shard);
-    let here = count.min(how.most.max(1));
+    let mut here = vec![false; count];
+    // The first one decides units for all parts.
+    here[0] = true;
+    for part in how.parts.held() {
+        for round in 0..how.most.min(count) {
+            here[of_part(count, how.parts.count, part, round)] = true;
+        }
+    }
     let least = (how.shard / 10).max(Split::LEAST / 2);
     let made = TemporaryFolder::new_in(folder, 0o700);
     let folder = made.map_err(|cause| {
@@ -233,7 +280,7 @@ pub(super) fn split(
     })?;
     let mut writer = Writer {
         folder: folder.path(),
-        buffers: vec![vec![]; here],
+        buffers: vec![vec![]; count],
     };
     let assigner = |n: &usize| Assigner::new(count, *n, least);
     let mut assigners: Vec<Assigner> = table.counts.iter().map(assigner).collect();
@@ -265,7 +312,7 @@ pub(super) fn split(
         }
         hash.update(&bytes);
         for shard in assigners[time].split(&mut rng) {
-            if shard < here {
+            if here[shard] {
                 writer.push(shard, &bytes)?;
             }
         }
@@ -282,14 +329,17 @@ pub(super) fn split(
     if let Some(error) = wrong {
         return Err(error);
     }
-    (0..here).try_for_each(|shard| writer.flush(shard))?;
+    (0..count).try_for_each(|shard| match here[shard] {
+        true => writer.flush(shard),
+        false => Ok(()),
+    })?;
     for time in table.axis.values() {
         hash.update(time.to_le_bytes());
     }
     let mut disk = OnDisk {
         folder,
-        count,
         here,
+        parts: how.parts,
         axis: table.axis.clone(),
         columns: table.columns.clone(),
         masses: table.has_weights.then_some(masses),

@@ -1,6 +1,6 @@
 //! The state of a fit on disk.
 
-use std::path::Path as FilePath;
+use std::{fmt::Display, path::Path as FilePath};
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,14 @@ impl Checkpoint {
     /// # Errors
     /// The file cannot be written.
     pub fn save(&self, path: &FilePath) -> Result<()> {
+        let bytes = self.to_bytes();
+        store::replace(path, |out| out.write_all(&bytes))
+    }
+
+    /// What a file has.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let rest = serde_json::to_string(&self.rest).expect("the rest is plain data");
-        store::write_arrays(path, &self.arrays, &[(KEY, &rest)])
+        store::arrays_to_bytes(&self.arrays, &[(KEY, &rest)])
     }
 
     /// Reads what [`save`](Checkpoint::save) wrote.
@@ -83,15 +89,15 @@ impl Checkpoint {
     /// # Errors
     /// The file is missing, truncated, of another version, or not a checkpoint.
     pub fn load(path: &FilePath) -> Result<Self> {
-        let (arrays, metadata) = store::read_arrays(path)?;
-        let broken = || {
-            Error::new(
-                ErrorKind::Format,
-                format!("{} is not a checkpoint", path.display()),
-            )
-        };
+        Self::from_bytes(&store::read(path)?, path.display())
+    }
+
+    /// What a file has, which messages call `name`.
+    pub(crate) fn from_bytes(bytes: &[u8], name: impl Display) -> Result<Self> {
+        let (arrays, metadata) = store::arrays_in(bytes, &name)?;
+        let broken = || Error::new(ErrorKind::Format, format!("{name} is not a checkpoint"));
         let text = metadata.get(KEY).ok_or_else(broken)?;
-        let rest = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
+        let rest = versioned(text.as_bytes()).map_err(|e| e.within(&name))?;
         Ok(Self { rest, arrays })
     }
 

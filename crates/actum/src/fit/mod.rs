@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ pub use checkpoint::Checkpoint;
 use crate::{
     action::{Architecture, Engine, Precision},
     dynamics::Dynamics,
-    error::{Result, ensure},
+    error::{Error, ErrorKind, Result, ensure},
+    machines::{Machines, Parts, Tree, tree_sum},
     memory,
     objective::{Batch, Objective},
     problem::{Estimator, Problem},
@@ -35,6 +36,11 @@ pub struct Options {
     /// How many points a step draws, from 1 to 10^8 (and as many at each boundary with the estimator
     /// `samples`).
     pub batch: usize,
+    /// In how many parts a step is computed: a power of 2 up to 1024 that divides the batch. Each
+    /// is drawn by a generator of its own, and their gradients are added as a binary tree, so that
+    /// as many [processes](crate::machines) can share the fit and get the same bits. Other parts
+    /// are other draws.
+    pub parts: usize,
     /// The largest learning rate of Adam: reached after the warm-up, then lowered to 0 along half
     /// a cosine.
     pub learning_rate: f64,
@@ -58,12 +64,14 @@ pub struct Options {
 /// More than anyone waits for, and than anything here overflows at.
 const MOST_STEPS: usize = 1_000_000_000;
 const MOST_BATCH: usize = 100_000_000;
+const MOST_PARTS: usize = 1024;
 
 impl Default for Options {
     fn default() -> Self {
         Self {
             steps: 2000,
             batch: 512,
+            parts: 1,
             learning_rate: 1e-2,
             warmup: 100,
             clip: 1.0,
@@ -98,6 +106,19 @@ impl Options {
             Setting,
             "`warmup` must be at most {MOST_STEPS}, got {}",
             self.warmup
+        );
+        ensure!(
+            self.parts.is_power_of_two() && self.parts <= MOST_PARTS,
+            Setting,
+            "`parts` must be 1, 2, 4, .. or {MOST_PARTS}, a power of 2, got {}",
+            self.parts
+        );
+        ensure!(
+            self.batch.is_multiple_of(self.parts),
+            Setting,
+            "`batch` must be a multiple of `parts`, got {} and {}",
+            self.batch,
+            self.parts
         );
         for (name, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
             ensure!(
@@ -187,9 +208,9 @@ const REMEMBER_EVERY: usize = 50;
 const TRIES: usize = 5;
 
 /// What can be known before a fit begins to keep anything.
-pub(crate) fn check(problem: &Problem, options: &Options) -> Result<()> {
+pub(crate) fn check(problem: &Problem, options: &Options, machines: Machines) -> Result<()> {
     options.check()?;
-    problem.check_steps(options.steps)?;
+    problem.check_shards(options.steps, machines.parts(options.parts)?)?;
     // Points and velocities in both precisions, of this step and of the next.
     let d = problem.path().dimension();
     let what = format_args!("`batch`: {} points of {d} columns", options.batch);
@@ -233,7 +254,7 @@ pub fn fit(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Dynamics> {
-    Training::new(network, problem, options)?.run(observer)
+    among(Machines::alone(), network, problem, options, None, observer)
 }
 
 /// Goes on from a checkpoint: the result has the same bits as if the earlier fit of the same
@@ -248,9 +269,28 @@ pub fn resume(
     checkpoint: &Checkpoint,
     observer: &mut dyn Observer,
 ) -> Result<Dynamics> {
-    let mut training = Training::new(network, problem, options)?;
-    training.state = checkpoint.restore(&mut *training.network, &training.options)?;
-    training.run(observer)
+    let alone = Machines::alone();
+    among(alone, network, problem, options, Some(checkpoint), observer)
+}
+
+/// The part of this process in a fit that several share: [`fit`], or [`resume`] from a checkpoint.
+/// All give the same problem, options and checkpoint, and get the same dynamics. An error of one is
+/// that of all; the observer of the first alone can stop the fit.
+pub(crate) fn among(
+    machines: Machines,
+    network: Box<dyn Engine>,
+    problem: &Problem,
+    options: &Options,
+    checkpoint: Option<&Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Dynamics> {
+    let begun = Training::new(machines, network, problem, options).and_then(|mut training| {
+        if let Some(checkpoint) = checkpoint {
+            training.state = checkpoint.restore(&mut *training.network, &training.options)?;
+        }
+        Ok(training)
+    });
+    machines.agree(begun)?.run(observer)
 }
 
 /// Everything that changes from step to step, but for the parameters, which the network has.
@@ -285,12 +325,17 @@ impl TrainState {
 
 /// What a step looks at, and the generators after its draws.
 struct Drawn {
-    batch: Batch,
+    /// One for each part of this process.
+    batches: Vec<Batch>,
+    /// Of all parts.
+    at: Vec<f64>,
     rng: ChaCha8Rng,
     times: TimeSampler,
 }
 
 struct Training<'a> {
+    machines: Machines,
+    parts: Parts,
     network: Box<dyn Engine>,
     problem: &'a Problem<'a>,
     objective: Objective<'a>,
@@ -299,6 +344,8 @@ struct Training<'a> {
     state: TrainState,
     /// Drawn for the next step while the last one was computed; no part of the state.
     ahead: Option<Result<Drawn>>,
+    /// Memory for the gradients of parts.
+    tree: Tree,
 }
 
 /// What the guard can go back to.
@@ -312,6 +359,7 @@ struct Good {
 fn draw(
     objective: &Objective,
     options: &Options,
+    parts: Parts,
     step: usize,
     rng: &ChaCha8Rng,
     times: &TimeSampler,
@@ -319,17 +367,36 @@ fn draw(
     objective.path().advance(step)?;
     let (mut rng, mut times) = (rng.clone(), times.clone());
     let (at, density) = times.draw(options.batch);
-    let batch = objective.batch(at, density, &mut rng);
-    Ok(Drawn { batch, rng, times })
+    let batches = if parts.count == 1 {
+        vec![objective.batch(at.clone(), density, &mut rng)]
+    } else {
+        let seed = rng.next_u64();
+        let rows = options.batch / parts.count;
+        let batch = |part: usize| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(part as u64);
+            let here = part * rows..(part + 1) * rows;
+            let (at, density) = (at[here.clone()].to_vec(), density[here].to_vec());
+            objective.part(part, options.batch, at, density, &mut rng)
+        };
+        parts.held().map(batch).collect()
+    };
+    Ok(Drawn {
+        batches,
+        at,
+        rng,
+        times,
+    })
 }
 
 impl<'a> Training<'a> {
     fn new(
+        machines: Machines,
         mut network: Box<dyn Engine>,
         problem: &'a Problem<'a>,
         options: &Options,
     ) -> Result<Self> {
-        check(problem, options)?;
+        check(problem, options, machines)?;
         ensure!(
             network.dimension() == problem.path().dimension(),
             Shape,
@@ -342,12 +409,15 @@ impl<'a> Training<'a> {
             ..options.clone()
         };
         Ok(Self {
+            machines,
+            parts: machines.parts(options.parts)?,
             problem,
             objective: Objective::new(problem, options.estimator)?,
             state: TrainState::new(&*network, &options),
             options,
             network,
             ahead: None,
+            tree: Tree::default(),
         })
     }
 
@@ -365,6 +435,8 @@ impl<'a> Training<'a> {
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics> {
         let mut good = self.good();
         let mut saved = Instant::now();
+        // What went wrong in this process after a step. The others learn of it in the next one.
+        let mut failed = None;
         while self.state.step < self.options.steps {
             let before = self
                 .state
@@ -375,9 +447,11 @@ impl<'a> Training<'a> {
                 let TrainState {
                     step, rng, times, ..
                 } = &self.state;
-                draw(&self.objective, &self.options, *step, rng, times)
-            })?;
-            match self.step(drawn) {
+                let (objective, options) = (&self.objective, &self.options);
+                draw(objective, options, self.parts, *step, rng, times)
+            });
+            let drawn = failed.take().map_or(drawn, Err);
+            match self.step(drawn)? {
                 Ok(report) => {
                     let step = self.state.step;
                     if step.is_multiple_of(CHECKPOINT_EVERY) {
@@ -396,17 +470,25 @@ impl<'a> Training<'a> {
                     }
                     if done {
                         observer.checkpoint(&self.checkpoint(&self.good()))?;
-                    } else if stop || due {
-                        observer.checkpoint(&self.checkpoint(&good))?;
+                        continue;
+                    }
+                    if stop || due {
+                        let kept = observer.checkpoint(&self.checkpoint(&good));
+                        failed = kept.err();
                         saved = Instant::now();
                     }
-                    ensure!(
-                        !stop,
-                        Interrupted,
-                        "stopped after {step} of {} steps; the first {} are saved",
-                        self.options.steps,
-                        good.state.step
-                    );
+                    if stop && failed.is_none() {
+                        let what = format!(
+                            "stopped after {step} of {} steps; the first {} are saved",
+                            self.options.steps, good.state.step
+                        );
+                        failed = Some(Error::new(ErrorKind::Interrupted, what));
+                    }
+                    if self.machines.count() == 1
+                        && let Some(error) = failed
+                    {
+                        return Err(error);
+                    }
                 }
                 Err(reason) => {
                     let from = self.state.step;
@@ -454,28 +536,102 @@ impl<'a> Training<'a> {
         Dynamics::new(self.network, lagrangian.clone(), units.clone())
     }
 
-    /// One step, or what went wrong; then the state is no longer of use.
-    fn step(&mut self, drawn: Drawn) -> Result<Step, String> {
-        let Drawn { batch, rng, times } = drawn;
+    /// One step, or what went wrong with its numbers; then the state is no longer of use.
+    ///
+    /// # Errors
+    /// What the draw failed by, here or in another process.
+    fn step(&mut self, drawn: Result<Drawn>) -> Result<Result<Step, String>> {
+        let (machines, parts, options) = (self.machines, self.parts, &self.options);
+        let drawn = match drawn {
+            Ok(drawn) => drawn,
+            Err(error) => {
+                // The others wait for as many numbers as they have.
+                let rows = match options.adaptive_times {
+                    true => options.batch / parts.count,
+                    false => 0,
+                };
+                machines.gather_numbers(&vec![f64::NAN; 1 + parts.held * (1 + rows)]);
+                return machines.agree(Err(error));
+            }
+        };
+        let Drawn {
+            batches,
+            at,
+            rng,
+            times,
+        } = drawn;
         let state = &mut self.state;
-        let (options, step) = (&self.options, state.step);
+        let step = state.step;
         let learning_rate = options.learning_rate_at(step) * state.rate_factor;
         let (objective, network) = (&self.objective, &mut *self.network);
+        let tree = &mut self.tree;
         // Times that adapt wait for what this step finds.
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
         let mut ahead = None;
         // The step stays on its thread: a GPU has a stream for each.
-        let (found, gradient_norm) = rayon::in_place_scope(|scope| {
+        let found = rayon::in_place_scope(|scope| {
             if is_next_known {
                 let ahead = &mut ahead;
                 let (rng, times) = (&rng, &times);
-                scope.spawn(move |_| *ahead = Some(draw(objective, options, step + 1, rng, times)));
+                scope.spawn(move |_| {
+                    *ahead = Some(draw(objective, options, parts, step + 1, rng, times));
+                });
             }
-            let level = objective.differentiate(network, &batch);
-            state.guard.check(level.value)?;
-            let norm = adam::norm(network.parameter_gradient());
+            let mut told = vec![0.0];
+            if machines.count() > 1 && step.is_multiple_of(REMEMBER_EVERY) {
+                told[0] = checksum(network.parameters());
+            }
+            let mut interior = vec![];
+            for batch in &batches {
+                let level = objective.differentiate(network, batch);
+                told.push(level.value);
+                interior.extend(level.interior);
+                if parts.count > 1 {
+                    tree.add(network.parameter_gradient());
+                }
+            }
+            if options.adaptive_times {
+                told.extend(&interior);
+            }
+            let all = machines.gather_numbers(&told);
+            let all: Vec<&[f64]> = all.chunks_exact(told.len()).collect();
+            if all.iter().any(|told| told[0].is_nan()) {
+                machines.agree(Ok(()))?;
+            }
+            ensure!(
+                all.iter().all(|told| told[0] == all[0][0]),
+                Value,
+                "the processes have come to different parameters by step {step}: they must run on \
+                 processors of one kind"
+            );
+            let values: Vec<f64> = all
+                .iter()
+                .flat_map(|told| &told[1..=parts.held])
+                .copied()
+                .collect();
+            let value = tree_sum(&values);
+            if machines.count() > 1 {
+                interior = all
+                    .iter()
+                    .flat_map(|told| &told[1 + parts.held..])
+                    .copied()
+                    .collect();
+            }
+            let sum = (parts.count > 1).then(|| {
+                let mut sum = tree.take();
+                machines.sum(&mut sum);
+                sum
+            });
+            let gradient = sum.as_deref().unwrap_or(network.parameter_gradient());
+            let norm = adam::norm(gradient);
+            if let Err(reason) = state.guard.check(value) {
+                return Ok(Err(reason));
+            }
             if !norm.is_finite() {
-                return Err(format!("the gradient became {norm} at step {}", step + 1));
+                return Ok(Err(format!(
+                    "the gradient became {norm} at step {}",
+                    step + 1
+                )));
             }
             let k = step as f64;
             let update = Update {
@@ -484,29 +640,45 @@ impl<'a> Training<'a> {
                 keep: options.ema_decay.min((1.0 + k) / (10.0 + k)),
             };
             let adam = &mut state.adam;
-            network.update(&mut |parameters, gradient| adam.step(parameters, gradient, update));
-            Ok((level, norm))
+            network.update(&mut |parameters, gradient| {
+                adam.step(parameters, sum.as_deref().unwrap_or(gradient), update);
+            });
+            sum.into_iter().for_each(|sum| tree.give(sum));
+            Ok(Ok((value, interior, norm)))
         })?;
+        let (loss, interior, gradient_norm) = match found {
+            Ok(found) => found,
+            Err(reason) => return Ok(Err(reason)),
+        };
         self.ahead = ahead;
-        let loss = found.value;
         (state.rng, state.times) = (rng, times);
-        state.times.learn(&batch.times, &found.interior);
+        state.times.learn(&at, &interior);
         state.step += 1;
         state.guard.learn(loss);
         let exponent = self.problem.lagrangian().cost().exponent();
         let unit = self.problem.units().objective(exponent);
         let [told, level] = [loss, state.guard.level()].map(|loss| loss * unit);
         if !(told.is_finite() && level.is_finite()) {
-            return Err(format!("the objective became {told} at step {}", step + 1));
+            return Ok(Err(format!(
+                "the objective became {told} at step {}",
+                step + 1
+            )));
         }
-        Ok(Step {
+        Ok(Ok(Step {
             step: state.step,
             loss: told,
             smoothed: level,
             gradient_norm,
             learning_rate,
-        })
+        }))
     }
+}
+
+/// By which parameters that differ in a bit are told from each other: a whole number below 2^52.
+fn checksum(parameters: &[f32]) -> f64 {
+    // The constants of FNV-1a.
+    let mix = |hash: u64, x: &f32| (hash ^ u64::from(x.to_bits())).wrapping_mul(0x100_0000_01b3);
+    (parameters.iter().fold(0xcbf2_9ce4_8422_2325, mix) >> 12) as f64
 }
 
 /// The running level of the objective, by which an explosion is told from noise.

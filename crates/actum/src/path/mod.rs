@@ -113,6 +113,12 @@ pub trait Path: Sync {
     fn advance(&self, _step: usize) -> Result<()> {
         Ok(())
     }
+
+    /// What one of the [parts](crate::machines::Parts) of a step draws from, where that is not the
+    /// path itself.
+    fn part(&self, _part: usize) -> Option<&dyn Path> {
+        None
+    }
 }
 
 impl<P: Path + ?Sized> Path for &P {
@@ -146,5 +152,9 @@ impl<P: Path + ?Sized> Path for &P {
 
     fn advance(&self, step: usize) -> Result<()> {
         (**self).advance(step)
+    }
+
+    fn part(&self, part: usize) -> Option<&dyn Path> {
+        (**self).part(part)
     }
 }

@@ -1,6 +1,6 @@
 //! Paths through one shard of a population after another.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rand::Rng;
 
@@ -12,7 +12,8 @@ use crate::{
 
 /// The path through a population in [shards](Shards). The first [`Sharded::STEPS`] steps of a fit
 /// draw from the first shard, the next from the second, and after the last shard comes the first
-/// again. The number of a step alone decides its shard.
+/// again. The number of a step alone decides its shard. Where a step has [parts](Shards::parts),
+/// each of them has shards of its own, which it sees in turn.
 ///
 /// Couplings match the points of a shard with each other, so a chain never leaves its shard. Draws
 /// are those of couplings of samples of that size: their distances exceed the population's and fall
@@ -20,12 +21,12 @@ use crate::{
 pub struct Sharded<'a> {
     shards: &'a Shards,
     join: Box<Join<'a>>,
-    /// The current shard, and the path through it.
-    now: Mutex<(usize, Arc<Interpolant>)>,
-    dimension: usize,
-    span: [f64; 2],
-    has_mass: bool,
+    /// One for each part of this process.
+    turns: Vec<Turn>,
 }
+
+/// The current shard of a part, and the path through it.
+struct Turn(Mutex<(usize, Arc<Interpolant>)>);
 
 type Join<'a> = dyn Fn(&Snapshots) -> Result<Interpolant> + Sync + 'a;
 
@@ -40,7 +41,7 @@ impl<'a> Sharded<'a> {
     }
 
     /// The path through `shards`; `join` makes the path through one of them. As many shards as a
-    /// fit [needs](Sharded::needed) must be [kept](Shards::kept).
+    /// fit [needs](Sharded::needed) must be [kept](Shards::kept) for each part.
     ///
     /// # Errors
     /// Those of the first shard and of `join`.
@@ -48,34 +49,43 @@ impl<'a> Sharded<'a> {
         shards: &'a Shards,
         join: impl Fn(&Snapshots) -> Result<Interpolant> + Sync + 'a,
     ) -> Result<Self> {
-        let first = join(&shards.shard(0)?)?;
+        let first = Arc::new(join(&shards.shard(0)?)?);
+        let turns = shards.parts().held();
+        let turns = turns.map(|_| Turn(Mutex::new((0, first.clone()))));
         Ok(Self {
             shards,
             join: Box::new(join),
-            dimension: first.dimension(),
-            span: first.span(),
-            has_mass: first.has_mass(),
-            now: Mutex::new((0, Arc::new(first))),
+            turns: turns.collect(),
         })
     }
 
-    fn current(&self) -> Arc<Interpolant> {
-        self.now().1.clone()
-    }
-
-    fn now(&self) -> MutexGuard<'_, (usize, Arc<Interpolant>)> {
-        // A panic elsewhere cannot leave the pair half changed, because it is assigned at once.
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The first part of this process.
+    fn first(&self) -> &Turn {
+        &self.turns[0]
     }
 }
 
-impl Path for Sharded<'_> {
+impl Turn {
+    fn current(&self) -> (usize, Arc<Interpolant>) {
+        // A panic elsewhere cannot leave the pair half changed, because it is assigned at once.
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn is_now(&self, shard: usize, path: Arc<Interpolant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (shard, path);
+    }
+}
+
+impl Path for Turn {
     fn dimension(&self) -> usize {
-        self.dimension
+        self.current().1.dimension()
     }
 
     fn span(&self) -> [f64; 2] {
-        self.span
+        self.current().1.span()
     }
 
     fn has_velocity(&self) -> bool {
@@ -83,25 +93,64 @@ impl Path for Sharded<'_> {
     }
 
     fn has_mass(&self) -> bool {
-        self.has_mass
+        self.current().1.has_mass()
+    }
+
+    fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        self.current().1.arc_length()
+    }
+
+    fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
+        self.current().1.sample(times, rng)
+    }
+}
+
+impl Path for Sharded<'_> {
+    fn dimension(&self) -> usize {
+        self.first().dimension()
+    }
+
+    fn span(&self) -> [f64; 2] {
+        self.first().span()
+    }
+
+    fn has_velocity(&self) -> bool {
+        true
+    }
+
+    fn has_mass(&self) -> bool {
+        self.first().has_mass()
     }
 
     /// That of the path through the current shard.
     fn arc_length(&self) -> Option<(Vec<f64>, Vec<f64>)> {
-        self.current().arc_length()
+        self.first().arc_length()
     }
 
     fn sample(&self, times: &[f64], rng: &mut dyn Rng) -> PathSample {
-        self.current().sample(times, rng)
+        self.first().sample(times, rng)
     }
 
     fn advance(&self, step: usize) -> Result<()> {
-        let shard = step / Self::STEPS % self.shards.count();
-        let mut now = self.now();
-        if now.0 != shard {
-            let path = (self.join)(&self.shards.shard(shard)?)?;
-            *now = (shard, Arc::new(path));
+        let round = step / Self::STEPS;
+        for (part, turn) in self.shards.parts().held().zip(&self.turns) {
+            let shard = self.shards.of_part(part, round);
+            if turn.current().0 == shard {
+                continue;
+            }
+            // Of few shards several parts see the same.
+            let mut others = self.turns.iter().map(Turn::current);
+            let path = match others.find(|(other, _)| *other == shard) {
+                Some((_, path)) => path,
+                None => Arc::new((self.join)(&self.shards.shard(shard)?)?),
+            };
+            turn.is_now(shard, path);
         }
         Ok(())
+    }
+
+    fn part(&self, part: usize) -> Option<&dyn Path> {
+        let held = part.checked_sub(self.shards.parts().first)?;
+        self.turns.get(held).map(|turn| turn as &dyn Path)
     }
 }

@@ -201,7 +201,7 @@ impl<'a> SnapshotProblem<'a> {
                 let path = Sharded::new(shards, join)?;
                 let units = warped(units, &path)?;
                 Problem {
-                    shards: [shards.kept(), shards.count()],
+                    shards: Some(shards),
                     ..Problem::new(path, lagrangian, units)
                 }
             }

@@ -37,8 +37,10 @@ pub use weight::Weight;
 
 use crate::{
     action::Shape,
+    data::Shards,
     error::{Result, ensure},
     lagrangian::Lagrangian,
+    machines::Parts,
     path::{Path, Sharded},
     units::Units,
 };
@@ -66,8 +68,8 @@ pub struct Problem<'a> {
     goal: Goal,
     /// The one estimator that units and weight are made for.
     estimator: Option<Estimator>,
-    /// How many shards of how many a fit can see.
-    shards: [usize; 2],
+    /// What the path goes through, of a population in shards.
+    shards: Option<&'a Shards>,
 }
 
 impl<'a> Problem<'a> {
@@ -81,7 +83,7 @@ impl<'a> Problem<'a> {
             weight: Weight::uniform(),
             goal: Goal::Motion,
             estimator: None,
-            shards: [1, 1],
+            shards: None,
         }
     }
 
@@ -151,15 +153,24 @@ impl<'a> Problem<'a> {
         Ok(())
     }
 
-    /// Whether there are as many shards as a fit of so many steps sees.
-    pub(crate) fn check_steps(&self, steps: usize) -> Result<()> {
-        let [kept, count] = self.shards;
-        let needed = Sharded::needed(steps).min(count);
+    /// Whether there are the shards that these parts of a fit of so many steps see.
+    pub(crate) fn check_shards(&self, steps: usize, parts: Parts) -> Result<()> {
+        let Some(shards) = self.shards.filter(|shards| shards.count() > 1) else {
+            return Ok(());
+        };
+        let (kept, count) = (shards.kept(), shards.count());
+        let needed = (Sharded::needed(steps) * parts.held).min(count);
         ensure!(
-            kept >= needed,
+            shards.are_kept_for(Sharded::needed(steps)),
             Setting,
             "a fit of {steps} steps sees {needed} shards, and {kept} of {count} are kept; split \
              the file for as many steps"
+        );
+        ensure!(
+            shards.parts() == parts,
+            Setting,
+            "the file was split for {:?}, and the fit has {parts:?}; split it for those",
+            shards.parts()
         );
         Ok(())
     }

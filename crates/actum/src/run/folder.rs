@@ -8,8 +8,9 @@ use crate::{
     data::{Genes, Keys},
     dynamics::Dynamics,
     error::{Error, ErrorKind, Result, ensure},
-    fit::{Checkpoint, Observer, Rollback, Step, fit, resume},
+    fit::{self, Checkpoint, Observer, Rollback, Step},
     genes::Decoder,
+    machines::Machines,
     problem::Problem,
     store::{self, Lock, versioned},
 };
@@ -113,6 +114,7 @@ impl Run {
     /// Fits, and keeps all there is to keep.
     pub(super) fn learn(
         &self,
+        machines: Machines,
         network: Box<dyn Engine>,
         problem: &Problem,
         checkpoint: Option<&Checkpoint>,
@@ -131,10 +133,14 @@ impl Run {
             picture,
             inner: observer,
         };
-        let dynamics = match checkpoint {
-            Some(checkpoint) => resume(network, problem, options, checkpoint, &mut recorder),
-            None => fit(network, problem, options, &mut recorder),
-        }?;
+        let dynamics = fit::among(
+            machines,
+            network,
+            problem,
+            options,
+            checkpoint,
+            &mut recorder,
+        )?;
         dynamics.save(&self.folder.join(MODEL))
     }
 

@@ -41,7 +41,8 @@ pub use source::{Seen, SeenImages, SeenSnapshots, Source};
 use crate::{
     action::{Device, Precision},
     error::{Error, ErrorKind, Result, ensure},
-    fit::{self, Observer, Rollback, Step},
+    fit::{self, Checkpoint, Observer, Rollback, Step},
+    machines::Machines,
 };
 use images::Picture;
 
@@ -74,6 +75,9 @@ impl Run {
     /// With [`IfExists::Overwrite`] the run that is there stays until the new one is whole. A fit
     /// that is ended before is gone on with by [`IfExists::Resume`].
     ///
+    /// Where the device is [among](Device::among) several processes this is for the first of them;
+    /// the others [assist](Self::assist).
+    ///
     /// # Errors
     /// With [`IfExists::Resume`] no checkpoint, other data or other settings than the run has;
     /// settings that do not fit the data; whatever keeps [fitting](crate::fit::fit) from finishing
@@ -86,8 +90,95 @@ impl Run {
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        settings.check()?;
+        let machines = device.machines();
+        ensure!(
+            machines.is_first(),
+            Value,
+            "the first process of a fit alone has its run; the others assist"
+        );
         let data = data.into();
+        let prepared = Self::prepared(data, name, settings, device).and_then(|mut run| {
+            run.folder = claim.folder().to_owned();
+            let checkpoint = match claim.if_exists() {
+                IfExists::Resume => Some(run.checkpoint_to_resume()?),
+                IfExists::Keep | IfExists::Overwrite => None,
+            };
+            Ok((run, checkpoint))
+        });
+        let (mut run, checkpoint) = machines.agree(prepared)?;
+        run.share(checkpoint.as_ref(), machines)?;
+        let begun = settings.problem(data, observer).and_then(|problem| {
+            let mut rng = ChaCha8Rng::seed_from_u64(run.settings.fit().seed);
+            let network = settings.architecture().engine(problem.shape(), &mut rng)?;
+            let picture = match (settings.shown(data)?, &run.settings) {
+                (Some(shown), Settings::Images(settings)) => Some(Picture {
+                    shown,
+                    saved: network.saved().expect("a network of this library"),
+                    method: settings.method,
+                    degradation: run.degradation()?,
+                    units: problem.units().clone(),
+                    device: device.clone(),
+                }),
+                _ => None,
+            };
+            let network = device.place(network)?;
+            ensure!(
+                observer.begin().is_continue(),
+                Interrupted,
+                "stopped before the first step; nothing is kept"
+            );
+            // What cannot be fitted leaves no folder.
+            fit::check(&problem, run.settings.fit(), machines)?;
+            if checkpoint.is_none() {
+                run.folder = claim.begin()?;
+                run.begin()?;
+            }
+            Ok((problem, network, picture))
+        });
+        let (problem, network, picture) = machines.agree(begun)?;
+        let checkpoint = checkpoint.as_ref();
+        let fitted = run.learn(machines, network, &problem, checkpoint, picture, observer);
+        machines.agree(fitted.and_then(|()| claim.finish(&run.folder)))?;
+        run.folder = claim.folder().to_owned();
+        Ok(run)
+    }
+
+    /// Does its parts of a fit that the first of several processes [keeps](Self::fit), with the same
+    /// data and settings.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), of any of the processes.
+    pub fn assist<'a, S: Schema>(
+        data: impl Into<S::Data<'a>>,
+        name: &str,
+        settings: &S,
+        device: &Device,
+    ) -> Result<()> {
+        let machines = device.machines();
+        let data = data.into();
+        let run = machines.agree(Self::prepared(data, name, settings, device))?;
+        let checkpoint = run.share(None, machines)?;
+        let begun = settings.problem(data, &mut ()).and_then(|problem| {
+            let mut rng = ChaCha8Rng::seed_from_u64(run.settings.fit().seed);
+            let network = settings.architecture().engine(problem.shape(), &mut rng)?;
+            let network = device.place(network)?;
+            fit::check(&problem, run.settings.fit(), machines)?;
+            Ok((problem, network))
+        });
+        let (problem, network) = machines.agree(begun)?;
+        let (options, checkpoint) = (run.settings.fit(), checkpoint.as_ref());
+        let fitted = fit::among(machines, network, &problem, options, checkpoint, &mut ());
+        machines.agree(fitted.map(|_| ()))
+    }
+
+    /// A run that has no folder yet.
+    fn prepared<S: Schema>(
+        data: S::Data<'_>,
+        name: &str,
+        settings: &S,
+        device: &Device,
+    ) -> Result<Self> {
+        settings.check()?;
         let (fingerprint, seen) = settings.seen(data)?;
         let mut kept = settings.kept();
         let asked = kept.fit().precision;
@@ -98,8 +189,8 @@ impl Run {
             "`fit.precision` is bf16, but this network multiplies in f32 here; leave it \"auto\""
         );
         kept.fit_mut().precision = precision;
-        let mut run = Self {
-            folder: claim.folder().to_owned(),
+        Ok(Self {
+            folder: PathBuf::new(),
             settings: kept,
             source: Source {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -107,41 +198,26 @@ impl Run {
                 fingerprint,
                 seen,
             },
+        })
+    }
+
+    /// Makes sure that all processes fit the same, and gives them what the first goes on from.
+    fn share(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        machines: Machines,
+    ) -> Result<Option<Checkpoint>> {
+        machines.same(&[
+            ("version", &self.source.version),
+            ("settings", &self.settings.to_toml()),
+            ("data", &format!("hash {}", self.source.fingerprint)),
+        ])?;
+        let bytes = machines.share(checkpoint.map_or(vec![], Checkpoint::to_bytes));
+        let checkpoint = match (machines.is_first(), bytes.is_empty()) {
+            (true, _) | (_, true) => Ok(None),
+            _ => Checkpoint::from_bytes(&bytes, "the checkpoint of the first process").map(Some),
         };
-        let checkpoint = match claim.if_exists() {
-            IfExists::Resume => Some(run.checkpoint_to_resume()?),
-            IfExists::Keep | IfExists::Overwrite => None,
-        };
-        let problem = settings.problem(data, observer)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(run.settings.fit().seed);
-        let network = settings.architecture().engine(problem.shape(), &mut rng)?;
-        let picture = match (settings.shown(data)?, &run.settings) {
-            (Some(shown), Settings::Images(settings)) => Some(Picture {
-                shown,
-                saved: network.saved().expect("a network of this library"),
-                method: settings.method,
-                degradation: run.degradation()?,
-                units: problem.units().clone(),
-                device: device.clone(),
-            }),
-            _ => None,
-        };
-        let network = device.place(network)?;
-        ensure!(
-            observer.begin().is_continue(),
-            Interrupted,
-            "stopped before the first step; nothing is kept"
-        );
-        // What cannot be fitted leaves no folder.
-        fit::check(&problem, run.settings.fit())?;
-        if checkpoint.is_none() {
-            run.folder = claim.begin()?;
-            run.begin()?;
-        }
-        run.learn(network, &problem, checkpoint.as_ref(), picture, observer)?;
-        claim.finish(&run.folder)?;
-        run.folder = claim.folder().to_owned();
-        Ok(run)
+        machines.agree(checkpoint)
     }
 
     /// The settings it was made with.

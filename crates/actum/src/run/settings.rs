@@ -13,6 +13,7 @@ use crate::{
     data::{Images, Split},
     error::{Error, ErrorKind, Result, ensure},
     fit::{self, Observer, Options},
+    machines::Parts,
     path::{Degradation, Sharded},
     problem::{
         DataOptions, Hidden, ImageDataOptions, ImageOptions, LagrangianOptions, Method, NoisePath,
@@ -89,6 +90,7 @@ impl SnapshotSettings {
             shard: self.data.shard,
             seed: self.fit.seed,
             most: Sharded::needed(self.fit.steps),
+            parts: Parts::all(self.fit.parts),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt::Display,
     path::Path as FilePath,
 };
 
@@ -30,6 +31,12 @@ pub(crate) fn write_arrays(
     arrays: &[Array],
     metadata: &[(&str, &str)],
 ) -> Result<()> {
+    let bytes = arrays_to_bytes(arrays, metadata);
+    store::replace(path, |out| out.write_all(&bytes))
+}
+
+/// Arrays and metadata as a safetensors file has them.
+pub(crate) fn arrays_to_bytes(arrays: &[Array], metadata: &[(&str, &str)]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = arrays
         .iter()
         .map(|a| a.values.iter().flat_map(|v| v.to_le_bytes()).collect())
@@ -47,9 +54,7 @@ pub(crate) fn write_arrays(
     let text = serde_json::to_string(&metadata).expect("texts are plain data");
     // The library writes several texts in an order of chance.
     let metadata = HashMap::from([(ALL.to_owned(), text)]);
-    let whole = safetensors::serialize(views, Some(metadata))
-        .map_err(|cause| Error::new(ErrorKind::Io, "cannot lay out safetensors").because(cause))?;
-    store::replace(path, |out| out.write_all(&whole))
+    safetensors::serialize(views, Some(metadata)).expect("views and texts can be laid out")
 }
 
 /// Under what name the file has all metadata.
@@ -85,34 +90,40 @@ fn hash(arrays: &[Array], metadata: &BTreeMap<String, String>) -> String {
 
 /// Reads what [`write_arrays`] wrote.
 pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, BTreeMap<String, String>)> {
-    let bytes = store::read(path)?;
+    arrays_in(&store::read(path)?, path.display())
+}
+
+/// What [`arrays_to_bytes`] made, which messages call `name`.
+pub(crate) fn arrays_in(
+    bytes: &[u8],
+    name: impl Display,
+) -> Result<(Vec<Array>, BTreeMap<String, String>)> {
     let broken = |cause: safetensors::SafeTensorError| {
         Error::new(
             ErrorKind::Format,
-            format!("{} is not a whole safetensors file", path.display()),
+            format!("{name} is not a whole safetensors file"),
         )
         .because(cause)
     };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
     let texts = header.metadata().clone().unwrap_or_default();
     // A file of another program has none: it is refused for its hash.
     let metadata = texts
         .get(ALL)
         .and_then(|text| serde_json::from_str(text).ok());
     let metadata: BTreeMap<String, String> = metadata.unwrap_or_default();
-    let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
     let arrays = tensors
         .iter()
-        .map(|(name, view)| {
+        .map(|(array, view)| {
             ensure!(
                 view.dtype() == Dtype::F32,
                 Format,
-                "{}: expected f32 in `{name}`, got {:?}",
-                path.display(),
+                "{name}: expected f32 in `{array}`, got {:?}",
                 view.dtype()
             );
             Ok(Array {
-                name: name.to_owned(),
+                name: array.to_owned(),
                 shape: view.shape().to_vec(),
                 values: view
                     .data()
@@ -125,8 +136,7 @@ pub(crate) fn read_arrays(path: &FilePath) -> Result<(Vec<Array>, BTreeMap<Strin
     ensure!(
         metadata.get(HASH) == Some(&hash(&arrays, &metadata)),
         Format,
-        "{} is damaged: its numbers do not have the hash that was written with them",
-        path.display()
+        "{name} is damaged: its numbers do not have the hash that was written with them"
     );
     Ok((arrays, metadata))
 }

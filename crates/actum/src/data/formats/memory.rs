@@ -426,6 +426,7 @@ mod tests {
             shard: 20,
             seed: 3,
             most: 2,
+            parts: crate::machines::Parts::all(1),
         };
         let keys = Keys::default();
         let readers = [

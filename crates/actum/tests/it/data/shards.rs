@@ -66,6 +66,7 @@ pub fn split(shard: usize, most: usize) -> Split {
         shard,
         seed: 7,
         most,
+        parts: Parts::all(1),
     }
 }
 
