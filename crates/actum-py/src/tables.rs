@@ -132,7 +132,7 @@ impl Data {
             shard,
             seed: 0,
             most: 1,
-            parts: Parts::all(1),
+            parts: actum::machines::Parts::all(1),
         };
         let mut tell = |_, _| match watch.goes_on() {
             true => ControlFlow::Continue(()),

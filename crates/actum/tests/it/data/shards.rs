@@ -66,7 +66,7 @@ pub fn split(shard: usize, most: usize) -> Split {
         shard,
         seed: 7,
         most,
-        parts: Parts::all(1),
+        parts: actum::machines::Parts::all(1),
     }
 }
 
