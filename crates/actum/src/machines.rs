@@ -155,7 +155,7 @@ impl Machines {
                 let [first, other] = [&all[0], &all[rank]].map(|b| String::from_utf8_lossy(b));
                 let (first, other) = different_lines(&first, &other);
                 let what = format!(
-                    "{} has another {name} than the first: {other}, not {first}; all processes of a \
+                    "{} differs from the first in its {name}: {other}, not {first}; all processes of a \
                      fit need the same",
                     self.name(rank)
                 );
@@ -364,7 +364,10 @@ mod mpi {
                 let mut length = mine.len() as u64;
                 first.broadcast_into(&mut length);
                 mine.resize(length as usize, 0);
-                first.broadcast_into(&mut mine[..]);
+                // Open MPI refuses the address of nothing.
+                if length > 0 {
+                    first.broadcast_into(&mut mine[..]);
+                }
             }
             mine
         }

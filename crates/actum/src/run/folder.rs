@@ -122,14 +122,13 @@ impl Run {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let options = self.settings.fit();
+        let lines = checkpoint.map_or(Ok(vec![]), |kept| self.log_until(kept.step()));
+        let lines = machines.agree(lines)?;
         let mut recorder = Recorder {
             folder: &self.folder,
             steps: options.steps,
             every: options.steps.div_ceil(LINES),
-            lines: match checkpoint {
-                Some(checkpoint) => self.log_until(checkpoint.step())?,
-                None => vec![],
-            },
+            lines,
             picture,
             inner: observer,
         };

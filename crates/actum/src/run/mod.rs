@@ -167,7 +167,10 @@ impl Run {
         });
         let (problem, network) = machines.agree(begun)?;
         let (options, checkpoint) = (run.settings.fit(), checkpoint.as_ref());
-        let fitted = fit::among(machines, network, &problem, options, checkpoint, &mut ());
+        // The first reads the log that it goes on with.
+        let fitted = machines
+            .agree(Ok(()))
+            .and_then(|()| fit::among(machines, network, &problem, options, checkpoint, &mut ()));
         machines.agree(fitted.map(|_| ()))
     }
 
