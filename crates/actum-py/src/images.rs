@@ -11,6 +11,7 @@ use actum::{
     metric,
     path::Mask,
     problem::{Hidden, NoisePath, Task},
+    report::{Report, ToldOfImages},
     run::{self, IfExists, ImageModel, ImageSettings},
 };
 use ndarray::Array4;
@@ -182,6 +183,43 @@ pub fn score_images(
             return Ok(json!(found).to_string());
         }
         Ok(json!(model.generation(&data, n, BITS_OF, 0, scheme)?).to_string())
+    })
+}
+
+/// A page about the run, with images of its fit and others that it restores.
+#[pyfunction]
+pub fn page_of_images(
+    py: Python,
+    of: PyRef<Run>,
+    data: Option<GivenImages>,
+    images: Option<GivenImages>,
+) -> PyResult<(String, Vec<String>)> {
+    let (run, commands) = (of.run(), of.commands());
+    let [data, images] = [data, images].map(|given| given.map(GivenImages::what));
+    work(py, None, move |_| {
+        let known = &run.source().data;
+        let restores = run.images()?.0.task != Task::Generate;
+        let fitted = match data {
+            Some(data) => Some(data.read(Shapes::SEEN)?),
+            // Those of the fit may be gone.
+            None => Shapes::or_read(known, Shapes::SEEN).ok(),
+        };
+        let restored = match images {
+            Some(images) => Some(images.read(Shapes::FRESH)?),
+            None if restores && known == Shapes::NAME => {
+                Some(Shapes::or_read(known, Shapes::FRESH)?)
+            }
+            None => None,
+        };
+        let seen = |images: Option<Images>| images.map(|x| run.view_images(&x)).transpose();
+        let (fitted, restored) = (seen(fitted)?, seen(restored)?);
+        let told = ToldOfImages {
+            fitted: fitted.as_ref(),
+            restored: restored.as_ref(),
+            commands,
+        };
+        let report = Report::of_images(&run, &Device::cpu(), &told)?;
+        Ok((report.html(), report.summary))
     })
 }
 

@@ -24,7 +24,9 @@ mod _actum {
     use super::{
         cells::{decode, fates_of, genes_of, learn_genes, perturb, screen},
         evaluate::evaluate,
-        images::{fit_images, psnr, restore_images, sample_images, score_images, ssim},
+        images::{
+            fit_images, page_of_images, psnr, restore_images, sample_images, score_images, ssim,
+        },
         own_path::fit_path,
         points::{branching, distance, gallery, gallery_names, transport},
         run::{Motion, Run, check, fit},

@@ -216,6 +216,11 @@ impl Run {
     pub fn run(&self) -> Arc<run::Run> {
         self.run.clone()
     }
+
+    /// What makes a page about it again.
+    pub fn commands(&self) -> Vec<String> {
+        vec![format!("actum.load({:?}).report()", self.folder.display())]
+    }
 }
 
 /// Fits the motion between snapshots.
@@ -616,7 +621,7 @@ impl Run {
         moving: bool,
     ) -> PyResult<(String, Vec<String>)> {
         let (run, data) = (self.run(), data.data());
-        let (dynamics, folder) = (self.dynamics.clone(), self.folder.clone());
+        let (dynamics, commands) = (self.dynamics.clone(), self.commands());
         work(py, None, move |watch| {
             let seed = run.snapshots()?.0.fit.seed;
             let (snapshots, labels) = match &label_key {
@@ -645,7 +650,6 @@ impl Run {
             let report = if moving {
                 Report::moving(&run, &dynamics, &snapshots, known)?
             } else {
-                let commands = vec![format!("actum.load({:?}).report()", folder.display())];
                 let told = Told {
                     known,
                     commands,

@@ -32,7 +32,8 @@ from ._evaluate import Evaluation, evaluate
 from ._fates import Fates
 from ._fit import fit, fit_path, load
 from ._plot import Plot
-from ._run import Motion, PathMotion, Report, Run
+from ._report import Report
+from ._run import Motion, PathMotion, Run
 
 __version__ = _version()
 

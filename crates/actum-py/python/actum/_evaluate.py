@@ -11,7 +11,7 @@ from typing import Any, Optional
 from . import _actum, _data, _progress, _settings
 from ._frames import frame, table_html
 from ._progress import Progress
-from ._run import PathLike
+from ._report import PathLike
 
 
 class Evaluation:

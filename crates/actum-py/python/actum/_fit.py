@@ -12,7 +12,8 @@ import numpy as np
 from . import _actum, _data, _progress, _settings
 from ._errors import DataError, ShapeError
 from ._progress import Progress
-from ._run import Array, Motion, PathLike, PathMotion, Run
+from ._report import PathLike
+from ._run import Array, Motion, PathMotion, Run
 
 
 def load(path: PathLike) -> Any:

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _actum, _data, _fates, _settings
-from ._errors import ActumError, DataError, FileError, MissingError, ShapeError
+from ._errors import ActumError, DataError, MissingError, ShapeError
 from ._frames import frame, table_html
 from ._plot import Plot
 from ._progress import Progress
+from ._report import PathLike, Report
 
 Array = npt.NDArray[np.float64]
-PathLike = Union[str, "os.PathLike[str]"]
 Time = Union[float, int, str]
 #: What a prediction is measured by.
 DISTANCES = ("w1", "w2", "mmd_squared", "energy", "mass_error")
@@ -299,39 +299,6 @@ class PathMotion(Motion):
         """The objective after every step, smoothed: a data frame, or arrays by name."""
         steps, values = [step for step, _ in self._losses], [x for _, x in self._losses]
         return frame({"step": steps, "smoothed": values})
-
-
-class Report:
-    """A page about a run, complete in itself.
-
-    :meth:`Run.report` makes one. A notebook shows it; :attr:`html` is its text.
-    """
-
-    def __init__(self, page: str, summary: list[str]) -> None:
-        self.html = page
-        #: What was fitted, how well it predicts, and what to be careful about.
-        self.summary = summary
-
-    def save(self, path: PathLike) -> None:
-        """Writes the page, under a temporary name first."""
-        target = Path(path)
-        part = target.with_name(f".actum-{os.getpid()}-{target.name}")
-        try:
-            part.write_text(self.html, encoding="utf-8")
-            part.replace(target)
-        except OSError as cause:
-            part.unlink(missing_ok=True)
-            raise FileError(f"cannot write {target}: {cause.strerror}") from cause
-
-    def __repr__(self) -> str:
-        return "\n".join(self.summary) or "<actum.Report>"
-
-    def _repr_html_(self) -> str:
-        # The page has scripts of its own, which see nothing of the notebook.
-        return (
-            '<iframe sandbox="allow-scripts allow-downloads" title="The motion" width="100%" '
-            f'height="760" style="border: 0" srcdoc="{html.escape(self.html)}"></iframe>'
-        )
 
 
 class Run(Motion):

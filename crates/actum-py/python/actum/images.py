@@ -7,8 +7,11 @@ some.
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import os
+from pathlib import Path
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -16,9 +19,10 @@ import numpy.typing as npt
 
 from . import _actum, _progress, _settings
 from ._errors import FormatError, ShapeError
-from ._frames import frame
+from ._frames import frame, table_html
 from ._progress import Progress
-from ._run import PathLike, _of_files
+from ._report import PathLike, Report
+from ._run import _of_files
 
 __all__ = ["ImageRun", "fit"]
 
@@ -49,8 +53,9 @@ def _given(images: Any) -> Union[Pixels, str]:
 class ImageRun:
     """A fit to images; :func:`fit` and :func:`actum.load` make one."""
 
-    def __init__(self, native: _actum.Run) -> None:
+    def __init__(self, native: _actum.Run, data: Union[Pixels, str, None] = None) -> None:
         self._native = native
+        self._data = data
         self._told = json.loads(native.told())
 
     @property
@@ -130,6 +135,46 @@ class ImageRun:
         """
         return json.loads(_actum.score_images(self._native, _given(images), int(n), temperature))
 
+    def report(
+        self,
+        path: Optional[PathLike] = None,
+        *,
+        images: Any = None,
+        data: Any = None,
+    ) -> Report:
+        """One page about the run: what it makes or restores, and how its fit went.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it, ``.html``; nothing is written without one.
+        images : images, optional
+            What to restore, of a run that restores; by default fresh made-up images where it was
+            fitted on such, else those of the fit.
+        data : images, optional
+            Those of the fit: the nearest of them are shown beside generated ones. By default those
+            that are known.
+
+        Returns
+        -------
+        Report
+            A notebook shows it.
+
+        Raises
+        ------
+        MissingError
+            Nothing to restore.
+        SettingError
+            Images to restore, of a run that makes some.
+        """
+        given = [None if x is None else _given(x) for x in (data, images)]
+        if given[0] is None:
+            given[0] = self._data
+        report = Report(*_actum.page_of_images(self._native, given[0], given[1]))
+        if path is not None:
+            report.save(path)
+        return report
+
     def save(self, path: PathLike, *, overwrite: bool = False) -> None:
         """Copies the run to a folder, which the program and :func:`actum.load` read."""
         self._native.copy(os.fspath(path), overwrite)
@@ -147,6 +192,24 @@ class ImageRun:
         h, w, c = self.source["shape"]
         task = self.settings["task"]
         return f"<actum.images.ImageRun: {task}, {h} x {w} pixels, {c} channels>"
+
+    def _repr_html_(self) -> str:
+        h, w, c = self.source["shape"]
+        facts = {
+            "task": self.settings["task"],
+            "steps": str(self.settings["fit"]["steps"]),
+            "images": f"{self.source['images']} of {h} x {w} pixels, {c} channels",
+            "data": self.source["data"],
+        }
+        rows = [[html.escape(name), html.escape(value)] for name, value in facts.items()]
+        shown = "<b>actum.images.ImageRun</b>" + table_html(rows)
+        # What the model made last, as the fit drew it.
+        samples = Path(self._native.folder) / "samples.png"
+        if not samples.is_file():
+            return shown
+        png = base64.b64encode(samples.read_bytes()).decode()
+        style = "image-rendering: pixelated; max-width: 100%"
+        return f'{shown}<img alt="Images" style="{style}" src="data:image/png;base64,{png}">'
 
 
 def fit(
@@ -222,4 +285,4 @@ def fit(
     with _progress.Shown(progress) as shown:
         native, warned = _actum.fit_images(given, picture, file, changes, place, shown)
     _progress.say([], warned)
-    return ImageRun(native)
+    return ImageRun(native, given)

@@ -9,7 +9,7 @@ use crate::{
     action::{Action, Device, Saved},
     error::{Error, ErrorKind, Result, ensure},
     lagrangian::{Lagrangian, Scaled},
-    store::{self, versioned},
+    store::{self, Array, versioned},
     units::Units,
 };
 
@@ -326,21 +326,14 @@ impl Dynamics {
     /// The file cannot be written; an action that is no network of this library; a known drift that
     /// is a function.
     pub fn save(&self, path: &FilePath) -> Result<()> {
-        let engine = self.action.as_engine();
-        let Some((engine, network)) = engine.and_then(|e| Some((e, e.saved()?))) else {
-            return Err(Error::new(
-                ErrorKind::Setting,
-                "cannot save this action: only the networks of this library have a place in a file",
-            ));
+        let foreign = || {
+            let what = "cannot save this action: only the networks of this library have a place in a \
+                        file";
+            Error::new(ErrorKind::Setting, what)
         };
-        let header = Header {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            network,
-            lagrangian: self.lagrangian.clone(),
-            units: self.units.clone(),
-        };
-        let header = serde_json::to_string(&header)
-            .map_err(|cause| Error::new(ErrorKind::Setting, "cannot save it").because(cause))?;
+        let engine = self.action.as_engine().ok_or_else(foreign)?;
+        let network = engine.saved().ok_or_else(foreign)?;
+        let header = header(network, &self.lagrangian, &self.units)?;
         let arrays = engine.unpack(engine.parameters());
         store::write_arrays(path, &arrays, &[(HEADER, &header)])
     }
@@ -360,23 +353,40 @@ impl Dynamics {
                 ),
             )
         })?;
-        let header: Header = versioned(text.as_bytes()).map_err(|e| e.within(path.display()))?;
+        Self::of(text, &arrays, device).map_err(|e| e.within(path.display()))
+    }
+
+    /// Of a [`header`] and the parameters of its network.
+    pub(crate) fn of(text: &str, arrays: &[Array], device: &Device) -> Result<Self> {
+        let header: Header = versioned(text.as_bytes())?;
         ensure!(
             header.units.is_whole(),
             Format,
-            "{}: its units are damaged: {:?}",
-            path.display(),
+            "its units are damaged: {:?}",
             header.units
         );
-        let within = |e: Error| e.within(path.display());
         let numbers = arrays.iter().map(|array| array.values.len()).sum();
-        let network = header.network.blank(header.units.dimension(), numbers);
-        let mut network = network.map_err(within)?;
-        let values = network.pack(&arrays).map_err(within)?;
+        let mut network = header.network.blank(header.units.dimension(), numbers)?;
+        let values = network.pack(arrays)?;
         network.update(&mut |parameters, _| parameters.copy_from_slice(&values));
         let network = device.place(network)?;
         Self::new(network, header.lagrangian, header.units)
     }
+}
+
+/// All of a motion except its numbers, as text.
+///
+/// # Errors
+/// A known drift that is a function.
+pub(crate) fn header(network: Saved, lagrangian: &Lagrangian, units: &Units) -> Result<String> {
+    let header = Header {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        network,
+        lagrangian: lagrangian.clone(),
+        units: units.clone(),
+    };
+    serde_json::to_string(&header)
+        .map_err(|cause| Error::new(ErrorKind::Setting, "cannot save it").because(cause))
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{DivergenceGuard, Good, Options, TrainState, adam::Adam, times::TimeSampler};
 use crate::{
-    action::Engine,
+    action::{Device, Engine},
+    dynamics::{self, Dynamics},
     error::{Error, ErrorKind, Result, ensure},
+    problem::Problem,
     store::{self, Array, versioned},
 };
 
@@ -17,6 +19,8 @@ use crate::{
 pub struct Checkpoint {
     rest: Rest,
     arrays: Vec<Array>,
+    /// What the average lacks of a motion; none of what no file can hold.
+    motion: Option<String>,
 }
 
 /// What is not an array.
@@ -34,11 +38,17 @@ struct Rest {
 }
 
 const KEY: &str = "actum-checkpoint";
+const MOTION: &str = "actum-motion";
 /// The parameters, their average and Adam's two moments.
 const PARTS: [&str; 4] = ["value", "average", "first", "second"];
 
 impl Checkpoint {
-    pub(super) fn of(network: &dyn Engine, good: &Good, options: &Options) -> Self {
+    pub(super) fn of(
+        network: &dyn Engine,
+        good: &Good,
+        options: &Options,
+        problem: &Problem,
+    ) -> Self {
         let state = &good.state;
         let [first, second] = state.adam.moments();
         let parts = [&good.parameters, state.adam.average(), first, second];
@@ -49,8 +59,10 @@ impl Checkpoint {
                 ..array
             })
         });
+        let motion = |saved| dynamics::header(saved, problem.lagrangian(), problem.units()).ok();
         Self {
             arrays: arrays.collect(),
+            motion: network.saved().and_then(motion),
             rest: Rest {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 step: state.step,
@@ -81,7 +93,9 @@ impl Checkpoint {
     /// What a file has.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let rest = serde_json::to_string(&self.rest).expect("the rest is plain data");
-        store::arrays_to_bytes(&self.arrays, &[(KEY, &rest)])
+        let motion = self.motion.as_deref().map(|motion| (MOTION, motion));
+        let texts: Vec<_> = motion.into_iter().chain([(KEY, &*rest)]).collect();
+        store::arrays_to_bytes(&self.arrays, &texts)
     }
 
     /// Reads what [`save`](Checkpoint::save) wrote.
@@ -94,31 +108,41 @@ impl Checkpoint {
 
     /// What a file has, which messages call `name`.
     pub(crate) fn from_bytes(bytes: &[u8], name: impl Display) -> Result<Self> {
-        let (arrays, metadata) = store::arrays_in(bytes, &name)?;
+        let (arrays, mut metadata) = store::arrays_in(bytes, &name)?;
         let broken = || Error::new(ErrorKind::Format, format!("{name} is not a checkpoint"));
         let text = metadata.get(KEY).ok_or_else(broken)?;
         let rest = versioned(text.as_bytes()).map_err(|e| e.within(&name))?;
-        Ok(Self { rest, arrays })
+        Ok(Self {
+            rest,
+            arrays,
+            motion: metadata.remove(MOTION),
+        })
     }
 
-    /// Gives a network the average of the parameters.
-    pub(crate) fn average_into(&self, network: &mut dyn Engine) -> Result<()> {
-        let average = self.part(PARTS[1], network)?;
-        network.update(&mut |parameters, _| parameters.copy_from_slice(&average));
-        Ok(())
+    /// The motion as far as it is learned, on `device`: what [`fit`](super::fit()) would return if
+    /// this were the last step.
+    ///
+    /// # Errors
+    /// A network that is not of this library, or a known drift that is a function; a damaged
+    /// checkpoint.
+    pub fn dynamics(&self, device: &Device) -> Result<Dynamics> {
+        let motion = self.motion.as_ref().ok_or_else(|| {
+            let what = "the checkpoint is of a network or a drift that has no place in a file";
+            Error::new(ErrorKind::Setting, what)
+        })?;
+        Dynamics::of(motion, &self.part(PARTS[1]), device)
     }
 
-    fn part(&self, part: &str, network: &dyn Engine) -> Result<Vec<f32>> {
+    fn part(&self, part: &str) -> Vec<Array> {
         let prefix = format!("{part}.");
-        let arrays: Vec<Array> = self
-            .arrays
-            .iter()
-            .filter_map(|a| {
-                let name = a.name.strip_prefix(&prefix)?.to_owned();
-                Some(Array { name, ..a.clone() })
+        let of = self.arrays.iter().filter_map(|array| {
+            let name = array.name.strip_prefix(&prefix)?.to_owned();
+            Some(Array {
+                name,
+                ..array.clone()
             })
-            .collect();
-        network.pack(&arrays)
+        });
+        of.collect()
     }
 
     /// The state, with its parameters given to the network.
@@ -136,7 +160,7 @@ impl Checkpoint {
         );
         let [value, average, first, second] = PARTS;
         let step = self.rest.step;
-        let part = |part| self.part(part, network);
+        let part = |part| network.pack(&self.part(part));
         let adam = Adam::resumed(step, part(average)?, [part(first)?, part(second)?])?;
         let value = part(value)?;
         network.update(&mut |parameters, _| parameters.copy_from_slice(&value));

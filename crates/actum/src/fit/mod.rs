@@ -429,7 +429,7 @@ impl<'a> Training<'a> {
     }
 
     fn checkpoint(&self, good: &Good) -> Checkpoint {
-        Checkpoint::of(&*self.network, good, &self.options)
+        Checkpoint::of(&*self.network, good, &self.options, self.problem)
     }
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics> {

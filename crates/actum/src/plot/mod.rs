@@ -64,7 +64,7 @@ pub use loss::{LossPoint, loss};
 pub use mass::{ObservedMass, mass};
 pub use projection::Projection;
 pub use scores::{Score, scores};
-pub use snapshots::{Panel, snapshots};
+pub use snapshots::{Panel, snapshots, snapshots_apart};
 pub use streamlines::streamlines;
 pub use trajectories::trajectories;
 

@@ -57,6 +57,44 @@ pub fn snapshots(
     projection: &Projection,
     by: Option<&ByClass>,
 ) -> Result<Picture> {
+    let rows = drawn(panels, projection, by)?;
+    let rows = [&*rows[0], &*rows[1]];
+    let times = TimeScale::new(panels.iter().map(|p| p.time));
+    Ok(match projection.against_time() {
+        true => strips(panels, rows, how, projection, by),
+        false => grid(panels, rows, rows, &times, how, projection, by),
+    })
+}
+
+/// As [`snapshots`], but a picture for each time, on the axes of all. A population of one column has
+/// one picture.
+///
+/// # Errors
+/// As [`snapshots`].
+pub fn snapshots_apart(
+    panels: &[Panel],
+    projection: &Projection,
+    by: Option<&ByClass>,
+) -> Result<Vec<Picture>> {
+    let all = drawn(panels, projection, by)?;
+    let all = [&*all[0], &*all[1]];
+    if projection.against_time() {
+        return Ok(vec![strips(panels, all, "", projection, by)]);
+    }
+    let times = TimeScale::new(panels.iter().map(|p| p.time));
+    let one = |i: usize| {
+        let rows = all.map(|row| &row[i..=i]);
+        grid(&panels[i..=i], rows, all, &times, "", projection, by)
+    };
+    Ok((0..panels.len()).map(one).collect())
+}
+
+/// The observed and the predicted points of each panel that are drawn.
+fn drawn(
+    panels: &[Panel],
+    projection: &Projection,
+    by: Option<&ByClass>,
+) -> Result<[Vec<Option<Dots>>; 2]> {
     super::check("panel time", panels.iter().map(|p| p.time))?;
     let clouds = panels
         .iter()
@@ -86,34 +124,30 @@ pub fn snapshots(
         dots.map_err(|e| e.within(format_args!("panel {:?}", panels[i].label)))
     };
     let each = || panels.iter().enumerate();
-    let rows = [
+    Ok([
         each()
             .map(|(i, p)| dots(i, &p.observed, |by, i| &by.observed[i]))
             .collect::<Result<Vec<_>>>()?,
         each()
             .map(|(i, p)| dots(i, &p.predicted, |by, _| &by.moved))
             .collect::<Result<Vec<_>>>()?,
-    ];
-    Ok(if projection.against_time() {
-        strips(panels, &rows, how, projection, by)
-    } else {
-        grid(panels, &rows, how, projection, by)
-    })
+    ])
 }
 
-type Rows = [Vec<Option<Dots>>; 2];
+/// What is drawn of the observed and of the predicted points of panels.
+type Rows<'a> = [&'a [Option<Dots>]; 2];
 
 const NAMES: [&str; 2] = ["observed", "predicted"];
 
 fn notes(
-    rows: &Rows,
+    rows: Rows,
     how: &str,
     frame: &Frame,
     projection: &Projection,
     times: &TimeScale,
     by: Option<&ByClass>,
 ) -> Vec<Option<String>> {
-    let all = || rows.iter().flatten().flatten();
+    let all = || rows.into_iter().flatten().flatten();
     vec![
         (!how.is_empty()).then(|| how.to_owned()),
         population::subsampled("observed points", rows[0].iter().flatten()),
@@ -128,16 +162,20 @@ fn notes(
     ]
 }
 
+/// Panels on the axes of all points `within`.
 fn grid(
     panels: &[Panel],
-    rows: &Rows,
+    rows: Rows,
+    within: Rows,
+    times: &TimeScale,
     how: &str,
     projection: &Projection,
     by: Option<&ByClass>,
 ) -> Picture {
     let limits = |axis: usize| {
         axis::limits(
-            rows.iter()
+            within
+                .into_iter()
                 .flatten()
                 .flatten()
                 .flat_map(|d| d.page.iter().map(move |p| p[axis])),
@@ -174,8 +212,7 @@ fn grid(
     };
     let right = left + columns as f64 * (width + GAP) - GAP;
     let bottom = MARGIN + bands as f64 * band - GAP + (bands - 1) as f64 * between;
-    let times = TimeScale::new(panels.iter().map(|p| p.time));
-    let notes = notes(rows, how, &origin, projection, &times, by);
+    let notes = notes(rows, how, &origin, projection, times, by);
     let caption = population::caption(notes, right - left);
     let total = bottom + axis::BELOW + population::caption_height(&caption) + 0.5 * MARGIN;
     let legend = by.map_or(0.0, |by| 16.0 + by.classes.width());
@@ -299,7 +336,7 @@ fn heading(canvas: &mut Canvas, panel: &Panel, colour: Option<&str>, [x, y]: [f6
 
 fn strips(
     panels: &[Panel],
-    rows: &Rows,
+    rows: Rows,
     how: &str,
     projection: &Projection,
     by: Option<&ByClass>,
@@ -328,7 +365,7 @@ fn strips(
     };
     let x_limits = [times.first() - pad, times.last() + pad];
     let y_limits = axis::limits(
-        rows.iter()
+        rows.into_iter()
             .flatten()
             .flatten()
             .flat_map(|d| d.page.iter().map(|p| p[1])),
@@ -402,7 +439,7 @@ fn strips(
 
 const OBSERVED: &str = "#7d8694";
 
-fn legend(canvas: &mut Canvas, [mut x, y]: [f64; 2], panels: &[Panel], rows: &Rows) {
+fn legend(canvas: &mut Canvas, [mut x, y]: [f64; 2], panels: &[Panel], rows: Rows) {
     let mut entry = |canvas: &mut Canvas, colours: &[String], text: &str| {
         for colour in colours {
             canvas.group(&format!("fill=\"{colour}\""), |canvas| {

@@ -138,6 +138,8 @@ fn list(class: &str, items: &[String]) -> String {
 
 /// The section of the moving picture, whose place a drawing has where nothing can move.
 fn moving(scene: &Scene, drawn: &mut usize) -> String {
+    let still = scene.still.iter().map(|chart| of_chart(chart, drawn));
+    let still: String = still.collect();
     let colours = scene.ways_to_colour();
     let colours = colours
         .iter()
@@ -147,7 +149,7 @@ fn moving(scene: &Scene, drawn: &mut usize) -> String {
         &[
             ("described", &escape(&scene.described)),
             ("colours", &colours.collect::<String>()),
-            ("still", &of_chart(&scene.still, drawn)),
+            ("still", &still),
             ("note", &escape(&scene.note)),
         ],
     )
@@ -316,9 +318,24 @@ fn apart(svg: &str, number: usize) -> String {
             .replace("id=\"", &format!("id=\"{own}"))
             .replace("url(#", &format!("url(#{own}"))
             .replace("href=\"#", &format!("href=\"#{own}"));
+        let tag = ["fill", "stroke"]
+            .iter()
+            .fold(tag, |tag, of| by_name(&tag, of));
         text.to_owned() + &tag
     });
     pieces.collect()
+}
+
+/// Colours by names made of their numbers, so that a dark page can have others in their place.
+fn by_name(tag: &str, attribute: &str) -> String {
+    let given = format!(" {attribute}=\"#");
+    let mut pieces = tag.split(&given);
+    let mut named = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (colour, rest) = piece.split_once('"').unwrap_or((piece, ""));
+        let _ = write!(named, " {attribute}=\"var(--{colour}, #{colour})\"{rest}");
+    }
+    named
 }
 
 fn of_raster(raster: &Raster, class: &str) -> String {
@@ -366,11 +383,11 @@ mod tests {
 
     #[test]
     fn names_in_drawings_are_apart_and_texts_stay() {
-        let svg = "<svg><clipPath id=\"area1\"/><g clip-path=\"url(#area1)\"><text>id=\"x\" url(#y)</text></g><use href=\"#a\"/></svg>";
+        let svg = "<svg><clipPath id=\"area1\"/><g fill=\"#fff000\" clip-path=\"url(#area1)\"><text>id=\"x\" fill=\"#1\" url(#y)</text></g><use href=\"#a\"/></svg>";
         let own = apart(svg, 7);
         assert_eq!(
             own,
-            "<svg><clipPath id=\"d7-area1\"/><g clip-path=\"url(#d7-area1)\"><text>id=\"x\" url(#y)</text></g><use href=\"#d7-a\"/></svg>"
+            "<svg><clipPath id=\"d7-area1\"/><g fill=\"var(--fff000, #fff000)\" clip-path=\"url(#d7-area1)\"><text>id=\"x\" fill=\"#1\" url(#y)</text></g><use href=\"#d7-a\"/></svg>"
         );
     }
 

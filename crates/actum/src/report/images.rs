@@ -41,7 +41,7 @@ impl Report {
     ///
     /// # Errors
     /// A run of snapshots; a fit that is not finished; nothing to restore for a run that restores
-    /// (`Missing`).
+    /// (`Missing`), and images to restore for one that makes some (`Setting`).
     pub fn of_images(run: &Run, device: &Device, told: &ToldOfImages) -> Result<Self> {
         let (settings, seen) = run.images()?;
         let limited = match (told.fitted, settings.data.limit) {
@@ -54,6 +54,11 @@ impl Report {
             fitted: limited.as_ref().or(told.fitted),
             ..told.clone()
         };
+        ensure!(
+            settings.task != Task::Generate || told.restored.is_none(),
+            Setting,
+            "this run makes images and restores none: leave out those to restore"
+        );
         let model = run.model(device)?;
         let [h, w, c] = seen.shape;
         let what = match settings.task {

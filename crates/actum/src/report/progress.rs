@@ -1,41 +1,27 @@
 //! A fit that is running, in a page.
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
 use super::{
     Cell, Chart, Part, Report, Section, Table, html,
     parts::{number, thousands},
     snapshots::{COMPARED, some},
 };
 use crate::{
-    action::{Device, Saved},
+    action::Device,
     data::Snapshots,
-    dynamics::Dynamics,
     error::Result,
-    lagrangian::Lagrangian,
     plot::{LossPoint, loss},
-    run::{Record, Run, Schema, Scored},
-    units::Units,
+    run::{Record, Run, Scored},
 };
 
 /// A fit that is watched from its files.
 pub struct Follower {
     run: Run,
-    watched: Option<Watched>,
-    /// What its last checkpoint predicts.
+    /// Real points to compare predictions with.
+    few: Option<Snapshots>,
+    /// What the last checkpoint predicts.
     scored: Vec<Scored>,
     /// The step of that checkpoint.
     step: usize,
-}
-
-/// What a checkpoint lacks of a motion, and real points to compare it with.
-struct Watched {
-    network: Saved,
-    lagrangian: Lagrangian,
-    units: Units,
-    few: Snapshots,
-    held: Vec<usize>,
 }
 
 impl Follower {
@@ -43,11 +29,11 @@ impl Follower {
     /// from at most 2,000 of their points. Without snapshots nothing is predicted.
     ///
     /// # Errors
-    /// Snapshots that the settings do not fit; a run of images with snapshots.
+    /// Snapshots without mass.
     pub fn new(run: &Run, seen: Option<&Snapshots>) -> Result<Self> {
         Ok(Self {
             run: run.clone(),
-            watched: seen.map(|seen| Watched::new(run, seen)).transpose()?,
+            few: seen.map(|seen| some(seen, COMPARED)).transpose()?,
             scored: vec![],
             step: 0,
         })
@@ -56,42 +42,23 @@ impl Follower {
     /// How far it has come.
     ///
     /// # Errors
-    /// Files that are damaged.
+    /// Files that are damaged; a run of images with snapshots.
     pub fn progress(&mut self) -> Result<Progress> {
         let step = self.run.steps_done()?;
-        if let Some(watched) = self.watched.as_ref().filter(|_| step != self.step) {
-            self.scored = watched.scored(&self.run)?;
+        if let Some(few) = self.few.as_ref().filter(|_| step != self.step) {
+            self.scored = scored(&self.run, few)?;
             self.step = step;
         }
-        Progress::of(&self.run, &self.scored)
+        Progress::of(&self.run, step, &self.scored)
     }
 }
 
-impl Watched {
-    fn new(run: &Run, seen: &Snapshots) -> Result<Self> {
-        let (settings, _) = run.snapshots()?;
-        let problem = settings.problem(seen.into(), &mut ())?;
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.fit.seed);
-        let network = settings.architecture().engine(problem.shape(), &mut rng)?;
-        let units = problem.units().clone();
-        let [begin, end] = units.span();
-        let inside = |k: &usize| (begin..=end).contains(&seen.times()[*k]) && *k > 0;
-        Ok(Self {
-            network: network.saved().expect("a network of this library"),
-            lagrangian: problem.lagrangian().clone(),
-            units,
-            held: run.held_in(seen)?.into_iter().filter(inside).collect(),
-            few: some(seen, COMPARED)?,
-        })
-    }
-
-    fn scored(&self, run: &Run) -> Result<Vec<Scored>> {
-        let mut network = self.network.blank(self.units.dimension(), usize::MAX)?;
-        run.checkpoint()?.average_into(&mut *network)?;
-        let network = Device::cpu().place(network)?;
-        let dynamics = Dynamics::new(network, self.lagrangian.clone(), self.units.clone())?;
-        run.score(&dynamics, &self.few, None, &self.held)
-    }
+fn scored(run: &Run, few: &Snapshots) -> Result<Vec<Scored>> {
+    let dynamics = run.checkpoint()?.dynamics(&Device::cpu())?;
+    let [begin, end] = dynamics.units.span();
+    let inside = |k: &usize| (begin..=end).contains(&few.times()[*k]) && *k > 0;
+    let held: Vec<usize> = run.held_in(few)?.into_iter().filter(inside).collect();
+    run.score(&dynamics, few, None, &held)
 }
 
 /// How far a fit has come, as parts of a page.
@@ -101,8 +68,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn of(run: &Run, scored: &[Scored]) -> Result<Self> {
-        let steps = run.steps_done()?;
+    fn of(run: &Run, steps: usize, scored: &[Scored]) -> Result<Self> {
         let all = run.settings().fit().steps;
         let log = if steps > 0 { run.log()? } else { vec![] };
         let mut parts = vec![];

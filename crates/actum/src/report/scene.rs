@@ -30,8 +30,8 @@ pub struct Scene {
     pub described: String,
     /// What a reader should know of it.
     pub note: String,
-    /// What is shown where nothing can move.
-    pub still: Chart,
+    /// What is shown where nothing can move: a drawing of each time.
+    pub still: Vec<Chart>,
     /// What the numbers are.
     pub seen: Seen,
     /// The numbers: places of moving points, of observed ones, rates, masses, labels, fates.
@@ -133,7 +133,7 @@ pub(super) struct Of<'a> {
     pub projection: &'a Projection,
     pub known: Option<Labelled<'a>>,
     pub seed: u64,
-    pub still: Chart,
+    pub still: Vec<Chart>,
     /// How many points move at most, and how many observed ones are drawn.
     pub most: usize,
 }
@@ -496,10 +496,6 @@ mod tests {
         let snapshots = Snapshots::new(times, clouds).unwrap();
         let all: Vec<&Cloud> = snapshots.clouds().iter().collect();
         let projection = Projection::fit(&all, snapshots.columns()).unwrap();
-        let still = Chart {
-            about: String::new(),
-            svg: String::new(),
-        };
         Scene::new(&Of {
             dynamics: &dynamics,
             snapshots: &snapshots,
@@ -507,7 +503,7 @@ mod tests {
             projection: &projection,
             known: None,
             seed: 0,
-            still,
+            still: vec![],
             most: MOST,
         })
         .unwrap()

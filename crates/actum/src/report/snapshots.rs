@@ -11,7 +11,7 @@ use crate::{
     cloud::Cloud,
     data::Snapshots,
     dynamics::Dynamics,
-    error::{Error, ErrorKind, Result},
+    error::{Result, ensure},
     evaluate::{self, Distances},
     fates::Driver,
     lagrangian::smooth::GradientFraction,
@@ -54,58 +54,24 @@ impl Report {
         told: &Told,
     ) -> Result<Self> {
         let (settings, _) = run.snapshots()?;
-        let [begin, end] = dynamics.units.span();
-        let outside: Vec<usize> = (0..snapshots.len())
-            .filter(|k| !(begin..=end).contains(&snapshots.times()[*k]))
-            .collect();
-        let all_labels: Vec<String> = outside
-            .iter()
-            .map(|k| snapshots.labels()[*k].clone())
-            .collect();
-        let inside = match outside.len() {
-            n if n == snapshots.len() => {
-                let what = format!(
-                    "no snapshot lies between {begin} and {end}, where the run moves points"
-                );
-                return Err(Error::new(ErrorKind::Value, what));
-            }
-            0 => snapshots.clone(),
-            _ => snapshots.without(&outside)?,
-        };
+        let (inside, outside) = inside(dynamics, snapshots)?;
         let held = run.held_in(snapshots)?;
         let (scored, sampled) = scored(run, dynamics, snapshots)?;
-        let projection = projection(run, snapshots)?;
         let sizes: Vec<usize> = snapshots.clouds().iter().map(Cloud::len).collect();
-        let by = told.known.filter(|_| outside.is_empty());
+        let by = told.known.filter(|_| outside.is_none());
         let by = by
             .map(|known| ByClass::of(known.labels, &sizes))
             .transpose()?;
         let mut pictures = Pictures::default();
-        run.pictures(
-            dynamics,
-            &inside,
-            &scored,
-            by.as_ref(),
-            &mut |picture, name| {
-                pictures.0.push((name.to_owned(), picture));
-                Ok(())
-            },
-        )?;
-        let mut notes: Vec<String> = vec![];
-        if !all_labels.is_empty() {
-            notes.push(format!(
-                "these times lie outside of those that were learned, {begin} to {end}, and are not \
-                 predicted: {}",
-                words::joined(&all_labels)
-            ));
-        }
-        notes.extend(snapshots.warnings());
-        notes.extend(told.warnings.iter().cloned());
-        let still = pictures.chart(
-            "snapshots",
-            "Observed points at each time, and below them what is predicted.",
-        );
-        let still = still.expect("snapshots are drawn");
+        let mut keep = |picture, name: &str| {
+            pictures.0.push((name.to_owned(), picture));
+            Ok(())
+        };
+        run.pictures(dynamics, &inside, &scored, by.as_ref(), &mut keep)?;
+        let mut warnings: Vec<String> = outside.into_iter().collect();
+        warnings.extend(snapshots.warnings());
+        warnings.extend(told.warnings.iter().cloned());
+        let projection = run.projection(snapshots)?;
         let scene = Scene::new(&Of {
             dynamics,
             snapshots,
@@ -113,35 +79,29 @@ impl Report {
             projection: &projection,
             known: told.known,
             seed: settings.fit.seed,
-            still,
+            still: still(&run.panels(dynamics, &inside)?, &projection, by.as_ref())?,
             most: MOST,
         })?;
         let summary = vec![
             words::fitted(run, snapshots, &held)?,
             words::predicted(snapshots, &scored),
-            words::careful(run, snapshots, &scored, &notes)?,
+            words::careful(run, snapshots, &scored, &warnings)?,
         ];
+        let grows = dynamics.lagrangian.grows();
+        let standardized = settings.data.standardize;
         let mut sections = vec![
-            predictions(
-                &scored,
-                dynamics.lagrangian.grows(),
-                settings.data.standardize,
-                sampled,
-                &pictures,
-            ),
+            predictions(&scored, grows, standardized, sampled, &pictures),
             motion(run, dynamics, &inside, &pictures)?,
         ];
-        if let Some(known) = told.known {
-            sections.extend(fates(
-                snapshots,
-                &known,
-                told.drivers,
-                dynamics.lagrangian.grows(),
-            ));
-        }
-        sections.push(data(run, snapshots, &held, &notes));
-        sections.push(fit(run, &pictures)?);
-        sections.push(how(run, settings.to_toml(), &told.commands));
+        let fates = told
+            .known
+            .and_then(|known| fates(snapshots, &known, told.drivers, grows));
+        sections.extend(fates);
+        sections.extend([
+            data(run, snapshots, &held, &warnings),
+            fit(run, &pictures)?,
+            how(run, settings.to_toml(), &told.commands),
+        ]);
         Ok(Self {
             title: title(run),
             about: format!(
@@ -167,7 +127,7 @@ impl Report {
         known: Option<Labelled>,
     ) -> Result<Self> {
         let held = run.held_in(snapshots)?;
-        let projection = projection(run, snapshots)?;
+        let projection = run.projection(snapshots)?;
         let panels: Vec<Panel> = (0..snapshots.len())
             .map(|k| Panel {
                 time: snapshots.times()[k],
@@ -177,7 +137,6 @@ impl Report {
                 held_out: held.contains(&k),
             })
             .collect();
-        let still = plot::snapshots(&panels, "", &projection, None)?;
         let scene = Scene::new(&Of {
             dynamics,
             snapshots,
@@ -185,7 +144,7 @@ impl Report {
             projection: &projection,
             known,
             seed: run.settings().fit().seed,
-            still: Chart::new(&still, "Observed points at each time."),
+            still: still(&panels, &projection, None)?,
             most: FEW,
         })?;
         Ok(Self {
@@ -199,15 +158,44 @@ impl Report {
     }
 }
 
-/// The page of all snapshots, with axes as distances see them.
-fn projection(run: &Run, snapshots: &Snapshots) -> Result<Projection> {
-    let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
-    let time = match snapshots.axis().units() {
-        Some(units) => format!("time, {units}"),
-        None => "time".to_owned(),
+/// The snapshots between the times where the run moves points, and what is to be said of others.
+fn inside(dynamics: &Dynamics, snapshots: &Snapshots) -> Result<(Snapshots, Option<String>)> {
+    let [begin, end] = dynamics.units.span();
+    let outside: Vec<usize> = (0..snapshots.len())
+        .filter(|k| !(begin..=end).contains(&snapshots.times()[*k]))
+        .collect();
+    if outside.is_empty() {
+        return Ok((snapshots.clone(), None));
+    }
+    ensure!(
+        outside.len() < snapshots.len(),
+        Value,
+        "no snapshot lies between {begin} and {end}, where the run moves points"
+    );
+    let labels = outside.iter().map(|k| snapshots.labels()[*k].clone());
+    let said = format!(
+        "these times lie outside of those that were learned, {begin} to {end}, and are not \
+         predicted: {}",
+        words::joined(&labels.collect::<Vec<_>>())
+    );
+    Ok((snapshots.without(&outside)?, Some(said)))
+}
+
+/// A drawing of each time, for readers without a script and for paper.
+fn still(panels: &[Panel], projection: &Projection, by: Option<&ByClass>) -> Result<Vec<Chart>> {
+    let what = match panels.iter().any(|panel| panel.predicted.is_some()) {
+        true => "observed and predicted points",
+        false => "observed points",
     };
-    let scale = run.scale(snapshots)?;
-    Ok(Projection::scaled(&clouds, snapshots.columns(), &scale)?.over(&time))
+    let pictures = plot::snapshots_apart(panels, projection, by)?;
+    let charts = pictures.iter().zip(panels).map(|(picture, panel)| {
+        let at = match pictures.len() == panels.len() {
+            true => &panel.label,
+            false => "All times",
+        };
+        Chart::new(picture, &format!("{at}: {what}."))
+    });
+    Ok(charts.collect())
 }
 
 fn title(run: &Run) -> String {

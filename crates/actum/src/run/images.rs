@@ -2,16 +2,13 @@
 
 use super::{ImageModel, Run};
 use crate::{
-    action::{Device, Saved},
+    action::Device,
     data::Images,
-    dynamics::Dynamics,
     error::{Result, ensure},
     fit::Checkpoint,
     flow::Scheme,
-    lagrangian::Lagrangian,
     path::Degradation,
     problem::{Method, Task},
-    units::Units,
 };
 
 /// Of images; a run of snapshots refuses.
@@ -65,20 +62,15 @@ impl Run {
 /// What is drawn at every checkpoint: what the model makes.
 pub(super) struct Picture {
     pub shown: Images,
-    pub saved: Saved,
     pub method: Method,
     pub degradation: Degradation,
-    pub units: Units,
     pub device: Device,
 }
 
 impl Picture {
     /// What there is to see, and in how many columns.
     pub fn draw(&self, checkpoint: &Checkpoint) -> Result<(Images, usize)> {
-        let mut network = self.saved.blank(self.units.dimension(), usize::MAX)?;
-        checkpoint.average_into(&mut *network)?;
-        let network = self.device.place(network)?;
-        let dynamics = Dynamics::new(network, Lagrangian::kinetic(), self.units.clone())?;
+        let dynamics = checkpoint.dynamics(&self.device)?;
         let model = ImageModel::new(self.method, dynamics, self.degradation.clone())?;
         // For the eye: what costs less than a few steps of the fit.
         let scheme = Scheme::RungeKutta4(10);

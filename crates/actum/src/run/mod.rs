@@ -113,10 +113,8 @@ impl Run {
             let picture = match (settings.shown(data)?, &run.settings) {
                 (Some(shown), Settings::Images(settings)) => Some(Picture {
                     shown,
-                    saved: network.saved().expect("a network of this library"),
                     method: settings.method,
                     degradation: run.degradation()?,
-                    units: problem.units().clone(),
                     device: device.clone(),
                 }),
                 _ => None,

@@ -40,14 +40,55 @@ impl Run {
     ) -> Result<()> {
         fs::create_dir_all(folder)
             .map_err(|cause| Error::io("create the folder", folder, cause))?;
-        self.pictures(dynamics, snapshots, scored, by, &mut |picture, name| {
+        let mut save = |picture: plot::Picture, name: &str| {
             let [svg, _] = picture.save(&folder.join(name))?;
             drawn(&svg);
             Ok(())
-        })
+        };
+        let panels = self.panels(dynamics, snapshots)?;
+        let how = format!(
+            "Predicted: the points of {} moved along the learned field.",
+            panels[0].label
+        );
+        let projection = self.projection(snapshots)?;
+        save(
+            plot::snapshots(&panels, &how, &projection, by)?,
+            "snapshots",
+        )?;
+        self.pictures(dynamics, snapshots, scored, by, &mut save)
     }
 
-    /// The pictures that [`draw`](Self::draw) writes, each given to `save` with its name.
+    /// The page of all snapshots, with axes as distances see them: columns that are standardised in
+    /// the fit are so in the picture.
+    pub(crate) fn projection(&self, snapshots: &Snapshots) -> Result<Projection> {
+        let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
+        let scale = self.scale(snapshots)?;
+        let projection = Projection::scaled(&clouds, snapshots.columns(), &scale)?;
+        Ok(projection.over(&over(snapshots)))
+    }
+
+    /// Each snapshot, and the points of the first moved to its time.
+    pub(crate) fn panels(&self, dynamics: &Dynamics, snapshots: &Snapshots) -> Result<Vec<Panel>> {
+        let held = self.held_in(snapshots)?;
+        let (labels, times) = (shown(snapshots), snapshots.times());
+        let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
+        let seed = self.settings().fit().seed;
+        let first = snapshots.cloud(0);
+        let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
+        let panels = labels.into_iter().enumerate().map(|(i, label)| {
+            Ok(Panel {
+                time: times[i],
+                label,
+                observed: Some(snapshots.cloud(i).clone()),
+                predicted: Some(moved.cloud(i)?),
+                held_out: held.contains(&i),
+            })
+        });
+        panels.collect()
+    }
+
+    /// The pictures that [`draw`](Self::draw) writes beside the snapshots, each given to `save` with
+    /// its name.
     pub(crate) fn pictures(
         &self,
         dynamics: &Dynamics,
@@ -57,12 +98,8 @@ impl Run {
         save: &mut dyn FnMut(plot::Picture, &str) -> Result<()>,
     ) -> Result<()> {
         let held = &self.held_in(snapshots)?;
-        let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
-        let units = snapshots.axis().units();
-        let time = units.map_or("time".to_owned(), |units| format!("time, {units}"));
-        // What distances see: columns that are standardised in the fit are so in the picture.
-        let scale = self.scale(snapshots)?;
-        let projection = Projection::scaled(&clouds, snapshots.columns(), &scale)?.over(&time);
+        let time = over(snapshots);
+        let projection = self.projection(snapshots)?;
         let labels = shown(snapshots);
         let observed: Vec<Observed> = labels
             .iter()
@@ -79,27 +116,6 @@ impl Run {
         let times = snapshots.times();
         let scheme = Scheme::for_lagrangian(&dynamics.lagrangian);
         let seed = self.settings().fit().seed;
-        let moved = flow::simulate(dynamics, first, times[0], times, scheme, seed)?;
-        let panels = (0..snapshots.len())
-            .map(|i| {
-                Ok(Panel {
-                    time: times[i],
-                    label: labels[i].clone(),
-                    observed: Some(snapshots.cloud(i).clone()),
-                    predicted: Some(moved.cloud(i)?),
-                    held_out: held.contains(&i),
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let how = format!(
-            "Predicted: the points of {} moved along the learned field.",
-            labels[0]
-        );
-        save(
-            plot::snapshots(&panels, &how, &projection, by)?,
-            "snapshots",
-        )?;
-
         let rows = thinned(first.len(), PARTICLES);
         let (some, by) = (first.select(&rows)?, by.map(|by| by.moving(&rows)));
         let by = by.as_ref();
@@ -220,6 +236,12 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// The axis of time.
+fn over(snapshots: &Snapshots) -> String {
+    let units = snapshots.axis().units();
+    units.map_or("time".to_owned(), |units| format!("time, {units}"))
 }
 
 /// The labels as a person reads them: numbers alone say that they are times.
