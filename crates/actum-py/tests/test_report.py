@@ -57,6 +57,33 @@ def test_a_run_without_its_data_still_tells_its_facts(tmp_path: Path) -> None:
     assert "<table>" in run._repr_html_() and "<iframe" not in run._repr_html_()
 
 
+def test_images_have_pages_too(tmp_path: Path) -> None:
+    shapes = np.random.default_rng(0).integers(0, 255, (20, 8, 8, 1), dtype=np.uint8)
+    small = {"network.channels": 8, "fit.batch": 4, "network.levels": 1}
+    run = actum.images.fit(shapes, steps=3, set=small, progress=False)
+    report = run.report(tmp_path / "report.html")
+    assert "20 images of 8 x 8 pixels" in report.summary[0]
+    # The images of the fit are known, so the nearest of them are shown.
+    assert "the nearest of 20 images" in report.html
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == report.html
+    assert "generate" in run._repr_html_() and "data:image/png;base64," in run._repr_html_()
+    # A run from a folder does not know them, and can be told.
+    run.save(tmp_path / "run")
+    loaded = actum.load(tmp_path / "run")
+    assert "not known" in " ".join(loaded.report().summary)
+    assert "the nearest of 20 images" in loaded.report(data=shapes).html
+    with pytest.raises(actum.SettingError, match="restores none"):
+        run.report(images=shapes)
+
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[:4] = True
+    hidden = actum.images.fit(shapes, task="inpaint", mask=mask, steps=2, set=small, progress=False)
+    assert "PSNR" in hidden.report(images=shapes[:3]).html
+    hidden.save(tmp_path / "hidden")
+    with pytest.raises(actum.MissingError, match="to restore"):
+        actum.load(tmp_path / "hidden").report()
+
+
 def test_the_program_writes_the_same_numbers(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(1)

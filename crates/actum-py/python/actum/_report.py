@@ -15,7 +15,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 class Report:
     """A page about a run, complete in itself.
 
-    :meth:`Run.report` and :meth:`actum.images.ImageRun.report` make one. A notebook shows it; :attr:`html` is its text.
+    :meth:`Run.report` and :meth:`actum.images.ImageRun.report` make one. A notebook shows it;
+    :attr:`html` is its text.
     """
 
     def __init__(self, page: str, summary: list[str]) -> None:

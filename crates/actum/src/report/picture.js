@@ -64,7 +64,9 @@ const size = () => {
   image = pen.createImageData(W, H);
   pixels = new Uint32Array(image.data.buffer);
   ground = new Uint32Array(W * H);
-  again();
+  // At once: a canvas of a new size is empty until it is drawn.
+  drawGround();
+  draw();
 };
 const style = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 const radius = () =>

@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2};
 use serde::Serialize;
 
-use super::{Chart, parts::thousands};
+use super::{Chart, parts::thousands, words};
 use crate::{
     cloud::Cloud,
     data::{Attribute, Snapshots},
@@ -262,7 +262,7 @@ impl Scene {
             label: snapshots.labels()[k].clone(),
             frame: at(times[k]).map_or(-1.0, |k| k as f64),
             place: scale.place(times[k]),
-            said: super::words::time(snapshots, &snapshots.labels()[k]),
+            said: words::time(snapshots, &snapshots.labels()[k]),
             held_out: of.held.contains(&k),
             count: snapshots.counts()[k] as usize,
             drawn: shown[k].len(),
@@ -308,10 +308,10 @@ impl Scene {
         };
         Ok(Self {
             described: format!(
-                "{} points of {} move to {}; the axes are {} and {}.",
+                "{} points at {} move to {}; the axes are {} and {}.",
                 thousands(n),
-                snapshots.labels()[first],
-                axis.label_of(end),
+                words::time(snapshots, &snapshots.labels()[first]),
+                words::time(snapshots, &axis.label_of(end)),
                 seen.names[0],
                 seen.names[1]
             ),
@@ -346,8 +346,8 @@ impl Scene {
 fn note(of: &Of, seen: &Seen) -> String {
     let snapshot = &seen.snapshots[seen.first];
     let mut notes = vec![format!(
-        "The points of {} are moved along the learned field; faint points were observed.",
-        snapshot.label
+        "The points at {} are moved along the learned field; faint points were observed.",
+        snapshot.said
     )];
     if seen.n < snapshot.count {
         notes.push(format!(

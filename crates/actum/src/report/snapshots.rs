@@ -318,7 +318,7 @@ fn predictions(
         if name.starts_with("score-") && scored.iter().any(|scored| scored.held_out) {
             parts.push(Part::Chart(Chart::new(
                 picture,
-                "The result in colour, in grey what it is compared with.",
+                "W1 of the prediction and of what it is compared with.",
             )));
         }
     }

@@ -11,7 +11,7 @@ use actum::{
     error::{ErrorKind, Result},
     fit::{Observer, Options, Rollback, fit, resume},
     gallery::gaussian::{Gaussian, Moments},
-    lagrangian::Lagrangian,
+    lagrangian::{Drift, Lagrangian},
     objective::Objective,
     path::{FnPath, Path, PathSample},
     problem::{Estimator, Problem},
@@ -105,6 +105,26 @@ fn tensors_too_have_the_same_bits_whatever_the_number_of_threads() {
     assert!(one.iter().any(|g| *g != 0));
     assert_eq!(one, gradients(2));
     assert_eq!(one, gradients(3));
+}
+
+#[test]
+fn a_checkpoint_holds_the_motion_so_far() {
+    let path = gaussian();
+    let units = Units::isotropic(vec![0.5, -1.0], 3.0, path.span()).unwrap();
+    let problem = Problem::new(&path, Lagrangian::kinetic(), units);
+    let mut observer = StopAt::step(usize::MAX);
+    let whole = fit(network(2), &problem, &options(60), &mut observer).unwrap();
+    let so_far = observer.kept().dynamics(&Device::cpu()).unwrap();
+    assert_eq!(bits(&so_far), bits(&whole));
+    assert_eq!(so_far.units, whole.units);
+    // A drift that is a function has no place in a file; the rest of the state has.
+    let drift = Drift::function(|_, x, velocity| velocity.copy_from_slice(x));
+    let lagrangian = Lagrangian::kinetic().drift(drift);
+    let problem = Problem::new(&path, lagrangian, Units::identity(2));
+    let mut observer = StopAt::step(10);
+    fit(network(2), &problem, &options(60), &mut observer).unwrap_err();
+    let refused = observer.kept().dynamics(&Device::cpu()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Setting);
 }
 
 #[test]
