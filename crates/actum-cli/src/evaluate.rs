@@ -72,7 +72,9 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
         evaluation.open(folder)?;
         keep(arguments, folder)?;
     }
-    let progress = Mutex::new(Progress::new(0));
+    let progress = Progress::new(0);
+    let stop = progress.stop();
+    let progress = Mutex::new(progress);
     let watch = |at: leave_out::Progress| {
         let mut progress = progress.lock().expect("progress does not panic");
         progress.evaluating(at)
@@ -86,12 +88,13 @@ pub fn run(arguments: &Evaluate) -> Result<()> {
         }
     };
     if let (Some(folder), Some(share)) = (folder, share) {
-        evaluation
-            .share(folder, share, &watch)
+        stop.within(|| evaluation.share(folder, share, &watch))
             .inspect_err(interrupted)?;
         return shared(arguments, folder, share, &evaluation);
     }
-    let report = evaluation.run(folder, &watch).inspect_err(interrupted)?;
+    let report = stop
+        .within(|| evaluation.run(folder, &watch))
+        .inspect_err(interrupted)?;
     show(arguments, &evaluation, &snapshots, &report)
 }
 

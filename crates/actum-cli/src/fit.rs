@@ -149,15 +149,18 @@ pub fn run(arguments: &Fit, machines: Machines) -> Result<()> {
         output::say(&format!("warning: {}", output::with_flags(&text)));
     }
     progress.joining(claim.undo());
-    let run = Run::fit(
-        claim,
-        shards,
-        &ready.name,
-        settings,
-        &ready.device,
-        &mut progress,
-    )
-    .inspect_err(|error| {
+    let stop = progress.stop();
+    let fit = || {
+        Run::fit(
+            claim,
+            shards,
+            &ready.name,
+            settings,
+            &ready.device,
+            &mut progress,
+        )
+    };
+    let run = stop.within(fit).inspect_err(|error| {
         let command = format!("actum fit {}", output::path(&arguments.file));
         fitting.note_interrupted(&command, error);
     })?;

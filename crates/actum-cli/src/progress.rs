@@ -3,16 +3,14 @@
 use std::{
     io::IsTerminal,
     ops::ControlFlow,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use actum::{
     fit::{Observer, Rollback, Step},
     leave_out,
+    stop::Stop,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -90,7 +88,7 @@ pub struct Progress {
     /// Steps of a fit that came before, and of it and this one.
     before: usize,
     done: usize,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
     joining: Arc<Mutex<Option<Undo>>>,
 }
 
@@ -105,14 +103,14 @@ impl Progress {
     /// Progress over so many steps. Ctrl-C (or being asked to terminate) stops the fit after a
     /// checkpoint; a later second one ends the program at once.
     pub fn new(steps: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Stop::default();
         let flag = stop.clone();
         let joining: Arc<Mutex<Option<Undo>>> = Arc::default();
         let undo = joining.clone();
         let mut first = None;
         // Without a handler Ctrl-C still ends the program; the last checkpoint is then what is left.
         let _ = ctrlc::set_handler(move || {
-            flag.store(true, Ordering::SeqCst);
+            flag.ask();
             // Nothing is kept yet, and nobody looks at the flag before the first step.
             if let Ok(mut joining) = undo.lock()
                 && let Some(undo) = joining.take()
@@ -181,11 +179,15 @@ impl Progress {
     }
 
     fn go_on(&self) -> ControlFlow<()> {
-        if self.stop.load(Ordering::SeqCst) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+        match self.stop.is_asked() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
+    }
+
+    /// What Ctrl-C asks.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 }
 

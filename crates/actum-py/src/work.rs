@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use actum::error::{Error, ErrorKind, Result};
+use actum::{
+    error::{Error, ErrorKind, Result},
+    stop::Stop,
+};
 use pyo3::{exceptions::PyKeyboardInterrupt, prelude::*};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -25,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How far the work is, and whether it is to go on.
 #[derive(Default)]
 pub struct Watch {
-    stop: AtomicBool,
+    stop: Stop,
     /// What the work keeps must not be left half done: a stop is waited for.
     keeps: AtomicBool,
     told: Mutex<Told>,
@@ -56,7 +59,7 @@ impl Watch {
     }
 
     pub fn goes_on(&self) -> bool {
-        !self.stop.load(Ordering::SeqCst)
+        !self.stop.is_asked()
     }
 
     /// From now on a stop is waited for.
@@ -71,7 +74,7 @@ impl Watch {
     /// Stops with what a function of the user's raised.
     pub fn fail(&self, error: PyErr) {
         lock(&self.failed).get_or_insert(error);
-        self.stop.store(true, Ordering::SeqCst);
+        self.stop.ask();
     }
 }
 
@@ -132,7 +135,7 @@ pub fn work<T: Send + 'static>(
     let started = thread.spawn(move || {
         let doing = || {
             DEPTH.set(depth);
-            f(&its)
+            its.stop.within(|| f(&its))
         };
         let done = catch_unwind(AssertUnwindSafe(|| pool.install(doing)));
         // Nobody listens once the caller was interrupted.
@@ -201,7 +204,7 @@ pub fn work<T: Send + 'static>(
         if let Err(error) = asked {
             // A person who insists is not kept waiting.
             let again = stopped.is_some() && error.is_instance_of::<PyKeyboardInterrupt>(py);
-            watch.stop.store(true, Ordering::SeqCst);
+            watch.stop.ask();
             if again || !watch.keeps.load(Ordering::SeqCst) {
                 return Err(error);
             }

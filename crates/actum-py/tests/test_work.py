@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import pickle
@@ -57,6 +58,26 @@ def test_ctrl_c_ends_what_has_no_steps() -> None:
     with pytest.raises(KeyboardInterrupt):
         actum.transport.exact(x, y)
     assert time.monotonic() - sent[0] < 10.0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs the names of threads")
+def test_ctrl_c_leaves_nothing_behind_that_works() -> None:
+    def at_work() -> bool:
+        names = []
+        for task in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{task}/comm") as name:
+                names.append(name.read().strip())
+        return "actum" in names
+
+    x, y = np.random.default_rng(0).normal(size=(2, 60_000, 5))
+    interrupt_after(0.5)
+    with pytest.raises(KeyboardInterrupt):
+        actum.metric.w1(x, y)
+    # Minutes, were it not stopped.
+    late = time.monotonic() + 30.0
+    while at_work() and time.monotonic() < late:
+        time.sleep(0.05)
+    assert not at_work()
 
 
 def test_ctrl_c_in_a_path_of_python() -> None:

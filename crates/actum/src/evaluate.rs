@@ -21,6 +21,7 @@ use crate::{
     lagrangian::smooth::{GradientFraction, gradient_fraction},
     metric,
     path::Path,
+    stop::Stop,
     transport::{self, Ground},
 };
 
@@ -167,13 +168,11 @@ pub fn score(
         _ => None,
     };
     let clouds = [Some(&predicted), previous, next, linear.as_ref()];
+    let stop = Stop::now();
+    let between = |cloud: &Cloud| Distances::between(&measured(cloud), &target);
     let mut rows = clouds
         .into_par_iter()
-        .map(|cloud| {
-            cloud
-                .map(|cloud| Distances::between(&measured(cloud), &target))
-                .transpose()
-        })
+        .map(|cloud| stop.within(|| cloud.map(between).transpose()))
         .collect::<Result<Vec<_>>>()?
         .into_iter();
     let mut row = || rows.next().flatten();
@@ -398,16 +397,15 @@ pub fn expected(cloud: &Cloud, size: f64) -> Result<Distances> {
         }
     }
     let part = |rows: &[usize]| cloud.select(rows).and_then(|part| part.with_mass(1.0));
+    let stop = Stop::now();
+    let distances = |a: &[usize], b: &[usize]| {
+        let (a, b) = (part(a)?, part(b)?);
+        let w1 = metric::wasserstein_1(&a, &b)?;
+        Ok([w1, metric::wasserstein_2(&a, &b)?])
+    };
     let measured = pairs
         .into_par_iter()
-        .map(|(is_quarter, a, b)| {
-            let (a, b) = (part(&a)?, part(&b)?);
-            let found = [
-                metric::wasserstein_1(&a, &b)?,
-                metric::wasserstein_2(&a, &b)?,
-            ];
-            Ok((is_quarter, found))
-        })
+        .map(|(is_quarter, a, b)| Ok((is_quarter, stop.within(|| distances(&a, &b))?)))
         .collect::<Result<Vec<_>>>()?;
     let mean = |quarters: bool, k: usize| {
         let of = measured.iter().filter(|(q, _)| *q == quarters);

@@ -28,7 +28,7 @@
 //!
 //! | chapter | modules |
 //! |---|---|
-//! | ground | [`error`], [`memory`], [`store`], [`machines`] |
+//! | ground | [`error`], [`memory`], [`stop`], [`store`], [`machines`] |
 //! | populations | [`cloud`], [`transport`], [`genes`], [`data`], [`units`] |
 //! | motion | [`lagrangian`], [`path`] |
 //! | the field | [`action`], [`tensor`](guide::library) (a feature) |
@@ -62,6 +62,8 @@
 pub mod error;
 
 pub mod memory;
+
+pub mod stop;
 
 pub mod store;
 

@@ -38,6 +38,40 @@ fn a_newcomer_gets_an_answer() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_large_coupling() {
+    use std::{process::Stdio, thread::sleep, time::Duration};
+
+    let bench = Bench::empty();
+    let points = |t: i32| {
+        (0..30_000).map(move |i| {
+            let i = f64::from(i);
+            let (x, y) = ((1.3 * i).sin() + f64::from(t), (0.7 * i * i).cos());
+            format!("{t},{x},{y}\n")
+        })
+    };
+    let rows: String = (0..3).flat_map(points).collect();
+    bench.write("cells.csv", &format!("t,x,y\n{rows}"));
+    let child = bench
+        .program()
+        .args("evaluate cells.csv -o out".split(' '))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Its settings are written before the first coupling, which takes minutes.
+    while !bench.path("out").is_dir() {
+        sleep(Duration::from_millis(20));
+    }
+    sleep(Duration::from_millis(500));
+    let id = child.id().to_string();
+    let kill = std::process::Command::new("kill").args(["-INT", &id]);
+    assert!({ kill }.status().unwrap().success());
+    let outcome = Outcome::of(child.wait_with_output().unwrap());
+    outcome.error(&["stopped after 0 of", "the same command goes on"]);
+}
+
 #[test]
 fn what_is_finished_is_kept_and_not_done_again() {
     let bench = Bench::new();

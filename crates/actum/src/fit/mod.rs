@@ -23,6 +23,7 @@ use crate::{
     memory,
     objective::{Batch, Objective},
     problem::{Estimator, Problem},
+    stop::Stop,
 };
 use adam::{Adam, Update};
 use times::TimeSampler;
@@ -432,6 +433,14 @@ impl<'a> Training<'a> {
         Checkpoint::of(&*self.network, good, &self.options, self.problem)
     }
 
+    fn stopped(&self, good: &Good) -> Error {
+        let what = format!(
+            "stopped after {} of {} steps; the first {} are saved",
+            self.state.step, self.options.steps, good.state.step
+        );
+        Error::new(ErrorKind::Interrupted, what)
+    }
+
     fn run(mut self, observer: &mut dyn Observer) -> Result<Dynamics> {
         let mut good = self.good();
         let mut saved = Instant::now();
@@ -450,6 +459,14 @@ impl<'a> Training<'a> {
                 let (objective, options) = (&self.objective, &self.options);
                 draw(objective, options, self.parts, *step, rng, times)
             });
+            let drawn = match drawn {
+                // The coupling of a shard: what was reached is kept.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    let kept = observer.checkpoint(&self.checkpoint(&good));
+                    Err(kept.err().unwrap_or_else(|| self.stopped(&good)))
+                }
+                drawn => drawn,
+            };
             let drawn = failed.take().map_or(drawn, Err);
             match self.step(drawn)? {
                 Ok(report) => {
@@ -478,11 +495,7 @@ impl<'a> Training<'a> {
                         saved = Instant::now();
                     }
                     if stop && failed.is_none() {
-                        let what = format!(
-                            "stopped after {step} of {} steps; the first {} are saved",
-                            self.options.steps, good.state.step
-                        );
-                        failed = Some(Error::new(ErrorKind::Interrupted, what));
+                        failed = Some(self.stopped(&good));
                     }
                     if self.machines.count() == 1
                         && let Some(error) = failed
@@ -568,14 +581,14 @@ impl<'a> Training<'a> {
         // Times that adapt wait for what this step finds.
         let is_next_known = step + 1 < options.steps && !options.adaptive_times;
         let mut ahead = None;
+        let stop = Stop::now();
         // The step stays on its thread: a GPU has a stream for each.
         let found = rayon::in_place_scope(|scope| {
             if is_next_known {
                 let ahead = &mut ahead;
-                let (rng, times) = (&rng, &times);
-                scope.spawn(move |_| {
-                    *ahead = Some(draw(objective, options, parts, step + 1, rng, times));
-                });
+                let (rng, times, stop) = (&rng, &times, &stop);
+                let next = move || draw(objective, options, parts, step + 1, rng, times);
+                scope.spawn(move |_| *ahead = Some(stop.within(next)));
             }
             let mut told = vec![0.0];
             if machines.count() > 1 && step.is_multiple_of(REMEMBER_EVERY) {

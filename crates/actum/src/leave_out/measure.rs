@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     evaluate::Distances,
     metric,
+    stop::Stop,
     transport::{Ground, optimal},
 };
 
@@ -88,9 +89,10 @@ impl Chance {
 
 /// Compares a prediction with real points, both in units of distance.
 pub(super) fn measure(predicted: &Cloud, real: &Cloud) -> Result<Measured> {
+    let stop = Stop::now();
     let (w1, w2) = rayon::join(
-        || wasserstein(predicted, real),
-        || metric::wasserstein_2(predicted, real),
+        || stop.within(|| wasserstein(predicted, real)),
+        || stop.within(|| metric::wasserstein_2(predicted, real)),
     );
     let (w1, w1_chance) = w1?;
     let own = |cloud: &Cloud| {

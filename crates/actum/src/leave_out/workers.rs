@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::{Evaluation, Job, Outcome, Report, Work, folder};
-use crate::error::{Error, ErrorKind, Result, ensure};
+use crate::{
+    error::{Error, ErrorKind, Result, ensure},
+    stop::Stop,
+};
 
 /// How far an evaluation is. What a folder held already counts as neither done nor to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +185,7 @@ impl Evaluation {
                 .get_or_insert(error);
             stop.store(true, Ordering::SeqCst);
         };
+        let outer = Stop::now();
         let threads = rayon::current_num_threads();
         let workers = pending.len().clamp(1, threads);
         let work = || {
@@ -215,7 +219,7 @@ impl Evaluation {
                 scope.spawn(|| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads / workers);
                     match pool.build() {
-                        Ok(pool) => pool.install(work),
+                        Ok(pool) => pool.install(|| outer.within(work)),
                         Err(cause) => {
                             let what = "cannot start the threads of an evaluation";
                             fail(Error::new(ErrorKind::Io, what).because(cause));

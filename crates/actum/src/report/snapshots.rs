@@ -193,7 +193,7 @@ fn still(panels: &[Panel], projection: &Projection, by: Option<&ByClass>) -> Res
             true => &panel.label,
             false => "All times",
         };
-        Chart::new(picture, &format!("{at}: {what}."))
+        Chart::new(picture, format!("{at}: {what}."))
     });
     Ok(charts.collect())
 }

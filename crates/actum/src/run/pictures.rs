@@ -64,7 +64,7 @@ impl Run {
         let clouds: Vec<&Cloud> = snapshots.clouds().iter().collect();
         let scale = self.scale(snapshots)?;
         let projection = Projection::scaled(&clouds, snapshots.columns(), &scale)?;
-        Ok(projection.over(&over(snapshots)))
+        Ok(projection.over(over(snapshots)))
     }
 
     /// Each snapshot, and the points of the first moved to its time.

@@ -5,7 +5,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Ground, LANES, Line, OVERFLOW};
-use crate::error::{Result, ensure};
+use crate::{
+    error::{Result, ensure},
+    stop::Stop,
+};
 
 /// The rows of a block. A tile of columns is read once for 8 rows. The terms of 8 rows, which
 /// [`sinkhorn`](super::sinkhorn) keeps, take 640 kB for 10,000 columns and fit a second-level cache
@@ -28,6 +31,8 @@ pub(crate) struct Costs<'a> {
     tiles: Vec<Line>,
     columns: usize,
     ground: Ground,
+    /// What is computed of it ends early where this is asked; it is then of no use.
+    pub stop: Stop,
 }
 
 impl<'a> Costs<'a> {
@@ -45,6 +50,7 @@ impl<'a> Costs<'a> {
             tiles,
             columns: m,
             ground,
+            stop: Stop::now(),
         }
     }
 
@@ -113,6 +119,9 @@ impl<'a> Costs<'a> {
             .blocks()
             .map(|rows| {
                 let mut greatest = [0.0; LANES];
+                if self.stop.is_asked() {
+                    return 0.0;
+                }
                 self.visit(rows, 0, |_, _, costs| {
                     for lane in 0..LANES {
                         greatest[lane] = f64::max(greatest[lane], costs[lane]);
@@ -121,6 +130,7 @@ impl<'a> Costs<'a> {
                 greatest.into_iter().fold(0.0, f64::max)
             })
             .collect();
+        self.stop.check()?;
         let greatest = rows.into_iter().fold(0.0, f64::max);
         ensure!(greatest.is_finite(), Value, "{OVERFLOW}");
         Ok(greatest)

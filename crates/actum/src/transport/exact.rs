@@ -49,7 +49,8 @@ const PIVOTS: usize = 10_000;
 ///
 /// # Errors
 /// Clouds of different dimension (`Shape`); distances that overflow (`Value`); no optimum within
-/// 10,000 (n + m) pivots (`Diverged`), a thousand times the usual number.
+/// 10,000 (n + m) pivots (`Diverged`), a thousand times the usual number; a [stop](crate::stop)
+/// that was asked (`Interrupted`).
 pub fn exact(a: &Cloud, b: &Cloud, ground: Ground) -> Result<Plan> {
     same_dimension(a, b)?;
     if a.dimension() == 1 {
@@ -124,15 +125,15 @@ fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
             &Costs::new(&b.points, &sample.points, ground),
             tree.potentials().0,
             1,
-        )
+        )?
         .0;
     }
     let costs = Costs::new(&a.points, &b.points, ground);
     let flipped = Costs::new(&b.points, &a.points, ground);
     let tolerance = TOLERANCE * costs.greatest()?;
 
-    let (u, mut arcs) = nearest(&costs, &v, CANDIDATES);
-    let (v, near) = nearest(&flipped, &u, CANDIDATES);
+    let (u, mut arcs) = nearest(&costs, &v, CANDIDATES)?;
+    let (v, near) = nearest(&flipped, &u, CANDIDATES)?;
     arcs.extend(near.iter().map(|arc| Arc {
         row: arc.column,
         column: arc.row,
@@ -141,7 +142,7 @@ fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
     distinct(&mut arcs);
     let units = units(&a.weights, &b.weights);
     let total = units.total;
-    let links = basis(a, b, ground, &arcs, (&u, &v), (units.supply, units.demand));
+    let links = basis(a, b, ground, &arcs, (&u, &v), (units.supply, units.demand))?;
     arcs.extend(links.iter().map(|link| link.0));
     distinct(&mut arcs);
 
@@ -150,7 +151,7 @@ fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
     loop {
         // Well within the tolerance of pricing, so that rounding does not price out an arc of the
         // list.
-        left -= tree.optimise(&arcs, tolerance / 8.0, left);
+        left -= tree.optimise(&arcs, tolerance / 8.0, left, &costs.stop)?;
         ensure!(
             left > 0,
             Diverged,
@@ -158,7 +159,7 @@ fn solve(a: &Side, b: &Side, ground: Ground) -> Result<(Tree, i64)> {
             PIVOTS * (n + m)
         );
         tree.refresh();
-        let violated = price(&costs, tree.potentials(), tolerance);
+        let violated = price(&costs, tree.potentials(), tolerance)?;
         if violated.is_empty() {
             return Ok((tree, total));
         }
@@ -172,25 +173,34 @@ fn distinct(arcs: &mut Vec<Arc>) {
 }
 
 /// The least `c_ij - v_j` of every row, and the arcs of the `count` least.
-fn nearest(costs: &Costs, v: &[f64], count: usize) -> (Vec<f64>, Vec<Arc>) {
+fn nearest(costs: &Costs, v: &[f64], count: usize) -> Result<(Vec<f64>, Vec<Arc>)> {
     let zeros = vec![0.0; costs.shape().0];
-    let rows = least(costs, &zeros, v, f64::INFINITY, count);
+    let rows = least(costs, &zeros, v, f64::INFINITY, count)?;
     let least = rows.iter().map(|row| row[0].0).collect();
-    (least, rows.into_iter().flatten().map(|b| b.1).collect())
+    Ok((least, rows.into_iter().flatten().map(|b| b.1).collect()))
 }
 
 /// The arcs with a reduced cost below `-tolerance`, the lowest few of every row.
-fn price(costs: &Costs, (u, v): (&[f64], &[f64]), tolerance: f64) -> Vec<Arc> {
-    let rows = least(costs, u, v, -tolerance, VIOLATED);
-    rows.into_iter().flatten().map(|found| found.1).collect()
+fn price(costs: &Costs, (u, v): (&[f64], &[f64]), tolerance: f64) -> Result<Vec<Arc>> {
+    let rows = least(costs, u, v, -tolerance, VIOLATED)?;
+    Ok(rows.into_iter().flatten().map(|found| found.1).collect())
 }
 
 /// For every row i the `count` least `c_ij - u_i - v_j` below the bound, in order, and their arcs.
-fn least(costs: &Costs, u: &[f64], v: &[f64], bound: f64, count: usize) -> Vec<Vec<(f64, Arc)>> {
+fn least(
+    costs: &Costs,
+    u: &[f64],
+    v: &[f64],
+    bound: f64,
+    count: usize,
+) -> Result<Vec<Vec<(f64, Arc)>>> {
     let v = tiled(v, f64::NEG_INFINITY);
     let blocks = costs.blocks().flat_map_iter(|rows| {
         let mut found = vec![Vec::with_capacity(count + 1); rows.len()];
         let mut bounds = [bound; ROWS];
+        if costs.stop.is_asked() {
+            return found;
+        }
         costs.visit(rows.clone(), 0, |i, t, row| {
             let bound = &mut bounds[i - rows.start];
             let mut reduced = [0.0; LANES];
@@ -221,7 +231,9 @@ fn least(costs: &Costs, u: &[f64], v: &[f64], bound: f64, count: usize) -> Vec<V
         });
         found
     });
-    blocks.collect()
+    let found = blocks.collect();
+    costs.stop.check()?;
+    Ok(found)
 }
 
 /// A first basis: mass is sent greedily along the arcs of least reduced cost. Every arc exhausts a
@@ -233,7 +245,7 @@ fn basis(
     arcs: &[Arc],
     (u, v): (&[f64], &[f64]),
     (mut supply, mut demand): (Vec<i64>, Vec<i64>),
-) -> Vec<(Arc, i64)> {
+) -> Result<Vec<(Arc, i64)>> {
     let (n, m) = (supply.len(), demand.len());
     let ordered = |arcs: &[Arc]| {
         let mut order = arcs.to_vec();
@@ -265,7 +277,7 @@ fn basis(
             b.points.select(Axis(0), &columns),
         );
         let offset: Vec<f64> = columns.iter().map(|&j| v[j]).collect();
-        let mut found = nearest(&Costs::new(&x, &y, ground), &offset, CANDIDATES).1;
+        let mut found = nearest(&Costs::new(&x, &y, ground), &offset, CANDIDATES)?.1;
         for arc in &mut found {
             arc.row = rows[arc.row as usize] as u32;
             arc.column = columns[arc.column as usize] as u32;
@@ -295,7 +307,7 @@ fn basis(
             links.push((arc, 0));
         }
     }
-    links
+    Ok(links)
 }
 
 /// Disjoint sets with path halving.

@@ -7,7 +7,11 @@
 //! *strongly feasible* (every arc of zero flow points to the root), which excludes cycling
 //! (Cunningham, 1976).
 
+use crate::{error::Result, stop::Stop};
+
 const NONE: u32 = u32::MAX;
+/// Every how many pivots, of up to a tenth of a millisecond each, the stop is looked at.
+const LOOK: usize = 64;
 
 /// An arc that may enter the basis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,11 +136,20 @@ impl Tree {
     }
 
     /// Pivots until no arc of `arcs` has a reduced cost `c - u - v` below `-tolerance`, at most
-    /// `limit` times. Returns the number of pivots.
-    pub fn optimise(&mut self, arcs: &[Arc], tolerance: f64, limit: usize) -> usize {
+    /// `limit` times. Returns the number of pivots; an error if it was stopped.
+    pub fn optimise(
+        &mut self,
+        arcs: &[Arc],
+        tolerance: f64,
+        limit: usize,
+        stop: &Stop,
+    ) -> Result<usize> {
         let block = (3.0 * (arcs.len() as f64).sqrt()).ceil() as usize;
         let mut cursor = 0;
         for pivots in 0..limit {
+            if pivots.is_multiple_of(LOOK) {
+                stop.check()?;
+            }
             let mut best = -tolerance;
             let mut entering = None;
             let mut looked = 0;
@@ -156,10 +169,10 @@ impl Tree {
             }
             match entering {
                 Some(arc) => self.pivot(arc, best),
-                None => return pivots,
+                None => return Ok(pivots),
             }
         }
-        limit
+        Ok(limit)
     }
 
     /// Brings `arc`, which has the given reduced cost, into the basis.

@@ -96,7 +96,7 @@ pub(super) fn sinkhorn(
     while wide > 4.0 * epsilon {
         for _ in 0..ANNEALING {
             let f;
-            (f, g) = problem.iterate(&mut minima, &g, wide);
+            (f, g) = problem.iterate(&mut minima, &g, wide)?;
             translate(&f, &mut g);
         }
         wide /= 4.0;
@@ -117,7 +117,7 @@ pub(super) fn sinkhorn(
     let mut error = f64::INFINITY;
     let mut value = f64::NEG_INFINITY;
     for _ in 0..ITERATIONS {
-        let (f, mut image) = problem.iterate(&mut minima, &g, epsilon);
+        let (f, mut image) = problem.iterate(&mut minima, &g, epsilon)?;
         error = off(&g, &image);
         if error <= MARGINAL_ERROR {
             return Ok(Potentials {
@@ -185,7 +185,12 @@ impl Problem<'_> {
     /// known, then normalised and added to the column sums, which give the correction of g.
     /// `minima` holds the soft minima of the rows, on entry those of the previous iteration. They
     /// are close to the new ones and so keep the exponentials within range.
-    fn iterate(&self, minima: &mut Vec<f64>, g: &[f64], epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    fn iterate(
+        &self,
+        minima: &mut Vec<f64>,
+        g: &[f64],
+        epsilon: f64,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         let damping = 1.0 / (1.0 + epsilon / self.rho);
         let damped = |x: &[f64]| -> Vec<f64> { x.iter().map(|x| damping * x).collect() };
         let level = level(self.p, &damped(minima), self.rho);
@@ -205,6 +210,7 @@ impl Problem<'_> {
                 })
             })
             .collect();
+        self.costs.stop.check()?;
         let mut sums = vec![[0.0; LANES]; of_g.len()];
         for (_, part) in &blocks {
             for (sum, part) in sums.iter_mut().zip(part) {
@@ -225,8 +231,7 @@ impl Problem<'_> {
             };
             damping * minimum
         });
-        let image = image.collect();
-        (f, image)
+        Ok((f, image.collect()))
     }
 }
 
@@ -286,6 +291,9 @@ impl WithSimd for Block<'_> {
         let mut columns = vec![[0.0; LANES]; self.heights.len()];
         let mut found = Vec::with_capacity(self.rows.len());
         for start in self.rows.clone().step_by(ROWS) {
+            if costs.stop.is_asked() {
+                break;
+            }
             let rows = start..(start + ROWS).min(self.rows.end);
             let mut minima = [0.0; ROWS];
             minima[..rows.len()].copy_from_slice(&self.minima[rows.clone()]);

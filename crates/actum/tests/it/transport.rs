@@ -1,7 +1,12 @@
 //! Transport against POT 0.9.7 on clouds that two lines of NumPy make again.
 
+use std::{thread, time::Duration};
+
 use actum::{
     cloud::Cloud,
+    error::ErrorKind,
+    metric,
+    stop::Stop,
     transport::{Ground, entropic, exact, unbalanced},
 };
 use ndarray::{Array2, array};
@@ -82,4 +87,35 @@ fn lattices_with_many_ties() {
         5.02851950536215,
         27.0,
     );
+}
+
+#[test]
+fn a_stop_ends_large_couplings() {
+    // Minutes, unless they are stopped.
+    let (a, b) = waves(60_000, 60_000);
+    let all: [&dyn Fn() -> Option<ErrorKind>; 4] = [
+        &|| exact(&a, &b, Ground::Euclidean).err().map(|e| e.kind()),
+        &|| metric::wasserstein_2(&a, &b).err().map(|e| e.kind()),
+        &|| {
+            let found = entropic(&a, &b, Ground::Euclidean, 0.01);
+            found.err().map(|e| e.kind())
+        },
+        &|| {
+            let found = unbalanced(&a, &b, Ground::Euclidean, 0.01, 1.0);
+            found.err().map(|e| e.kind())
+        },
+    ];
+    for work in all {
+        let stop = Stop::default();
+        let other = stop.clone();
+        let asking = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            other.ask();
+        });
+        assert_eq!(stop.within(work), Some(ErrorKind::Interrupted));
+        asking.join().unwrap();
+    }
+    // What comes after is not stopped.
+    let (a, b) = waves(30, 40);
+    assert!(exact(&a, &b, Ground::Euclidean).is_ok());
 }

@@ -62,7 +62,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     };
     let found = glob::glob(pattern).map_err(wrong)?;
     let found: Result<Vec<PathBuf>> = found
-        .map(|file| file.map_err(|e| Error::io("read", &e.path().to_owned(), e.into())))
+        .map(|file| file.map_err(|e| Error::io("read", e.path(), e.into())))
         .collect();
     let files = found?;
     ensure!(

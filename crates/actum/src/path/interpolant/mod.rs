@@ -29,6 +29,7 @@ use crate::{
     cloud::Cloud,
     data::Snapshots,
     error::{Result, ensure},
+    stop::Stop,
     units::interval,
 };
 pub use coupling::Coupling;
@@ -163,7 +164,11 @@ impl Interpolant {
             let drifted = drifted.dot(clouds[k].weights()) / clouds[k].mass();
             Ok((matching, (distance * distance + drifted).sqrt()))
         };
-        let joined: Vec<_> = (0..clouds.len() - 1).into_par_iter().map(join).collect();
+        let stop = Stop::now();
+        let joined: Vec<_> = (0..clouds.len() - 1)
+            .into_par_iter()
+            .map(|k| stop.within(|| join(k)))
+            .collect();
         let joined = joined.into_iter().collect::<Result<Vec<_>>>()?;
         let (matchings, distances): (Vec<_>, Vec<_>) = joined.into_iter().unzip();
         let is_uneven = matchings.iter().any(|matching| matching.gains().is_some());

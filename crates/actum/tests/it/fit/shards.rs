@@ -1,8 +1,12 @@
 //! Fits that see a shard of a large file at a time.
 
-use std::path::Path as FilePath;
+use std::{
+    path::Path as FilePath,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use actum::{
+    Cloud,
     action::Device,
     data::{self, Keys, Shards, Snapshots},
     error::{Error, ErrorKind},
@@ -11,9 +15,10 @@ use actum::{
     path::{Coupling, Interpolant, Interpolation, Path, Sharded},
     problem::Problem,
     run::{IfExists, Record, Run, SnapshotSettings},
+    stop::Stop,
     units::Units,
 };
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, Axis, array, concatenate};
 use rand::RngExt;
 
 use crate::{
@@ -111,6 +116,56 @@ fn resuming_on_shards_equals_never_having_stopped_whatever_the_number_of_threads
         let rest = run(1, Some(&observer.kept()), &mut ());
         assert_eq!(rest.unwrap(), whole, "stopped after {stop}");
     }
+}
+
+#[test]
+fn a_stop_while_a_shard_is_coupled_keeps_what_was_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    translation(&path, 120);
+    let shards = sharded(&path, &Keys::default(), split(40, 9)).unwrap();
+    let options = Options {
+        steps: Sharded::STEPS + 60,
+        batch: 8,
+        ..Options::default()
+    };
+    let stop = Stop::default();
+    let joined = AtomicUsize::new(0);
+    let run = |stop_at: usize, resumed: Option<&Checkpoint>, observer: &mut dyn Observer| {
+        let join = |shard: &Snapshots| {
+            if joined.fetch_add(1, Ordering::SeqCst) == stop_at {
+                stop.ask();
+            }
+            // Two columns, because points on a line are coupled at once.
+            let plane = |cloud: &Cloud| {
+                let x = cloud.points();
+                Cloud::new(concatenate![Axis(1), *x, *x])
+            };
+            let clouds = shard.clouds().iter().map(plane).collect::<Result<_, _>>()?;
+            let shard = Snapshots::new(shard.times().to_vec(), clouds)?;
+            let ones = Array1::ones(2);
+            Interpolant::new(&shard, Coupling::Exact, Interpolation::Linear, &ones)
+        };
+        let path = Sharded::new(&shards, join)?;
+        let units = Units::isotropic(vec![2.5, 2.5], 3.0, path.span())?;
+        let problem = Problem::new(&path, Lagrangian::kinetic(), units);
+        let network = mlp(2, 8, 1, 0);
+        let dynamics = match resumed {
+            Some(checkpoint) => resume(network, &problem, &options, checkpoint, observer),
+            None => fit(network, &problem, &options, observer),
+        }?;
+        let velocity = dynamics.velocity(0.3, &array![[0.1, 0.1], [2.0, 2.0]])?;
+        Ok::<_, Error>(velocity.mapv(f64::to_bits))
+    };
+    let whole = run(usize::MAX, None, &mut ()).unwrap();
+    joined.store(0, Ordering::SeqCst);
+    // It stops at no step of its own.
+    let mut observer = StopAt::step(usize::MAX);
+    let stopped = within(2, || stop.within(|| run(1, None, &mut observer))).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Interrupted);
+    let kept = observer.kept();
+    assert!((Sharded::STEPS - 50..=Sharded::STEPS).contains(&kept.step()));
+    assert_eq!(run(usize::MAX, Some(&kept), &mut ()).unwrap(), whole);
 }
 
 #[test]
