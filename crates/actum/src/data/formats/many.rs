@@ -62,7 +62,12 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     };
     let found = glob::glob(pattern).map_err(wrong)?;
     let found: Result<Vec<PathBuf>> = found
-        .map(|file| file.map_err(|e| Error::io("read", e.path(), e.into())))
+        .map(|file| {
+            file.map_err(|e| {
+                let path = e.path().to_owned();
+                Error::io("read", &path, e.into())
+            })
+        })
         .collect();
     let files = found?;
     ensure!(
