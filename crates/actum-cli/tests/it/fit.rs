@@ -249,3 +249,13 @@ fn the_order_of_settings_does_not_matter() {
     fit("--set data.time_key=3").error(&["data.time_key=3", "expected a string"]);
     fit("--set fit.batch=9 --set network.width=wide").error(&["network.width=wide"]);
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn a_program_without_mpi_says_how_it_gets_it() {
+    let bench = fitted();
+    bench
+        .run("fit population.npz -o shared --mpi")
+        .error(&["built without MPI", "--features mpi"]);
+    assert!(!bench.path("shared").exists());
+}
