@@ -41,7 +41,11 @@ fn a_newcomer_gets_an_answer() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_a_large_coupling() {
-    use std::{process::Stdio, thread::sleep, time::Duration};
+    use std::{
+        process::{Command, Stdio},
+        thread::sleep,
+        time::Duration,
+    };
 
     let bench = Bench::empty();
     let points = |t: i32| {
@@ -65,9 +69,11 @@ fn an_interrupt_ends_a_large_coupling() {
         sleep(Duration::from_millis(20));
     }
     sleep(Duration::from_millis(500));
-    let id = child.id().to_string();
-    let kill = std::process::Command::new("kill").args(["-INT", &id]);
-    assert!({ kill }.status().unwrap().success());
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
     let outcome = Outcome::of(child.wait_with_output().unwrap());
     outcome.error(&["stopped after 0 of", "the same command goes on"]);
 }

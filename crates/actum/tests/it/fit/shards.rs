@@ -141,7 +141,8 @@ fn a_stop_while_a_shard_is_coupled_keeps_what_was_reached() {
                 let x = cloud.points();
                 Cloud::new(concatenate![Axis(1), *x, *x])
             };
-            let clouds = shard.clouds().iter().map(plane).collect::<Result<_, _>>()?;
+            let clouds = shard.clouds().iter().map(plane);
+            let clouds = clouds.collect::<Result<Vec<Cloud>, Error>>()?;
             let shard = Snapshots::new(shard.times().to_vec(), clouds)?;
             let ones = Array1::ones(2);
             Interpolant::new(&shard, Coupling::Exact, Interpolation::Linear, &ones)
