@@ -64,11 +64,11 @@ fn an_interrupt_ends_a_large_coupling() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Its settings are written before the first coupling, which takes minutes.
+    // Its settings are written soon before the first coupling, which takes long.
     while !bench.path("out").is_dir() {
         sleep(Duration::from_millis(20));
     }
-    sleep(Duration::from_millis(500));
+    sleep(Duration::from_secs(2));
     let kill = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
