@@ -21,7 +21,7 @@ use crate::{
 /// The fewest points of a snapshot that can tell a motion from chance.
 const FEW: usize = 5;
 /// What the columns of [`Motion`] are.
-const MOTIONS: &str = "+-: what sampling alone shifts the mean; chance: how often two samples of one \
+const MOTIONS: &str = "+-: the shift of sampling alone; chance: how often two samples of one \
                        population differ as much";
 
 pub fn run(arguments: &Check) -> Result<Verdict> {
