@@ -12,7 +12,7 @@ use crate::{
     data::Snapshots,
     dynamics::Dynamics,
     error::{Result, ensure},
-    evaluate::{self, Distances},
+    evaluate::{self, Distances, Motion},
     fates::Driver,
     lagrangian::smooth::GradientFraction,
     path::Path as _,
@@ -514,20 +514,24 @@ fn data(run: &Run, snapshots: &Snapshots, held: &[usize], warnings: &[String]) -
             "points",
             "mass",
             "shift of the mean to the next",
+            "of sampling alone",
+            "chance",
             "used",
         ],
     );
     for k in 0..snapshots.len() {
         let cloud = snapshots.cloud(k);
-        let shift = snapshots.clouds().get(k + 1).map(|next| {
-            let apart = next.mean() - cloud.mean();
-            apart.dot(&apart).sqrt()
-        });
+        let counts = snapshots.counts();
+        let next = snapshots.clouds().get(k + 1);
+        let motion =
+            next.and_then(|next| Motion::between(cloud, next, [counts[k], counts[k + 1]], 0).ok());
         table.rows.push(vec![
             Cell::text(&snapshots.labels()[k]),
             Cell::Count(snapshots.counts()[k] as usize),
             cloud.mass().into(),
-            shift.into(),
+            motion.map(|m| m.shift).into(),
+            motion.map(|m| m.error).into(),
+            motion.map(|m| m.chance).into(),
             Cell::text(if held.contains(&k) {
                 "held out"
             } else {
@@ -536,6 +540,11 @@ fn data(run: &Run, snapshots: &Snapshots, held: &[usize], warnings: &[String]) -
         ]);
     }
     let mut parts = vec![Part::Table(table)];
+    parts.push(Part::Text(
+        "Of sampling alone: how far the mean would move if nothing did. Chance: how often two samples \
+         of one population differ as much."
+            .to_owned(),
+    ));
     let mut columns = Table::new("Columns", &["column"]);
     columns.rows = snapshots
         .columns()

@@ -339,7 +339,7 @@ mod tests {
             (
                 "t,x,y\nday 1,1,2\n",
                 ErrorKind::Format,
-                ["b.csv", "numbers"],
+                ["*.csv", "mixed units"],
             ),
             ("t,x,y\n0,1,nan\n", ErrorKind::Value, ["b.csv", "line 2"]),
         ] {

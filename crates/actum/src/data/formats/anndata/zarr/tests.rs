@@ -187,7 +187,7 @@ fn what_is_no_store_says_so() {
     assert_holds(&refused(&file), &["file.zarr", "not a folder"]);
     let other = folder.path().join("other.h5ad");
     fs::create_dir(&other).unwrap();
-    assert_holds(&refused(&other), &["other.h5ad", "not a file"]);
+    assert_holds(&refused(&other), &["other.h5ad", "folder", "name a file"]);
     assert_holds(&refused(&folder.path().join("gone.zarr")), &["gone.zarr"]);
     // A codec that nobody knows, and a grid of chunks that is none.
     let about = path.join("obsm/X_pca/zarr.json");
