@@ -3,7 +3,7 @@
 mod coordinates;
 mod facts;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 pub(super) use self::{
     coordinates::{Content, Why, coordinates, with_time},
@@ -93,7 +93,8 @@ pub(super) fn choose(names: &[String], keys: &Keys) -> Result<Roles> {
 impl Roles {
     /// The columns that are neither time, weight, velocities nor the coordinates of these names.
     pub fn others(&self, names: &[String], coordinates: &[String]) -> Vec<usize> {
-        let velocities = self.velocity.as_deref().unwrap_or_default();
+        let velocities = self.velocity.iter().flatten().collect::<HashSet<_>>();
+        let coordinates = coordinates.iter().collect::<HashSet<_>>();
         let is_taken = |i: &usize| {
             self.time.as_ref().ok() == Some(i)
                 || self.weight == Some(*i)
@@ -112,16 +113,19 @@ pub(super) fn find_all(names: &[String], keys: &str, taken: &[usize]) -> Result<
         if names.iter().any(|name| name == key) {
             found.push(find(names, key)?);
         } else if let Some((first, last)) = range(key)? {
-            for number in first.1..=last.1 {
-                // Numbers may be padded: `PC01`.
-                let like = |same: fn(&str, &str) -> bool| {
-                    let is_it = |name: &String| {
-                        numbered(name).is_some_and(|(stem, n)| same(stem, first.0) && n == number)
-                    };
-                    names.iter().position(is_it)
+            // Numbers may be padded: `PC01`. The same letters go before others.
+            let (mut same, mut like) = (HashMap::new(), HashMap::new());
+            for (place, name) in names.iter().enumerate() {
+                match numbered(name) {
+                    Some((stem, n)) if stem == first.0 => same.entry(n).or_insert(place),
+                    Some((stem, n)) if stem.eq_ignore_ascii_case(first.0) => {
+                        like.entry(n).or_insert(place)
+                    }
+                    _ => continue,
                 };
-                let column =
-                    like(|stem, first| stem == first).or_else(|| like(str::eq_ignore_ascii_case));
+            }
+            for number in first.1..=last.1 {
+                let column = same.get(&number).or_else(|| like.get(&number)).copied();
                 let column = column.ok_or_else(|| {
                     let what = format!("column {:?} of {key:?}", format!("{}{number}", first.0));
                     Error::missing(what, names)
@@ -193,8 +197,13 @@ fn matches(name: &str, pattern: &str) -> bool {
 
 /// The columns with exactly these names.
 pub(super) fn found(names: &[String], wanted: &[String]) -> Result<Vec<usize>> {
+    // A table of genes has tens of thousands.
+    let mut places = HashMap::new();
+    for (place, name) in names.iter().enumerate() {
+        places.entry(name).or_insert(place);
+    }
     let place = |wanted: &String| {
-        let place = names.iter().position(|name| name == wanted);
+        let place = places.get(wanted).copied();
         place.ok_or_else(|| Error::missing(format!("column {wanted:?}"), names))
     };
     wanted.iter().map(place).collect()
