@@ -6,7 +6,9 @@ mod swap;
 mod version;
 
 pub use arrays::Array;
-pub(crate) use arrays::{arrays_in, arrays_to_bytes, find, read_arrays, write_arrays};
+#[cfg(feature = "train")]
+pub(crate) use arrays::{arrays_in, arrays_to_bytes};
+pub(crate) use arrays::{find, read_arrays, write_arrays};
 #[cfg(feature = "train")]
 pub(crate) use lock::Lock;
 pub(crate) use lock::sweep;
