@@ -338,7 +338,7 @@ mod tests {
             ),
             (
                 "t,x,y\nday 1,1,2\n",
-                ErrorKind::Format,
+                ErrorKind::Value,
                 ["*.csv", "mixed units"],
             ),
             ("t,x,y\n0,1,nan\n", ErrorKind::Value, ["b.csv", "line 2"]),
