@@ -341,7 +341,11 @@ mod tests {
                 ErrorKind::Value,
                 ["*.csv", "mixed units"],
             ),
-            ("t,x,y\n0,1,nan\n", ErrorKind::Value, ["b.csv", "line 2"]),
+            (
+                "t,x,y\n0,1,2\n0,1,nan\n",
+                ErrorKind::Value,
+                ["b.csv", "line 3"],
+            ),
         ] {
             fs::write(at("b.csv"), text).unwrap();
             let (found, said) = refused("*.csv");
