@@ -43,6 +43,8 @@ const FILTERS: [(u16, &str); 9] = [
 /// An open file, of which a few chunks at a time are in memory.
 pub(super) struct File {
     file: hdf5_pure::File,
+    /// How many bytes the file has.
+    length: u64,
     /// How many bytes one array may have: a damaged shape must not ask for all memory.
     budget: u64,
     path: std::path::PathBuf,
@@ -96,6 +98,7 @@ impl File {
         })?;
         Ok(Self {
             file,
+            length: length.len(),
             budget: length.len().saturating_mul(MOST_PACKED) + LEAST_BUDGET,
             path: path.to_owned(),
         })
@@ -175,6 +178,16 @@ impl File {
             Format,
             "{place:?} claims the shape {shape:?} in items of {size} bytes, which a file of this size \
              cannot hold; it may be damaged"
+        );
+        // The crate takes as much memory as a chunk says that it has bytes, before it reads them. An
+        // index that it cannot list is one that it cannot read either.
+        let chunks = dataset.is_chunked().then(|| dataset.chunks());
+        let ends = chunks.into_iter().flatten().flatten();
+        let mut ends = ends.map(|chunk| chunk.address.saturating_add(chunk.storage_size));
+        ensure!(
+            ends.all(|end| end <= self.length),
+            Format,
+            "{place:?} has a chunk beyond the end of the file; it may be truncated or damaged"
         );
         let shape = shape.into_iter().map(|n| n as usize).collect();
         let file = self.path.clone();
