@@ -8,7 +8,6 @@ use actum::{
     problem::DataOptions,
     units::Units,
 };
-use rayon::prelude::*;
 use serde_json::json;
 
 use crate::{
@@ -18,8 +17,6 @@ use crate::{
     output, read,
 };
 
-/// The fewest points of a snapshot that can tell a motion from chance.
-const FEW: usize = 5;
 /// What the columns of [`Motion`] are.
 const MOTIONS: &str = "+-: the shift of sampling alone; chance: how often two samples of one \
                        population differ as much";
@@ -56,7 +53,7 @@ fn look(arguments: &Check, entries: &[Entry]) -> Result<Verdict> {
         .and_then(|()| Units::of(&snapshots, false));
     let problem = fits.err().map(|e| e.to_string());
     let fractions = fractions(&snapshots);
-    let motions = motions(&snapshots);
+    let motions = Motion::of(&snapshots);
     let suggestion = suggestion(arguments, &snapshots, &fractions);
     let warnings = warnings(&snapshots, &fractions, &motions);
     let sampled = read::said(&snapshots, "are looked at; all are counted and checked");
@@ -150,19 +147,6 @@ fn fractions(snapshots: &Snapshots) -> Vec<Option<GradientFraction>> {
         .zip(snapshots.clouds())
         .map(|(velocities, cloud)| gradient_fraction(cloud, velocities, 0).ok())
         .collect()
-}
-
-/// What every snapshot and the next one say of the motion between them; nothing where the points are
-/// too few, or too far apart for their distances.
-fn motions(snapshots: &Snapshots) -> Vec<Option<Motion>> {
-    let (clouds, counts) = (snapshots.clouds(), snapshots.counts());
-    let pairs = (1..clouds.len()).into_par_iter().map(|k| {
-        let (a, b) = (&clouds[k - 1], &clouds[k]);
-        let enough = a.len() >= FEW && b.len() >= FEW;
-        let motion = || Motion::between(a, b, [counts[k - 1], counts[k]], 0).ok();
-        enough.then(motion).flatten()
-    });
-    pairs.collect()
 }
 
 fn print(

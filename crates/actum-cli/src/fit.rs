@@ -100,6 +100,7 @@ fn settings(arguments: &Fit, machines: Machines) -> Result<SnapshotSettings> {
 fn assist(arguments: &Fit, machines: Machines) -> Result<()> {
     Progress::ignoring_interrupts();
     let settings = settings(arguments, machines)?;
+    // The first claims its folder.
     machines.agree(Ok(()))?;
     let ready = machines.agree(Ready::read(arguments, settings, machines, None))?;
     Run::assist(&ready.shards, &ready.name, &ready.settings, &ready.device)

@@ -86,7 +86,7 @@ impl Shared {
     fn among_others() -> Result<Self> {
         use actum::error::{Error, ErrorKind};
         let what = "this program was built without MPI; build it where an MPI library and libclang \
-                    are, by `cargo install actum-cli --features mpi`";
+                    are, by `cargo install --path crates/actum-cli --features mpi`";
         Err(Error::new(ErrorKind::Missing, what))
     }
 }

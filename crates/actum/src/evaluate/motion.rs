@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     cloud::Cloud,
+    data::Snapshots,
     error::{Result, ensure},
 };
 
@@ -33,7 +34,22 @@ const MOST: usize = 300;
 /// How often the points are dealt anew: the least `chance` is one in 200.
 const DEALS: usize = 199;
 
+/// The fewest points of a snapshot that can tell a motion from chance.
+const FEW: usize = 5;
+
 impl Motion {
+    /// That between each snapshot and the next; none where one has fewer than five points, or
+    /// distances overflow.
+    pub fn of(snapshots: &Snapshots) -> Vec<Option<Self>> {
+        let (clouds, counts) = (snapshots.clouds(), snapshots.counts());
+        let pairs = (1..clouds.len()).into_par_iter().map(|k| {
+            let (a, b) = (&clouds[k - 1], &clouds[k]);
+            let motion = || Self::between(a, b, [counts[k - 1], counts[k]], 0).ok();
+            (a.len().min(b.len()) >= FEW).then(motion).flatten()
+        });
+        pairs.collect()
+    }
+
     /// The motion from a snapshot `a` to a snapshot `b`, of as many individuals as `sizes` says
     /// where the clouds are samples of them. Of more than 300 points of a cloud the test takes so
     /// many at random.

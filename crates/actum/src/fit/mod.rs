@@ -247,8 +247,7 @@ pub fn fit_architecture(
 /// # Errors
 /// Options outside their range; the estimator `velocity` on a path without velocities; an action
 /// or units of another dimension than the path; an objective that left the finite numbers and did
-/// not come back ([`ErrorKind::Diverged`]); an observer that
-/// asked to stop ([`ErrorKind::Interrupted`]) or failed.
+/// not come back ([`ErrorKind::Diverged`]); an observer that asked to stop ([`ErrorKind::Interrupted`]) or failed.
 pub fn fit(
     network: Box<dyn Engine>,
     problem: &Problem,

@@ -12,8 +12,8 @@ use crate::{
 
 /// The path through a population in [shards](Shards). The first [`Sharded::STEPS`] steps of a fit
 /// draw from the first shard, the next from the second, and after the last shard comes the first
-/// again. The number of a step alone decides its shard. Where a step has parts,
-/// each of them has shards of its own, which it sees in turn.
+/// again. The number of a step alone decides its shard. Where a step has parts, each of them has
+/// shards of its own, which it sees in turn.
 ///
 /// Couplings match the points of a shard with each other, so a chain never leaves its shard. Draws
 /// are those of couplings of samples of that size: their distances exceed the population's and fall

@@ -519,12 +519,10 @@ fn data(run: &Run, snapshots: &Snapshots, held: &[usize], warnings: &[String]) -
             "used",
         ],
     );
+    let motions = Motion::of(snapshots);
     for k in 0..snapshots.len() {
         let cloud = snapshots.cloud(k);
-        let counts = snapshots.counts();
-        let next = snapshots.clouds().get(k + 1);
-        let motion =
-            next.and_then(|next| Motion::between(cloud, next, [counts[k], counts[k + 1]], 0).ok());
+        let motion = motions.get(k).copied().flatten();
         table.rows.push(vec![
             Cell::text(&snapshots.labels()[k]),
             Cell::Count(snapshots.counts()[k] as usize),

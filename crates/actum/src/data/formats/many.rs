@@ -110,10 +110,9 @@ fn names(files: &[PathBuf]) -> Vec<String> {
 
 /// What each file has, by its format.
 fn each<T>(
-    path: &Path,
+    files: &[PathBuf],
     mut look: impl FnMut(&Path, &'static Format) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let files = files(path)?;
     let each = files
         .iter()
         .map(|file| within(file, || look(file, Format::of(file)?)));
@@ -122,7 +121,7 @@ fn each<T>(
 
 pub(super) fn head(path: &Path, keys: &Keys) -> Result<Head> {
     let files = files(path)?;
-    let mut heads = each(path, |file, format| (format.head)(file, keys))?.into_iter();
+    let mut heads = each(&files, |file, format| (format.head)(file, keys))?.into_iter();
     let mut all = heads.next().expect("a file");
     for (file, head) in files[1..].iter().zip(heads) {
         within(file, || join(&mut all, head, &files[0]))?;
@@ -207,7 +206,10 @@ fn join(all: &mut Head, head: Head, first: &Path) -> Result<()> {
 }
 
 pub(super) fn rows(path: &Path, wanted: &Wanted, take: &mut Take) -> Result<()> {
-    each(path, |file, format| (format.rows)(file, wanted, take)).map(|_| ())
+    each(&files(path)?, |file, format| {
+        (format.rows)(file, wanted, take)
+    })
+    .map(|_| ())
 }
 
 /// Those of all files, and which file each row is of. What a file lacks is empty there.
@@ -217,9 +219,13 @@ pub(super) fn attributes(
     coordinates: &[String],
 ) -> Result<Vec<Attribute>> {
     let files = files(path)?;
-    let parts = each(path, |file, format| {
-        let rows = (format.head)(file, keys)?.rows;
-        Ok((rows, (format.attributes)(file, keys, coordinates)?))
+    let parts = each(&files, |file, format| {
+        let attributes = (format.attributes)(file, keys, coordinates)?;
+        let rows = match attributes.first() {
+            Some(attribute) => attribute.values.len(),
+            None => (format.head)(file, keys)?.rows,
+        };
+        Ok((rows, attributes))
     })?;
     let mut known: Vec<String> = vec![];
     for attribute in parts.iter().flat_map(|(_, attributes)| attributes) {

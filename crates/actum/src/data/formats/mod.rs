@@ -100,8 +100,8 @@ const LONG_TABLE: &str = "a row for each particle and time";
 /// `time`, `timepoint`, `time_point`, `day` or `hour`, the weight `w`, `weight` or `weights`, in
 /// upper or lower case; what the coordinates are is said at [`read`](super::read()). Text may be
 /// compressed (`.csv.gz`, `.tsv.gz`). A folder of `.parquet` files, or all files that a pattern such
-/// as `donors/*.h5ad` names, are one population with a column `file`. A `.npy` file is read where points need no times, and a folder
-/// `.zarr` as the AnnData file `.h5ad` is.
+/// as `donors/*.h5ad` names, are one population with a column `file`. A `.npy` file is read where
+/// points need no times, and a folder `.zarr` as the AnnData file `.h5ad` is.
 pub static FORMATS: &[Format] = &[
     Format {
         extension: "npz",

@@ -780,6 +780,23 @@ fn what_is_no_matrix_of_counts_says_where_they_may_be() {
     assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Interrupted);
 }
 
+/// The key of the chunk of `X/data` in its index, as h5py finds it, says 1 GB in a file of 24 KB.
+#[test]
+fn a_chunk_beyond_the_end_takes_no_memory() {
+    let mut bytes = fs::read(fixture("anndata-0.7.h5ad")).unwrap();
+    assert_eq!(bytes[6872..6876], 136u32.to_le_bytes());
+    bytes[6872..6876].copy_from_slice(&(1u32 << 30).to_le_bytes());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5ad");
+    fs::write(&path, bytes).unwrap();
+    let error = read(&path, &at("day", "X")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert_holds(
+        &error,
+        &["\"X/data\"", "a chunk beyond the end of the file"],
+    );
+}
+
 /// A damaged copy: some bytes are others, a number is another, or the end is missing.
 pub(super) fn mutant(whole: &[u8], rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut bytes = whole.to_vec();
